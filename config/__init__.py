@@ -1,0 +1,1 @@
+"""What an operator decides: configuration classes, strict loading, and the shipped profiles."""

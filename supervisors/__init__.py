@@ -1,0 +1,1 @@
+"""How actors run: mailbox, reference, supervisor, restart policy, registry, inspection, clock and the tree."""
