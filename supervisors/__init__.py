@@ -1,1 +1,1 @@
-"""How actors run: mailbox, reference, supervisor, restart policy, registry, inspection, clock and the tree."""
+"""How actors run: mailbox, ref, supervisor, restart policy, registry, inspection, clock and the tree."""

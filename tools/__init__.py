@@ -1,1 +1,1 @@
-"""What people run: the `bulkhead` command, the venue simulator, benchmarks, and the checks on this repository."""
+"""What people run: the `bulkhead` command, the venue simulator, benchmarks, and checks on this repository."""
