@@ -1,0 +1,195 @@
+"""Closed vocabularies, named as FIX names them.
+
+A venue's own word that we do not know never becomes one of these by guess: codecs report it as
+`protocols.errors.Unrecognized` with the raw text.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Side(enum.Enum):
+    """FIX 54."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """+1 for BUY, -1 for SELL."""
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> Side:
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrdType(enum.Enum):
+    """FIX 40."""
+
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+    STOP = "STOP"
+    STOP_LIMIT = "STOP_LIMIT"
+    TAKE_PROFIT = "TAKE_PROFIT"
+    TAKE_PROFIT_LIMIT = "TAKE_PROFIT_LIMIT"
+    TRAILING_STOP = "TRAILING_STOP"
+
+
+class TimeInForce(enum.Enum):
+    """FIX 59.  Post-only is not a lifetime but an `ExecInst`."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    GTD = "GTD"
+    DAY = "DAY"
+
+
+class ExecInst(enum.Flag):
+    """FIX 18: how the venue shall handle the order."""
+
+    NONE = 0
+    POST_ONLY = enum.auto()
+    REDUCE_ONLY = enum.auto()
+    CLOSE_POSITION = enum.auto()
+
+
+class OrdStatus(enum.Enum):
+    """FIX 39.  Certainty is kept beside it (`Order.in_doubt`): FIX has no word for "we do not know"."""
+
+    PENDING_NEW = "PENDING_NEW"
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    PENDING_CANCEL = "PENDING_CANCEL"
+    PENDING_REPLACE = "PENDING_REPLACE"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    SUSPENDED = "SUSPENDED"
+
+    @property
+    def is_final(self) -> bool:
+        """True when the venue will never work the order again."""
+        return self in FINAL_STATUSES
+
+
+FINAL_STATUSES = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED})
+
+
+class ExecType(enum.Enum):
+    """FIX 150: what happened to the order."""
+
+    PENDING_NEW = "PENDING_NEW"
+    NEW = "NEW"
+    TRADE = "TRADE"
+    CANCELED = "CANCELED"
+    REPLACED = "REPLACED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    RESTATED = "RESTATED"
+    SUSPENDED = "SUSPENDED"
+    TRADE_CANCEL = "TRADE_CANCEL"
+    TRADE_CORRECT = "TRADE_CORRECT"
+    ORDER_STATUS = "ORDER_STATUS"
+
+
+class Liquidity(enum.Enum):
+    """FIX 851: LastLiquidityInd."""
+
+    MAKER = "MAKER"
+    TAKER = "TAKER"
+    UNKNOWN = "UNKNOWN"
+
+
+class OrdRejReason(enum.Enum):
+    """FIX 103 in our words: who refused an order, and why."""
+
+    # decided by us, before the wire
+    HALTED = "halted"
+    REDUCE_ONLY_MODE = "reduce_only_mode"
+    UNKNOWN_INSTRUMENT = "unknown_instrument"
+    NOT_TRADABLE = "not_tradable"
+    BAD_PRICE = "bad_price"
+    BAD_QUANTITY = "bad_quantity"
+    MIN_NOTIONAL = "min_notional"
+    MAX_ORDER_QTY = "max_order_qty"
+    MAX_ORDER_NOTIONAL = "max_order_notional"
+    PRICE_BAND = "price_band"
+    NO_REFERENCE_PRICE = "no_reference_price"
+    MAX_POSITION = "max_position"
+    MAX_EXPOSURE = "max_exposure"
+    MAX_OPEN_ORDERS = "max_open_orders"
+    ORDER_RATE = "order_rate"
+    SELF_CROSS = "self_cross"
+    DUPLICATE_CL_ORD_ID = "duplicate_cl_ord_id"
+    STALE = "stale"
+    NO_ROUTE = "no_route"
+    NOT_READY = "not_ready"
+    OVERLOADED = "overloaded"
+    JOURNAL = "journal"
+    NOT_SENT = "not_sent"
+    UNSUPPORTED = "unsupported"
+    RATE_LIMITED = "rate_limited"
+    CLOCK = "clock"
+    DRAINING = "draining"
+    # decided by the venue
+    VENUE = "venue"
+    INSUFFICIENT_BALANCE = "insufficient_balance"
+    WOULD_TAKE = "would_take"
+    AUTH = "auth"
+    # settled by evidence: the venue has never seen it
+    NEVER_ARRIVED = "never_arrived"
+
+
+class CxlRejReason(enum.Enum):
+    """FIX 102: why a cancel or an amend had no effect."""
+
+    UNKNOWN_ORDER = "unknown_order"
+    TOO_LATE = "too_late"
+    ALREADY_PENDING = "already_pending"
+    NOT_READY = "not_ready"
+    NOT_SENT = "not_sent"
+    UNSUPPORTED = "unsupported"
+    VENUE = "venue"
+    JOURNAL = "journal"
+
+
+class DoubtReason(enum.Enum):
+    """Why we do not know what the venue did with a request."""
+
+    NO_REPLY = "no_reply"
+    CONNECTION_LOST = "connection_lost"
+    VENUE_UNKNOWN = "venue_unknown"
+    RESTARTED = "restarted"
+
+
+class TradingState(enum.Enum):
+    """What new orders are allowed, per scope; ordered by strictness."""
+
+    ACTIVE = "active"
+    REDUCING = "reducing"
+    HALTED = "halted"
+
+
+class MoneyPolicy(enum.Enum):
+    """What a supervisor does with money when its restart budget is spent."""
+
+    HOLD = "hold"
+    REDUCE_ONLY = "reduce_only"
+    CANCEL = "cancel"
+    FLATTEN = "flatten"
+
+
+class GapReason(enum.Enum):
+    """Why a stream is not proven continuous."""
+
+    STARTING = "starting"
+    SEQUENCE = "sequence"
+    DISCONNECTED = "disconnected"
+    CROSSED = "crossed"
+    STALE = "stale"
+    OVERFLOW = "overflow"
+    VENUE_RESET = "venue_reset"

@@ -1,0 +1,250 @@
+"""What the journal stores, and how it is asked.
+
+The account is event-sourced: a command is *decided* into records, the records are *applied* to the state, and the same
+records, read back, give the same state byte for byte.  Records of one `key` (an account and venue, a gate, the engine)
+form one stream; a `StateSnapshot` of that key makes everything before it unnecessary for recovery.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import attrs
+
+from protocols.base import Event, Message, Query, message
+from protocols.enums import DoubtReason, OrdRejReason, TradingState
+from protocols.ids import AccountID, ClOrdID, Path, Symbol, Venue
+from protocols.market import GapClosed, GapOpened
+from protocols.orders import CancelRejected, ExecutionReport, NewOrder, OrderRefused
+from protocols.positions import BalancesChanged
+
+JOURNAL: Path = "/journal"
+
+
+def account_key(account: AccountID, venue: Venue) -> str:
+    """Journal stream of one account on one venue."""
+    return f"account/{account}/{venue}"
+
+
+@message
+class RunStarted(Event):
+    """First record of each process life; `run` goes into every ClOrdID made in it."""
+
+    run: int
+    build: str
+    config_hash: str
+    started_ns: int
+
+
+@message
+class RunStopped(Event):
+    """Orderly end.  Its absence means that the process died."""
+
+    run: int
+    reason: str
+    stopped_ns: int
+
+
+@message
+class OrderIntent(Event):
+    """We decided to send this order.  Durable (see sync policy) before its first byte leaves."""
+
+    order: NewOrder
+    accepted_ns: int
+
+
+@message
+class CancelIntent(Event):
+    """We decided to cancel."""
+
+    cl_ord_id: ClOrdID
+    at_ns: int
+
+
+@message
+class AmendIntent(Event):
+    """We decided to reduce the quantity."""
+
+    cl_ord_id: ClOrdID
+    order_qty: Decimal
+    at_ns: int
+
+
+@message
+class OrderClosed(Event):
+    """An order ended without a venue report: rejected, surely not sent, or proven never to have arrived."""
+
+    cl_ord_id: ClOrdID
+    reason: OrdRejReason
+    text: str
+    at_ns: int
+
+
+@message
+class DoubtOpened(Event):
+    """We do not know what the venue did with a request of this order."""
+
+    cl_ord_id: ClOrdID
+    cancel: bool
+    reason: DoubtReason
+    since_ns: int
+    settles_ns: int
+
+
+@message
+class DoubtClosed(Event):
+    """The venue's evidence settled it."""
+
+    cl_ord_id: ClOrdID
+    evidence: str
+    at_ns: int
+
+
+@message
+class CancelClosed(Event):
+    """A cancel or amend ended without effect."""
+
+    rejected: CancelRejected
+    at_ns: int
+
+
+@message
+class TradingStateChanged(Event):
+    """Kill switch and its release, with who and why."""
+
+    scope: str
+    """`firm` or an account id."""
+    state: TradingState
+    principal: str
+    cause: str
+    at_ns: int
+
+
+@message
+class ActorRestarted(Event):
+    """A supervised actor came back (or did not)."""
+
+    path: Path
+    epoch: int
+    cause: str
+    at_ns: int
+
+
+@message
+class StateSnapshot(Event):
+    """State of one key after all its records so far; `state` is that actor's own snapshot type as JSON text."""
+
+    state: str
+    state_hash: str
+    at_ns: int
+
+
+Record = (
+    RunStarted
+    | RunStopped
+    | OrderIntent
+    | CancelIntent
+    | AmendIntent
+    | OrderClosed
+    | DoubtOpened
+    | DoubtClosed
+    | CancelClosed
+    | ExecutionReport
+    | BalancesChanged
+    | OrderRefused
+    | TradingStateChanged
+    | ActorRestarted
+    | GapOpened
+    | GapClosed
+    | StateSnapshot
+)
+
+
+@attrs.frozen
+class Stored:
+    """A record as it stands in the journal."""
+
+    seq: int
+    written_ns: int
+    key: str
+    subject: str
+    """`orders.{venue}.{symbol}`, `trades...`, `positions...`, `engine`: what a relay publishes it under."""
+    record: Record
+
+
+@message
+class Append(Event):
+    """Write `records` under `key`, then deliver `forward` in order.
+
+    When the journal cannot write, `records` that contain an OrderIntent are refused: `forward` is *not* delivered and
+    `sender` gets `AppendRefused`.  Other records (facts from the venue) are kept in memory and written later, their
+    `forward` is delivered: a full disk stops orders and nothing else.
+    """
+
+    key: str
+    subject: str
+    records: tuple[Record, ...]
+    forward: tuple[tuple[Path, Message], ...]
+    sender: Path
+
+
+@message
+class AppendRefused(Event):
+    """The journal could not make these intents durable; they must be treated as never made."""
+
+    records: tuple[Record, ...]
+    text: str
+
+
+@message
+class JournalState(Event):
+    """Whether the journal can write, for gates, console and reports."""
+
+    healthy: bool
+    text: str
+    at_ns: int
+
+
+@message
+class ReplayQuery(Query):
+    """Ask the journal for what is needed to rebuild `key`: its newest snapshot and all records after it."""
+
+    key: str
+
+
+@attrs.frozen
+class ReplayAnswer:
+    """State of `key` = `snapshot` (or nothing) + `records` in order."""
+
+    run: int
+    snapshot: StateSnapshot | None
+    records: tuple[Record, ...]
+
+
+@message
+class FlushQuery(Query):
+    """Ask the journal to make everything so far durable, whatever the sync policy."""
+
+
+@attrs.frozen
+class JournalStatistics:
+    """How the journal is doing."""
+
+    run: int
+    seq: int
+    segment: str
+    bytes_written: int
+    unsynced_records: int
+    backlog_records: int
+    healthy: bool
+    text: str
+
+
+@message
+class SymbolHalted(Event):
+    """The venue stopped (or resumed) a symbol."""
+
+    venue: Venue
+    symbol: Symbol
+    halted: bool
+    text: str

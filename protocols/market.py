@@ -1,0 +1,198 @@
+"""Market data as messages: what a venue said about its market, and whether it is proven continuous."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from protocols.base import Event, MarketData, message
+from protocols.enums import GapReason, Side
+from protocols.ids import Path, Symbol, Venue
+
+Level = tuple[Decimal, Decimal]
+"""(price, quantity); quantity 0 removes the level."""
+
+
+@message
+class BookDelta(Event):
+    """A change of some levels.  Sequenced: losing one is a gap, so it is never conflated.
+
+    `first_id..last_id` is the venue's update range; `prev_id` is the predecessor's last id where the venue says it
+    (Binance USDT-M `pu`, OKX `prevSeqId`), else -1.
+    """
+
+    venue: Venue
+    symbol: Symbol
+    first_id: int
+    last_id: int
+    prev_id: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    event_ns: int
+    received_ns: int
+    connection: int
+    """Epoch of the venue connection that carried it."""
+
+
+@message
+class BookSnapshot(Event):
+    """A whole book as of `last_id`."""
+
+    venue: Venue
+    symbol: Symbol
+    last_id: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    received_ns: int
+    connection: int = 0
+
+
+@message
+class SnapshotRequest(Event):
+    """A book asks its venue's REST session for a fresh snapshot."""
+
+    symbol: Symbol
+    depth: int
+    reply_to: Path
+
+
+@message
+class SnapshotFailed(Event):
+    """No snapshot came; the book asks again after its own back-off."""
+
+    symbol: Symbol
+    text: str
+
+
+@message
+class Quote(MarketData):
+    """Best bid and ask.  `proven`: from a book whose sequence is continuous; 0 quantities mean an empty side."""
+
+    venue: Venue
+    symbol: Symbol
+    bid_px: Decimal
+    bid_qty: Decimal
+    ask_px: Decimal
+    ask_qty: Decimal
+    event_ns: int
+    received_ns: int
+    update_id: int
+    proven: bool = True
+
+    @property
+    def conflation_key(self) -> tuple[str, ...]:
+        return ("quote", self.venue, self.symbol)
+
+    @property
+    def mid(self) -> Decimal:
+        """The middle of best bid and ask."""
+        return (self.bid_px + self.ask_px) / 2
+
+
+@message
+class BookTicker(MarketData):
+    """The venue's own best bid and ask stream: a second source to compare a book with."""
+
+    venue: Venue
+    symbol: Symbol
+    bid_px: Decimal
+    bid_qty: Decimal
+    ask_px: Decimal
+    ask_qty: Decimal
+    update_id: int
+    event_ns: int
+    received_ns: int
+
+    @property
+    def conflation_key(self) -> tuple[str, ...]:
+        return ("book_ticker", self.venue, self.symbol)
+
+
+@message
+class Trade(Event):
+    """A public trade; `aggressor` is the side that took liquidity."""
+
+    venue: Venue
+    symbol: Symbol
+    trade_id: str
+    price: Decimal
+    qty: Decimal
+    aggressor: Side
+    event_ns: int
+    received_ns: int
+
+
+@message
+class Candle(Event):
+    """One bar.  `closed` bars are final; `open_ns` is the key."""
+
+    venue: Venue
+    symbol: Symbol
+    interval_ns: int
+    open_ns: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    closed: bool
+    has_gap: bool = False
+
+
+@message
+class GapOpened(Event):
+    """From here on the stream is not proven continuous: nothing may be priced from it."""
+
+    stream: str
+    venue: Venue
+    symbol: Symbol | None
+    reason: GapReason
+    text: str
+    since_ns: int
+
+
+@message
+class GapClosed(Event):
+    """The stream is proven continuous again."""
+
+    stream: str
+    venue: Venue
+    symbol: Symbol | None
+    opened_ns: int
+    closed_ns: int
+
+
+@message
+class StreamUp(Event):
+    """A session (re)connected and subscribed; messages of older connections are void."""
+
+    stream: str
+    venue: Venue
+    connection: int
+    at_ns: int
+
+
+@message
+class StreamDown(Event):
+    """A session lost its connection."""
+
+    stream: str
+    venue: Venue
+    connection: int
+    at_ns: int
+    text: str
+
+
+@message
+class Subscribe(Event):
+    """A reader wants quotes (and trades, candles) of one symbol; idempotent, survives until `Unsubscribe`."""
+
+    symbol: Symbol
+    reader: Path
+
+
+@message
+class Unsubscribe(Event):
+    """The reader wants no more."""
+
+    symbol: Symbol
+    reader: Path

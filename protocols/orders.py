@@ -1,0 +1,331 @@
+"""The order's life, as messages.
+
+    strategy --NewOrder--> router --RoutedOrder--> firm gate --FirmApproved--> account gate
+             --RiskApproved--> account --Append(OrderAccepted..., forward=SubmitOrder)--> journal
+             --SubmitOrder--> order entry --> venue
+
+    venue --> private stream, order entry --ExecutionReport/OrderReply--> account --Append--> journal
+          --ExecutionReport--> strategy, gates, portfolio
+
+Only `RiskApproved` makes an account send, and only a gate makes a `RiskApproved`.  Refusals travel as `OrderRefused` to
+the strategy and to both gates, so that what was reserved is released.  Quantities are base units (contracts on
+derivatives), prices are quote units, times are wall-clock nanoseconds UTC.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from protocols.base import Command, Event, RefusalReason, message
+from protocols.enums import (
+    CxlRejReason,
+    DoubtReason,
+    ExecInst,
+    ExecType,
+    Liquidity,
+    OrdRejReason,
+    OrdStatus,
+    OrdType,
+    Side,
+    TimeInForce,
+)
+from protocols.ids import AccountID, ClOrdID, OrderID, Path, StrategyID, Symbol, TradeID, Venue
+
+ZERO = Decimal(0)
+
+FIRM_GATE: Path = "/risk/firm"
+ROUTER: Path = "/router"
+
+
+def account_gate(account: AccountID) -> Path:
+    """Address of the risk gate of one account."""
+    return f"/risk/{account}"
+
+
+def account_path(account: AccountID, venue: Venue) -> Path:
+    """Address of the actor that owns one account's orders on one venue."""
+    return f"/accounts/{account}/{venue}/account"
+
+
+_REFUSAL = {
+    RefusalReason.MAILBOX_FULL: OrdRejReason.OVERLOADED,
+    RefusalReason.NOT_READY: OrdRejReason.NOT_READY,
+    RefusalReason.ACTOR_DOWN: OrdRejReason.NOT_READY,
+    RefusalReason.NO_SUCH_ACTOR: OrdRejReason.NO_ROUTE,
+    RefusalReason.POISON: OrdRejReason.NOT_READY,
+}
+
+
+@message
+class NewOrder(Command):
+    """FIX NewOrderSingle: what a strategy (or the operator) wants.  `venue` empty: the router chooses."""
+
+    cl_ord_id: ClOrdID
+    account: AccountID
+    strategy: StrategyID
+    venue: Venue
+    symbol: Symbol
+    side: Side
+    ord_type: OrdType
+    order_qty: Decimal
+    price: Decimal | None
+    created_ns: int
+    reply_to: Path
+    time_in_force: TimeInForce = TimeInForce.GTC
+    exec_inst: ExecInst = ExecInst.NONE
+    stop_px: Decimal | None = None
+    parent: ClOrdID | None = None
+
+    def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, OrderRefused], ...]:
+        return refuse(self, _REFUSAL[reason], f"{by}: {reason.value}")
+
+
+def refuse(order: NewOrder, reason: OrdRejReason, text: str) -> tuple[tuple[Path, OrderRefused], ...]:
+    """The three who must hear that `order` will never leave: its maker and both gates."""
+    refused = OrderRefused(order.cl_ord_id, order.account, order.strategy, order.venue, order.symbol, reason, text)
+    return ((order.reply_to, refused), (FIRM_GATE, refused), (account_gate(order.account), refused))
+
+
+@message
+class RoutedOrder(Command):
+    """A NewOrder whose venue is decided."""
+
+    order: NewOrder
+
+    def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, OrderRefused], ...]:
+        return self.order.refusals(reason, by)
+
+
+@message
+class FirmApproved(Command):
+    """Passed the firm-wide gate; its exposure is reserved there."""
+
+    order: NewOrder
+
+    def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, OrderRefused], ...]:
+        return self.order.refusals(reason, by)
+
+
+@message
+class RiskApproved(Command):
+    """Passed every gate: the only thing that an account will send."""
+
+    order: NewOrder
+
+    def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, OrderRefused], ...]:
+        return self.order.refusals(reason, by)
+
+
+@message
+class OrderRefused(Event):
+    """An order that never left the engine."""
+
+    cl_ord_id: ClOrdID
+    account: AccountID
+    strategy: StrategyID
+    venue: Venue
+    symbol: Symbol
+    reason: OrdRejReason
+    text: str
+
+
+@message
+class CancelOrder(Command):
+    """FIX OrderCancelRequest, sent to the account.  Cancels need no gate: they only reduce."""
+
+    cl_ord_id: ClOrdID
+    account: AccountID
+    venue: Venue
+    symbol: Symbol
+    reply_to: Path
+
+    def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, CancelRejected], ...]:
+        text = f"{by}: {reason.value}"
+        return ((self.reply_to, CancelRejected(self.cl_ord_id, CxlRejReason.NOT_READY, text)),)
+
+
+@message
+class CancelAll(Command):
+    """Cancel every live order of the account that matches; None matches everything."""
+
+    account: AccountID
+    venue: Venue
+    reply_to: Path
+    symbol: Symbol | None = None
+    strategy: StrategyID | None = None
+
+
+@message
+class AmendOrder(Command):
+    """FIX OrderCancelReplaceRequest limited to what keeps priority: a smaller total quantity."""
+
+    cl_ord_id: ClOrdID
+    account: AccountID
+    venue: Venue
+    symbol: Symbol
+    order_qty: Decimal
+    reply_to: Path
+
+    def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, CancelRejected], ...]:
+        text = f"{by}: {reason.value}"
+        return ((self.reply_to, CancelRejected(self.cl_ord_id, CxlRejReason.NOT_READY, text)),)
+
+
+@message
+class OrderBatch(Command):
+    """Several orders in one message; each is decided on its own, results are partial."""
+
+    orders: tuple[NewOrder, ...]
+
+    def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, OrderRefused], ...]:
+        return tuple(pair for order in self.orders for pair in order.refusals(reason, by))
+
+
+@message
+class CancelRejected(Event):
+    """FIX OrderCancelReject."""
+
+    cl_ord_id: ClOrdID
+    reason: CxlRejReason
+    text: str
+
+
+# ---- account -> journal -> order entry ------------------------------------------------------------------------
+
+
+@message
+class SubmitOrder(Event):
+    """Write this order to the venue.  Its intent is already in the journal; the answer is an `OrderReply`."""
+
+    order: NewOrder
+    reply_to: Path
+
+
+@message
+class SubmitCancel(Event):
+    """Write this cancel.  `order_id` when the venue's id is known (a cancel may rename the client id)."""
+
+    cl_ord_id: ClOrdID
+    order_id: OrderID | None
+    symbol: Symbol
+    reply_to: Path
+
+
+@message
+class SubmitAmend(Event):
+    """Write this reduction of the total quantity."""
+
+    cl_ord_id: ClOrdID
+    order_id: OrderID | None
+    symbol: Symbol
+    order_qty: Decimal
+    reply_to: Path
+
+
+@message
+class SubmitCancelAll(Event):
+    """Cancel everything on the symbol in one request, where the venue can."""
+
+    symbol: Symbol
+    reply_to: Path
+
+
+# ---- order entry, reconciler -> account ------------------------------------------------------------------------
+
+
+@message
+class RequestSent(Event):
+    """The request's bytes were handed to the kernel: from here on only evidence settles it."""
+
+    cl_ord_id: ClOrdID
+    sent_ns: int
+    settles_ns: int
+    """Wall clock after which the venue can no longer accept the request (window + its own limit + skew)."""
+
+
+@message
+class NotSent(Event):
+    """The request surely did not leave."""
+
+    cl_ord_id: ClOrdID
+    cancel: bool
+    reason: OrdRejReason
+    text: str
+
+
+@message
+class OrderInDoubt(Event):
+    """The request left, or may have, and no answer that can be trusted came.  Query; never resend."""
+
+    cl_ord_id: ClOrdID
+    cancel: bool
+    reason: DoubtReason
+    since_ns: int
+    settles_ns: int
+
+
+@message
+class VenueReject(Event):
+    """The venue surely refused a new order."""
+
+    cl_ord_id: ClOrdID
+    reason: OrdRejReason
+    code: str
+    text: str
+
+
+@message
+class VenueCancelReject(Event):
+    """The venue refused a cancel or an amend.  `order_gone`: it says there is no such live order; query why."""
+
+    cl_ord_id: ClOrdID
+    code: str
+    text: str
+    order_gone: bool
+
+
+@message
+class ExecutionReport(Event):
+    """One venue-confirmed change to one order, from the stream, a reply or a query.  The journal stores exactly this.
+
+    `cum_qty` and `ord_status` are the venue's; `last_*`, `trade_id`, `fee*` are set when `exec_type` is TRADE.
+    """
+
+    cl_ord_id: ClOrdID
+    order_id: OrderID
+    account: AccountID
+    strategy: StrategyID
+    venue: Venue
+    symbol: Symbol
+    side: Side
+    exec_type: ExecType
+    ord_status: OrdStatus
+    order_qty: Decimal
+    cum_qty: Decimal
+    transact_ns: int
+    received_ns: int
+    ord_type: OrdType = OrdType.LIMIT
+    price: Decimal | None = None
+    last_qty: Decimal = ZERO
+    last_px: Decimal = ZERO
+    cum_quote: Decimal = ZERO
+    trade_id: TradeID | None = None
+    fee: Decimal = ZERO
+    fee_asset: str = ""
+    liquidity: Liquidity = Liquidity.UNKNOWN
+    exec_id: str = ""
+    text: str = ""
+    poss_dup: bool = False
+
+    @property
+    def leaves_qty(self) -> Decimal:
+        """FIX 151: what may still trade; 0 once the status is final."""
+        return ZERO if self.ord_status.is_final else self.order_qty - self.cum_qty
+
+
+@message
+class OrderNotFound(Event):
+    """A query by ClOrdID found nothing at the venue, asked at `asked_ns` (wall clock)."""
+
+    cl_ord_id: ClOrdID
+    asked_ns: int

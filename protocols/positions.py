@@ -1,0 +1,126 @@
+"""What an account owns: positions per strategy, balances, and the answers about them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import attrs
+
+from protocols.base import Event, Query, message
+from protocols.enums import ExecInst, OrdStatus, OrdType, Side, TimeInForce
+from protocols.ids import AccountID, ClOrdID, OrderID, Path, StrategyID, Symbol, Venue
+
+ZERO = Decimal(0)
+
+
+@attrs.frozen(order=True)
+class PositionKey:
+    """Whose position: several strategies hold one symbol side by side while the venue nets them."""
+
+    account: AccountID
+    venue: Venue
+    symbol: Symbol
+    strategy: StrategyID
+
+
+@message
+class Position(Event):
+    """State of one position after a fill.  `qty` is signed; `avg_px` is the average cost of what is open."""
+
+    account: AccountID
+    venue: Venue
+    symbol: Symbol
+    strategy: StrategyID
+    qty: Decimal
+    avg_px: Decimal
+    realized: Decimal
+    """Realized profit in quote units, fees in quote included, fees in other assets listed in `fees`."""
+    fees: tuple[tuple[str, Decimal], ...]
+    updated_ns: int
+
+    @property
+    def key(self) -> PositionKey:
+        return PositionKey(self.account, self.venue, self.symbol, self.strategy)
+
+
+@message
+class Balance(Event):
+    """One asset of one account as the venue states it."""
+
+    account: AccountID
+    venue: Venue
+    asset: str
+    free: Decimal
+    locked: Decimal
+    updated_ns: int
+
+    @property
+    def total(self) -> Decimal:
+        return self.free + self.locked
+
+
+@message
+class BalancesChanged(Event):
+    """Absolute balances of the assets named; assets not named are unchanged unless `complete`."""
+
+    account: AccountID
+    venue: Venue
+    balances: tuple[Balance, ...]
+    complete: bool
+    event_ns: int
+
+
+@attrs.frozen
+class OpenOrder:
+    """A live (or doubtful) order as the account sees it; risk rebuilds its reservations from these."""
+
+    cl_ord_id: ClOrdID
+    order_id: OrderID | None
+    account: AccountID
+    venue: Venue
+    symbol: Symbol
+    strategy: StrategyID
+    side: Side
+    ord_type: OrdType
+    order_qty: Decimal
+    price: Decimal | None
+    cum_qty: Decimal
+    ord_status: OrdStatus
+    time_in_force: TimeInForce
+    exec_inst: ExecInst
+    in_doubt: bool
+    created_ns: int
+
+    @property
+    def leaves_qty(self) -> Decimal:
+        """What may still trade."""
+        return ZERO if self.ord_status.is_final else self.order_qty - self.cum_qty
+
+
+@message
+class AccountQuery(Query):
+    """Ask an account for an `AccountPicture`; `strategy` narrows orders and positions."""
+
+    strategy: StrategyID | None = None
+
+
+@attrs.frozen
+class AccountPicture:
+    """Everything one account knows, at one moment of its own order of messages."""
+
+    account: AccountID
+    venue: Venue
+    open_orders: tuple[OpenOrder, ...]
+    positions: tuple[Position, ...]
+    balances: tuple[Balance, ...]
+    state_hash: str
+
+
+@message
+class AccountResynced(Event):
+    """An account proved its state with the venue (start, reconnect): readers rebuild theirs from `picture`."""
+
+    account: AccountID
+    venue: Venue
+    picture: AccountPicture
+    reply_to: Path

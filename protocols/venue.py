@@ -1,0 +1,388 @@
+"""The venue interface: what a sixth venue has to supply, and nothing more.
+
+A venue is a *codec*: commands in -> bytes out, bytes in -> typed events out.  It neither sleeps nor connects, reads no
+clock and draws no random number; the sessions in `actors/venue` run every codec alike and decide by `Capabilities`,
+never by a venue's name.  Times are wall-clock nanoseconds of *our* clock unless a name says `venue_ns`.
+
+Any input gives events or `RemoteProtocolError`, nothing else.  An unknown enum value becomes `UnrecognizedMessage`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+import attrs
+
+from protocols.base import Event, Message, message
+from protocols.enums import OrdRejReason
+from protocols.errors import Unrecognized
+from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, TradeID, Venue
+from protocols.instruments import Instrument
+from protocols.market import BookSnapshot, Candle
+from protocols.orders import ExecutionReport, NewOrder
+from protocols.positions import Balance
+
+
+class Lane(enum.IntEnum):
+    """Priority of a request when a venue's budget is short; lower goes first."""
+
+    CANCEL = 0
+    REDUCE = 1
+    NEW = 2
+    QUERY = 3
+
+
+class Channel(enum.Enum):
+    """Public streams."""
+
+    BOOK = "book"
+    BOOK_TICKER = "book_ticker"
+    TRADES = "trades"
+    CANDLES_1M = "candles_1m"
+
+
+@attrs.frozen(kw_only=True)
+class Capabilities:
+    """What a venue can do; printed by `bulkhead venues`, used instead of venue names."""
+
+    ws_order_entry: bool
+    ws_logon: bool
+    """A session can be logged on once, so that orders need no signature of their own."""
+    amend_keeps_priority: bool
+    cancel_replace: bool
+    cancel_all_symbol: bool
+    cancel_all_account: bool
+    batch_size_max: int
+    dead_man_switch: bool
+    hedge_mode: bool
+    private_snapshot_on_subscribe: bool
+    request_window: bool
+    """Requests carry a deadline after which the venue refuses them, so that doubt has an end."""
+    query_by_cl_ord_id: bool
+    post_only: bool
+    reduce_only: bool
+    market_by_quote: bool
+    cl_ord_id_reusable: bool
+    """The venue forgets ids of finished orders: a blind resend could make a second order."""
+
+
+@attrs.frozen(kw_only=True)
+class SessionRules:
+    """Liveness of the venue's connections."""
+
+    connection_age_max_ns: int
+    """The venue closes older connections; replace before."""
+    server_ping_interval_ns: int
+    """0: the venue sends none and expects ours."""
+    silence_max_ns: int
+    """No byte for this long means that the connection is dead, whatever the socket says."""
+    client_ping_interval_ns: int
+    messages_per_s_max: int
+    subscriptions_max: int
+    request_timeout_ns: int
+    """Longest that the venue itself works on a request before it gives up."""
+
+
+@attrs.frozen
+class Limit:
+    """One fixed window of a venue's rate limit."""
+
+    name: str
+    """`weight`, `orders`, `raw` or `connections`."""
+    interval_ns: int
+    limit: int
+
+
+@attrs.frozen
+class Usage:
+    """What the venue says we have used in one window, from a reply's headers or `rateLimits`."""
+
+    name: str
+    interval_ns: int
+    used: int
+
+
+@attrs.frozen
+class HttpRequest:
+    """One REST request, complete: `query` is percent-encoded, in the order that was signed."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: str
+    weight: int
+    lane: Lane
+
+
+@attrs.frozen
+class HttpReply:
+    """One REST answer as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    sent_ns: int
+    received_ns: int
+
+
+@attrs.frozen
+class Frame:
+    """One WebSocket text frame to send; `request_id` is what its reply will echo ("" when there is none)."""
+
+    text: str
+    request_id: str
+    weight: int = 0
+    lane: Lane = Lane.NEW
+
+
+class Disposition(enum.Enum):
+    """What a venue's answer means for the request, keyed by (product, code) in each venue's `errors.py`."""
+
+    OK = "ok"
+    REJECTED = "rejected"
+    RATE_LIMITED = "rate_limited"
+    BANNED = "banned"
+    CLOCK = "clock"
+    AUTH = "auth"
+    UNKNOWN = "unknown"
+    NOT_FOUND = "not_found"
+    ALREADY_FINAL = "already_final"
+    BUSY = "busy"
+    MAINTENANCE = "maintenance"
+    BUG = "bug"
+
+
+@attrs.frozen
+class VenueError:
+    """A venue's refusal, classified."""
+
+    disposition: Disposition
+    code: str
+    text: str
+    reason: OrdRejReason = OrdRejReason.VENUE
+    until_ns: int = 0
+    """Wall clock until which nothing may be sent (RATE_LIMITED, BANNED)."""
+
+
+@attrs.frozen
+class Reply:
+    """A reply on the order-entry connection, or the decoded answer of a REST order request.
+
+    Exactly one of `report`, `error`, `payload` is set: an order's new state, a classified refusal, or the venue's
+    answer to something that is not an order (logon, subscribe, ping).
+    """
+
+    request_id: str
+    report: OrderState | None = None
+    error: VenueError | None = None
+    payload: Mapping[str, object] | None = None
+    usage: tuple[Usage, ...] = ()
+
+
+@attrs.frozen
+class OrderState:
+    """An order as the venue describes it in a reply or a query; the account turns it into ExecutionReports.
+
+    `cl_ord_id` is the *original* client id even where the venue renames on cancel.
+    """
+
+    cl_ord_id: ClOrdID
+    order_id: OrderID
+    symbol: Symbol
+    report: ExecutionReport | None
+    """The full report when the venue sent one; None for a bare acknowledgement."""
+    fills: tuple[ExecutionReport, ...] = ()
+    transact_ns: int = 0
+
+
+@message
+class UnrecognizedMessage(Event):
+    """Something the venue sent that our vocabulary lacks; kept, counted and shown, never guessed."""
+
+    venue: Venue
+    what: tuple[Unrecognized, ...]
+    raw: str
+
+
+@message
+class StreamTerminated(Event):
+    """The venue ended a stream or announced that it will shut the connection down."""
+
+    venue: Venue
+    text: str
+
+
+@attrs.frozen
+class Fill:
+    """One own trade from a history query."""
+
+    report: ExecutionReport
+
+
+class Signer(Protocol):
+    """Holds a secret and signs; the secret itself cannot be had from it."""
+
+    @property
+    def api_key(self) -> str: ...
+
+    @property
+    def can_logon(self) -> bool:
+        """True for key kinds that the venue accepts for a session logon (Ed25519 on Binance)."""
+        ...
+
+    def sign(self, payload: bytes) -> str:
+        """Signature text as the venue wants it: hex for HMAC, base64 for Ed25519."""
+        ...
+
+
+class PublicCodec(Protocol):
+    """Public streams and public REST of one venue and product."""
+
+    venue: Venue
+    capabilities: Capabilities
+    rules: SessionRules
+
+    def stream_path(self) -> str:
+        """Path of the public stream connection."""
+        ...
+
+    def subscribe(self, wanted: Sequence[tuple[Channel, Symbol]], request_id: int) -> Sequence[Frame]:
+        """Frames that add these subscriptions, split to the venue's frame limits."""
+        ...
+
+    def unsubscribe(self, unwanted: Sequence[tuple[Channel, Symbol]], request_id: int) -> Sequence[Frame]: ...
+
+    def decode(self, raw: str | bytes, received_ns: int, connection: int) -> Sequence[Message]:
+        """Events of one stream message: BookDelta, Trade, BookTicker, Candle, StreamTerminated, acks as Reply."""
+        ...
+
+    def time_request(self) -> HttpRequest: ...
+
+    def decode_time(self, reply: HttpReply) -> int:
+        """Venue time, ns."""
+        ...
+
+    def instruments_request(self, symbols: Sequence[Symbol]) -> HttpRequest: ...
+
+    def decode_instruments(self, reply: HttpReply) -> tuple[Sequence[Instrument], Sequence[Limit]]: ...
+
+    def snapshot_request(self, symbol: Symbol, depth: int) -> HttpRequest: ...
+
+    def decode_snapshot(self, symbol: Symbol, reply: HttpReply, connection: int) -> BookSnapshot: ...
+
+    def candles_request(self, symbol: Symbol, interval_ns: int, limit: int) -> HttpRequest: ...
+
+    def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:
+        """Closed bars only, oldest first."""
+        ...
+
+    def usage(self, reply: HttpReply) -> Sequence[Usage]:
+        """What the reply's headers say about our limits."""
+        ...
+
+    def error(self, reply: HttpReply) -> VenueError | None:
+        """The classified refusal, or None for a success."""
+        ...
+
+
+class PrivateCodec(Protocol):
+    """Order entry, the private stream and the account's REST queries of one venue and one account.
+
+    `stamp_venue_ns` is the venue's clock at the moment of sending: signing happens then, never earlier.
+    """
+
+    venue: Venue
+    account: AccountID
+    capabilities: Capabilities
+    rules: SessionRules
+
+    def entry_path(self) -> str: ...
+
+    def private_path(self) -> str: ...
+
+    def logon(self, request_id: str, stamp_venue_ns: int) -> Frame | None:
+        """Frame that authenticates the connection, or None when each request is signed instead."""
+        ...
+
+    def subscribe_private(self, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame: ...
+
+    def new_order(self, order: NewOrder, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame: ...
+
+    def cancel_order(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        symbol: Symbol,
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame: ...
+
+    def amend_order(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        symbol: Symbol,
+        order_qty: Decimal,
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame: ...
+
+    def cancel_all(self, symbol: Symbol, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame: ...
+
+    def decode_entry(self, raw: str | bytes, received_ns: int) -> Sequence[Reply | Message]:
+        """Replies and unsolicited frames of the order-entry connection."""
+        ...
+
+    def decode_private(self, raw: str | bytes, received_ns: int) -> Sequence[Reply | Message]:
+        """ExecutionReport, BalancesChanged, StreamTerminated, UnrecognizedMessage; acks as Reply."""
+        ...
+
+    def rest_new_order(self, order: NewOrder, stamp_venue_ns: int) -> HttpRequest: ...
+
+    def rest_cancel_order(
+        self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, stamp_venue_ns: int
+    ) -> HttpRequest: ...
+
+    def decode_rest_order(self, request_id: str, reply: HttpReply) -> Reply: ...
+
+    def order_status_request(
+        self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, stamp_venue_ns: int
+    ) -> HttpRequest: ...
+
+    def decode_order_status(self, reply: HttpReply) -> ExecutionReport | VenueError:
+        """The order's state as an ExecutionReport of type ORDER_STATUS, or the refusal (NOT_FOUND among them)."""
+        ...
+
+    def open_orders_request(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest: ...
+
+    def decode_open_orders(self, reply: HttpReply) -> Sequence[ExecutionReport]: ...
+
+    def fills_request(
+        self,
+        symbol: Symbol,
+        stamp_venue_ns: int,
+        *,
+        order_id: OrderID | None = None,
+        from_trade_id: TradeID | None = None,
+        since_ns: int | None = None,
+    ) -> HttpRequest: ...
+
+    def decode_fills(self, symbol: Symbol, reply: HttpReply) -> Sequence[ExecutionReport]:
+        """Own trades, oldest first, as ExecutionReports of type TRADE (their `cl_ord_id` may be "": match by order_id)."""
+        ...
+
+    def balances_request(self, stamp_venue_ns: int) -> HttpRequest: ...
+
+    def decode_balances(self, reply: HttpReply) -> Sequence[Balance]: ...
+
+    def usage(self, reply: HttpReply) -> Sequence[Usage]: ...
+
+    def error(self, reply: HttpReply) -> VenueError | None: ...

@@ -1,0 +1,186 @@
+"""The actor: what runs behind a bulkhead.
+
+An actor owns its state.  Others reach it by sending messages to its path; it reaches others through its `Context`.
+Two kinds share one class:
+
+* a *decision* actor implements `receive` (and `answer`): plain synchronous state changes, no await, no clock, no I/O.
+  Everything it sends while it handles one message leaves only when the handler has returned: a handler that raises
+  has sent nothing, so the message can be given to the next incarnation.
+* a *session* actor implements `run` as well: it holds a socket, a file or a child process, and may await.
+
+Life of one incarnation::
+
+    factory() -> started() -> [ready] -> receive(...)* / run() -> stopped(reason)
+
+`started` is the resync: restore from the journal, reconcile with the venue.  Only when it has returned (or, with
+`READY_WHEN = ReadyWhen.TOLD`, when the actor calls `ctx.set_ready()`) does the ready gate open; until then commands
+to the actor are refused, events wait in its mailbox.  With `ReadyWhen.TOLD` messages are delivered after `started`
+although the gate is shut, because the proof arrives as messages (a book needs deltas to become ready).
+
+Minimal actor::
+
+    class Counter(Actor):
+        def __init__(self) -> None:
+            self.seen = 0
+
+        def receive(self, message: Message) -> None:
+            self.seen += 1
+
+        def inspect(self) -> Mapping[str, object]:
+            return {"seen": self.seen}
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol
+
+from protocols.base import Event, Message, Query, message
+from protocols.ids import Path
+
+
+class ReadyWhen(enum.Enum):
+    """Who opens the ready gate."""
+
+    STARTED = "started"
+    TOLD = "told"
+
+
+@message
+class Down(Event):
+    """A watched actor is not there: crashed, stopped or resyncing."""
+
+    path: Path
+    epoch: int
+    reason: str
+
+
+@message
+class Up(Event):
+    """A watched actor is ready."""
+
+    path: Path
+    epoch: int
+
+
+class AskError(Exception):
+    """An `ask` got no answer: the receiver is not ready, down, too slow, or crashed on it."""
+
+
+class Later:
+    """An answer that `Actor.answer` will give later: keep it, call `resolve` or `fail` once."""
+
+    __slots__ = ("_deliver",)
+
+    def __init__(self) -> None:
+        self._deliver: Callable[[object, str | None], None] | None = None
+
+    def bind(self, deliver: Callable[[object, str | None], None]) -> None:
+        """Called by the runtime."""
+        self._deliver = deliver
+
+    def resolve(self, value: object) -> None:
+        """Answer."""
+        if self._deliver is not None:
+            self._deliver(value, None)
+
+    def fail(self, text: str) -> None:
+        """The asker gets AskError(text)."""
+        if self._deliver is not None:
+            self._deliver(None, text)
+
+
+class Timer(Protocol):
+    """A message that will come back to its actor; cancelled with the incarnation."""
+
+    def cancel(self) -> None: ...
+
+
+class Context(Protocol):
+    """What an actor may do.  Synchronous parts are safe in `receive`; the `async` ones only in `started` and `run`."""
+
+    path: Path
+    epoch: int
+    """Incarnation of this actor, from 1; in every message that it sends."""
+    sender: Path
+    """Who sent the message in hand ("" outside actors)."""
+    sender_epoch: int
+
+    @property
+    def now_ns(self) -> int:
+        """Wall clock, ns UTC, as of the message in hand (sessions: now)."""
+        ...
+
+    @property
+    def monotonic_ns(self) -> int:
+        """Monotonic time, ns: for durations and deadlines."""
+        ...
+
+    def send(self, to: Path, message: Message) -> None:
+        """Never blocks, never silently loses: overflow and unreadiness follow the message's `delivery`."""
+        ...
+
+    def after(self, delay_ns: int, message: Message) -> Timer:
+        """Deliver `message` to this actor after `delay_ns`."""
+        ...
+
+    def watch(self, path: Path) -> None:
+        """From now on get `Down` and `Up` of `path` (at once, with the present state)."""
+        ...
+
+    def set_ready(self) -> None:
+        """Open the ready gate: the state is verified."""
+        ...
+
+    def set_unready(self, reason: str) -> None:
+        """Shut the ready gate: the state is not verified any more."""
+        ...
+
+    def random(self) -> float:
+        """A number in [0, 1) from this actor's seeded stream: jitter, never money."""
+        ...
+
+    async def ask(self, to: Path, query: Query, timeout_ns: int) -> Any:
+        """The receiver's answer; AskError when there is none within `timeout_ns`."""
+        ...
+
+    async def send_wait(self, to: Path, message: Message) -> None:
+        """For sessions: wait for room in a full mailbox instead of overflowing it."""
+        ...
+
+    async def wait_ready(self, path: Path) -> None:
+        """Wait until another actor's ready gate is open."""
+        ...
+
+    async def sleep(self, duration_ns: int) -> None:
+        """Sleep on the engine's clock."""
+        ...
+
+
+class Actor:
+    """Base of all actors; every hook has a harmless default."""
+
+    READY_WHEN: ClassVar[ReadyWhen] = ReadyWhen.STARTED
+    ctx: Context
+    """Set by the runtime before `started`."""
+
+    async def started(self) -> None:
+        """Resync: restore and verify.  An exception here is a crash and is retried with back-off."""
+
+    def receive(self, message: Message) -> None:
+        """Handle one message.  Synchronous; an exception ends this incarnation."""
+
+    def answer(self, query: Query) -> object:
+        """Answer one query, in order with the messages; may return `Later`."""
+        raise NotImplementedError(f"{type(self).__name__} does not answer {type(query).__name__}")
+
+    async def run(self) -> None:
+        """Session work beside the mailbox; returning ends it, an exception ends the incarnation."""
+
+    async def stopped(self, reason: str) -> None:
+        """Orderly end: release what the actor holds.  Not called after a crash of the process."""
+
+    def inspect(self) -> Mapping[str, object]:
+        """State summary for the console: small, plain values, no secrets."""
+        return {}
