@@ -21,7 +21,7 @@ from protocols.enums import OrdRejReason
 from protocols.errors import Unrecognized
 from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, TradeID, Venue
 from protocols.instruments import Instrument
-from protocols.market import BookSnapshot, Candle
+from protocols.market import BookDelta, BookSnapshot, Candle
 from protocols.orders import ExecutionReport, NewOrder
 from protocols.positions import Balance
 
@@ -239,6 +239,62 @@ class Signer(Protocol):
         ...
 
 
+class Verdict(enum.Enum):
+    """What a book does with a delta or a snapshot."""
+
+    APPLY = "apply"
+    """It continues the book: set the levels (a snapshot: replace the book, then apply the bridge's `replay`)."""
+    IGNORE = "ignore"
+    """It says nothing that the book does not know."""
+    BUFFER = "buffer"
+    """The book has no base yet; the sequencer keeps the delta until a snapshot comes."""
+    GAP = "gap"
+    """Something is missing: discard the book and get a snapshot.  The sequencer has already started over."""
+    TOO_OLD = "too_old"
+    """The snapshot does not reach the deltas at hand: fetch another; what is buffered stays."""
+
+
+@attrs.frozen
+class Bridge:
+    """How a snapshot joins the stream; `replay` are the buffered deltas that follow it, in order (APPLY only)."""
+
+    verdict: Verdict
+    replay: tuple[BookDelta, ...] = ()
+
+
+class BookSequencer(Protocol):
+    """One symbol's sequence rules: decides whether a book is proven continuous, holds no levels.
+
+    A book asks it about every delta and snapshot *before* it touches its levels.  Ids are the venue's; connections
+    are the book's business: on `StreamUp` and `StreamDown` it calls `reset`.
+    """
+
+    snapshot_depth: int
+    """Levels to ask for in a `SnapshotRequest`; 0 when the stream itself begins with a snapshot."""
+
+    @property
+    def synced(self) -> bool:
+        """True between a snapshot that was bridged and the next gap or reset."""
+        ...
+
+    @property
+    def last_id(self) -> int:
+        """Update id that the book has reached; -1 while not synced."""
+        ...
+
+    def on_delta(self, delta: BookDelta) -> Verdict:
+        """APPLY or IGNORE when synced, BUFFER or IGNORE when not, GAP when continuity is lost by this delta."""
+        ...
+
+    def on_snapshot(self, snapshot: BookSnapshot) -> Bridge:
+        """APPLY with the deltas to replay, TOO_OLD, or IGNORE (not needed: already synced)."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything, also what is buffered."""
+        ...
+
+
 class PublicCodec(Protocol):
     """Public streams and public REST of one venue and product."""
 
@@ -273,6 +329,10 @@ class PublicCodec(Protocol):
     def snapshot_request(self, symbol: Symbol, depth: int) -> HttpRequest: ...
 
     def decode_snapshot(self, symbol: Symbol, reply: HttpReply, connection: int) -> BookSnapshot: ...
+
+    def sequencer(self, symbol: Symbol) -> BookSequencer:
+        """Fresh sequence rules for one symbol's book."""
+        ...
 
     def candles_request(self, symbol: Symbol, interval_ns: int, limit: int) -> HttpRequest: ...
 
