@@ -1,1 +1,1 @@
-"""What an operator decides: configuration classes, strict loading, and the shipped profiles."""
+"""Configuration: TOML profiles, the environment and the command line, made into one immutable, checked `Config`."""
