@@ -11,9 +11,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_DATA = REPO_ROOT.parent / "shared" / "data"
+
+# No deadline for an example: how fast this machine is today is no property of the code. The blob lets a failure
+# be repeated anywhere with `@reproduce_failure`.
+settings.register_profile("bulkhead", deadline=None, print_blob=True)
+settings.load_profile("bulkhead")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ import ast
 import re
 from fnmatch import fnmatchcase
 
+from tests.tidy.sources import ROOT
+
 MAX_LINES = 500
 LONG_FILE_REASON = "One file because"
 
@@ -20,19 +22,16 @@ REGISTRY = re.compile(
     r"pypi\.or" + r"g|pythonhoste" + r"d|--(?:extra-)?index-ur" + r"l|--find-link" + r"s|artifactor" + r"y",
     re.IGNORECASE,
 )
+PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
+API_KEY = re.compile(r"(?<![\w+/=-])[A-Za-z0-9]{64}(?![\w+/=-])")
+LINK = re.compile(r"\]\(([^()\s]+)\)")
 
 # Where a binary floating point number would sooner or later be money.
 MONEY = (
-    "protocols/enums.py",
-    "protocols/ids.py",
-    "protocols/instruments.py",
-    "protocols/journal.py",
-    "protocols/market.py",
-    "protocols/money.py",
-    "protocols/orders.py",
-    "protocols/positions.py",
+    "protocols/*.py",
     "actors/account/*.py",
     "actors/book/*.py",
+    "actors/journal/*.py",
     "actors/portfolio/*.py",
     "actors/risk/*.py",
     "actors/router/*.py",
@@ -65,8 +64,50 @@ def registry(path: str, text: str) -> list[str]:
     return _matches(path, text, REGISTRY, "name packages only; the machine knows its index")
 
 
+def secret(path: str, text: str) -> list[str]:
+    """No private key and nothing that looks like a venue's API key; tests use the vectors that venues publish."""
+    if path.startswith("tests/"):
+        return []
+    keys = _matches(path, text, PRIVATE_KEY, "keys live in Vault or in the encrypted key file")
+    tokens = [m for m in API_KEY.finditer(text) if not m[0].isdigit() and m[0] not in (m[0].lower(), m[0].upper())]
+    return keys + [
+        f"{path}:{text.count(chr(10), 0, m.start()) + 1}: looks like an API key: keys live in Vault" for m in tokens
+    ]
+
+
+def broken_link(path: str, text: str) -> list[str]:
+    """A relative link of a document leads to a file that is there."""
+    if not path.endswith(".md"):
+        return []
+    folder = (ROOT / path).parent
+    return [
+        f"{path}: link to {target!r} leads nowhere"
+        for target in LINK.findall(text)
+        if "://" not in target and not target.startswith("#") and not (folder / target.partition("#")[0]).exists()
+    ]
+
+
+def untyped(path: str, text: str) -> list[str]:
+    """Every function of the packages says what it takes and what it returns."""
+    if path.startswith("tests/"):
+        return []
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            every = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+            every += [arg for arg in (node.args.vararg, node.args.kwarg) if arg is not None]
+            bare = [arg.arg for arg in every if arg.annotation is None and arg.arg not in {"self", "cls"}]
+            if node.returns is None:
+                bare.append("return")
+            if bare:
+                found.append(f"{path}:{node.lineno}: {node.name}: no type for {', '.join(bare)}")
+    return found
+
+
 def no_docstring(path: str, text: str) -> list[str]:
-    """Every module says what it is for."""
+    """Every module says what it is for; an empty `__init__.py` has nothing to say."""
+    if not text and path.endswith("__init__.py"):
+        return []
     return [] if ast.get_docstring(ast.parse(text)) else [f"{path}:1: no module docstring: say what it is for"]
 
 

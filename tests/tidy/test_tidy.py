@@ -12,14 +12,21 @@ from tests.tidy.sources import python_files, read, text_files
 
 Rule = Callable[[str, str], list[str]]
 
-TEXT_RULES: list[Rule] = [rules.unfinished, rules.machine_path, rules.registry]
-PYTHON_RULES: list[Rule] = [
+TEXT_RULES = [
+    rules.unfinished,
+    pytest.param(rules.machine_path, marks=pytest.mark.req("R114")),
+    rules.registry,
+    pytest.param(rules.secret, marks=pytest.mark.req("R161")),
+    rules.broken_link,
+]
+PYTHON_RULES = [
     rules.too_long,
     rules.no_docstring,
     rules.silent_except,
     rules.float_near_money,
     rules.mutable_global,
     rules.prints,
+    rules.untyped,
     rules.cannot_fail,
 ]
 # What quotes the things that the rules forbid.
@@ -63,7 +70,14 @@ LONG = "x = 1\n" * (rules.MAX_LINES + 1)
         (rules.registry, "README.md", "from https://pypi.org/project/trio"),
         (rules.registry, "requirements.lock", "--find-links wheels"),
         (rules.no_docstring, "tools/x.py", "x = 1\n"),
-        (rules.no_docstring, "tools/__init__.py", ""),
+        (rules.no_docstring, "tools/__init__.py", "x = 1\n"),
+        (rules.secret, "tools/x.py", "-----BEGIN " + "PRIVATE KEY-----"),
+        (rules.secret, "docs/x.md", "key: " + "aB3" * 21 + "x"),
+        (rules.broken_link, "docs/x.md", "[a page](nowhere.md)"),
+        (rules.broken_link, "README.md", "[a page](docs/nowhere.md#part)"),
+        (rules.untyped, "tools/x.py", "def f(x) -> None: ...\n"),
+        (rules.untyped, "tools/x.py", "def f(x: int): ...\n"),
+        (rules.untyped, "actors/x.py", "class A:\n    async def f(self, *xs, **ys) -> None: ...\n"),
         (rules.silent_except, "tools/x.py", "try:\n    f()\nexcept:\n    raise\n"),
         (rules.silent_except, "tools/x.py", "try:\n    f()\nexcept Exception:\n    log('x')\n"),
         (rules.silent_except, "tools/x.py", "try:\n    f()\nexcept (OSError, Exception):\n    x = 1\n"),
@@ -99,6 +113,11 @@ def test_each_rule_catches_its_counterexample(rule: Rule, path: str, text: str) 
         (rules.machine_path, "docs/x.md", "see ../shared/work/data and https://example.invalid/home/x"),
         (rules.registry, "requirements.lock", "trio==0.35.0 --hash=sha256:00"),
         (rules.no_docstring, "tools/x.py", DOC),
+        (rules.no_docstring, "tests/x/__init__.py", ""),
+        (rules.secret, "requirements.lock", "--hash=sha256:" + "0a" * 32),
+        (rules.secret, "tools/x.py", "f(" + "aB3" * 30 + ")"),
+        (rules.broken_link, "docs/x.md", "[a](requirements.md) [b](https://example.invalid/x.md) [c](#part)"),
+        (rules.untyped, "tools/x.py", "class A:\n    def f(self, x: int, *, y: str = '') -> None: ...\n"),
         (rules.silent_except, "tools/x.py", "try:\n    f()\nexcept Exception:\n    raise\n"),
         (rules.silent_except, "tools/x.py", "try:\n    f()\nexcept Exception as error:\n    crash(error)\n"),
         (rules.silent_except, "tools/x.py", "try:\n    f()\nexcept OSError:\n    pass  # gone already\n"),
