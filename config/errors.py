@@ -20,7 +20,7 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.source}: {self.key}" if self.key else self.source
-        return f"{where}: {self.reason}. {self.fix}."
+        return f"{where}: {self.reason}. {self.fix}"
 
 
 class ConfigError(Exception):

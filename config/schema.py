@@ -208,8 +208,8 @@ class VenueConfig:
 class KeyConfig:
     """`[accounts.<name>.keys.<venue>]`: where the key is kept, never the key."""
 
-    source: KeySource
-    kind: KeyKind = KeyKind.ED25519
+    source: KeySource = attrs.field(metadata=HIDDEN)
+    kind: KeyKind = attrs.field(default=KeyKind.ED25519, metadata=HIDDEN)
     api_key_env: str = attrs.field(default="", metadata=HIDDEN)
     secret_env: str = attrs.field(default="", metadata=HIDDEN)
     """Names of environment variables (`source = "env"`)."""

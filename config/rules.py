@@ -1,0 +1,281 @@
+"""The rules between fields: what each value alone cannot know.
+
+`broken_rules` is a pure function of the configuration; the bounds of single fields are in the schema.
+"""
+
+from __future__ import annotations
+
+import binascii
+import itertools
+import re
+import zoneinfo
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from config.schema import (
+    SIMULATOR,
+    AccountConfig,
+    Config,
+    KeyConfig,
+    KeySource,
+    LimitsConfig,
+    MarketSource,
+    StrategyConfig,
+    SymbolLimits,
+    VenueConfig,
+)
+from config.structure import Key, Mistake, nearest
+
+NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+"""Names of venues, accounts and strategies: they stand in actor paths, file names and subjects."""
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9_-]{1,31}")
+RESERVED_ACCOUNTS = ("firm",)
+"""`/risk/firm` is the firm's gate."""
+ACCOUNT_CODES, STRATEGY_CODES = 36**2, 36**3
+"""Number of codes that fit into a ClOrdID; the codes are those of `protocols.ids`, held equal by a test."""
+
+
+def broken_rules(config: Config) -> list[Mistake]:
+    """Every rule that `config` breaks."""
+    return [
+        *_zone(config),
+        *_simulator(config),
+        *(m for name, venue in config.venues.items() for m in _venue(config, name, venue)),
+        *(m for name, account in config.accounts.items() for m in _account(config, name, account)),
+        *_risk(config),
+        *(m for name, strategy in config.strategies.items() for m in _strategy(config, name, strategy)),
+        *_codes(config),
+        *_supervision(config),
+    ]
+
+
+def code_clashes(names: Iterable[str], codes: int) -> Iterator[tuple[str, str]]:
+    """Pairs of names that would share one code inside a ClOrdID."""
+    seen: dict[int, str] = {}
+    for name in sorted(names):
+        code = binascii.crc32(name.encode()) % codes
+        if code in seen:
+            yield seen[code], name
+        else:
+            seen[code] = name
+
+
+def _zone(config: Config) -> Iterator[Mistake]:
+    zone = config.engine.timezone
+    try:
+        zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        known = zoneinfo.available_timezones()
+        fix = "Install the system's tzdata" if not known else nearest(zone, sorted(known) if len(zone) > 3 else ["UTC"])
+        yield Mistake(("engine", "timezone"), f"there is no time zone {zone!r}", fix)
+
+
+def _simulator(config: Config) -> Iterator[Mistake]:
+    simulator = config.simulator
+    if simulator.market is MarketSource.CAPTURE and simulator.enabled:
+        key = ("simulator", "capture")
+        fix = 'Name a capture-jsonl v1 file: capture = "path", or BULKHEAD__SIMULATOR__CAPTURE=path'
+        if simulator.capture is None:
+            yield Mistake(key, 'is missing although market is "capture"', fix)
+        elif not simulator.capture.is_file():
+            yield Mistake(key, f"{str(simulator.capture)!r} is no file", fix)
+    if simulator.market is MarketSource.LIVE and not any(_is_live(v.stream_url) for v in config.venues.values()):
+        yield Mistake(
+            ("simulator", "market"), 'is "live" but no venue has a real stream_url', "Give one its stream_url"
+        )
+    for account, assets in simulator.balances.items():
+        if account not in config.accounts:
+            yield _no_such(("simulator", "balances", account), "account", account, config.accounts)
+        for asset, amount in assets.items():
+            if amount < 0:
+                yield Mistake(
+                    ("simulator", "balances", account, asset), f"was {amount}, must not be negative", "Write 0 or more"
+                )
+
+
+def _is_live(url: str) -> bool:
+    return url not in ("", SIMULATOR)
+
+
+def _venue(config: Config, name: str, venue: VenueConfig) -> Iterator[Mistake]:
+    key = ("venues", name)
+    yield from _name(key, name)
+    if not venue.symbols:
+        yield Mistake((*key, "symbols"), "is empty", "Name at least one symbol")
+    yield from _symbols((*key, "symbols"), venue.symbols)
+    for field, schemes in (
+        ("rest_url", ("https", "http")),
+        ("private_rest_url", ("https", "http")),
+        ("stream_url", ("wss", "ws")),
+        ("entry_url", ("wss", "ws")),
+    ):
+        yield from _url((*key, field), getattr(venue, field), schemes, config)
+    if _is_live(venue.entry_url) != _is_live(venue.signed_rest_url):
+        yield Mistake(
+            (*key, "entry_url"),
+            "orders and their queries would go to different venues",
+            "Give entry_url and private_rest_url (or rest_url) both the venue, or both the simulator",
+        )
+
+
+def _url(key: Key, url: str, schemes: tuple[str, str], config: Config) -> Iterator[Mistake]:
+    if url == SIMULATOR:
+        if not config.simulator.enabled:
+            yield Mistake(key, "is the simulator, which is not enabled", "Set simulator.enabled = true, or write a URL")
+        return
+    if url == "":
+        if key[-1] != "private_rest_url":
+            yield Mistake(key, "is empty", f'Write a URL ({schemes[0]}://...) or "{SIMULATOR}"')
+        return
+    parts = urlsplit(url)
+    if parts.scheme not in schemes or not parts.hostname:
+        yield Mistake(key, f"{url!r} is no {schemes[0]} URL", f"Write {schemes[0]}://host/path")
+    elif parts.username is not None or parts.query:
+        yield Mistake(key, "carries credentials or a query", "Write scheme, host, port and path only")
+    elif parts.scheme == schemes[1] and not _is_loopback(parts.hostname):
+        yield Mistake(key, f"would send unencrypted to {parts.hostname}", f"Use {schemes[0]}://")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _account(config: Config, name: str, account: AccountConfig) -> Iterator[Mistake]:
+    key = ("accounts", name)
+    yield from _name(key, name)
+    if name in RESERVED_ACCOUNTS:
+        yield Mistake(key, f"the name {name!r} is taken by the firm-wide risk gate", "Choose another name")
+    if not account.venues:
+        yield Mistake((*key, "venues"), "is empty", "Name at least one venue")
+    for venue in account.venues:
+        if venue not in config.venues:
+            yield _no_such((*key, "venues"), "venue", venue, config.venues)
+        elif venue not in account.keys:
+            fix = f"Add [accounts.{name}.keys.{venue}] with its source"
+            yield Mistake((*key, "keys", venue), "is missing", fix)
+    for venue, source in account.keys.items():
+        if venue not in account.venues:
+            yield _no_such((*key, "keys", venue), "venue of this account", venue, account.venues)
+        yield from _key((*key, "keys", venue), source, config.venues.get(venue))
+    if name not in config.risk.accounts:
+        yield Mistake(("risk", "accounts", name), "is missing", f"Add [risk.accounts.{name}] with every limit")
+
+
+def _key(key: Key, source: KeyConfig, venue: VenueConfig | None) -> Iterator[Mistake]:
+    given = {"api_key_env": source.api_key_env, "secret_env": source.secret_env, "path": source.path}
+    wanted = {KeySource.DEMO: (), KeySource.ENV: ("api_key_env", "secret_env"), KeySource.FILE: ("path",)}[
+        source.source
+    ]
+    for field, value in given.items():
+        if value and field not in wanted:
+            yield Mistake((*key, field), f'has no use with source = "{source.source.value}"', "Remove it")
+        if not value and field in wanted:
+            yield Mistake((*key, field), f'is missing with source = "{source.source.value}"', f"Add {field}")
+    for field in ("api_key_env", "secret_env"):
+        name = given[field]
+        if isinstance(name, str) and name and not VARIABLE.fullmatch(name):
+            fix = "Write the name of an environment variable, never the key itself"
+            yield Mistake((*key, field), "is no name of a variable (its value is not shown)", fix)
+        elif isinstance(name, str) and name.startswith("BULKHEAD__"):
+            yield Mistake((*key, field), "would be read as an override", "Choose a name without BULKHEAD__")
+    if source.source is KeySource.DEMO and venue is not None and not venue.trades_on_simulator:
+        yield Mistake((*key, "source"), 'is "demo", which only the simulator accepts', 'Use "env" or "file"')
+
+
+def _risk(config: Config) -> Iterator[Mistake]:
+    symbols = {symbol for venue in config.venues.values() for symbol in venue.symbols}
+    scopes: list[tuple[Key, LimitsConfig]] = [(("risk", "firm"), config.risk.firm)]
+    for name, limits in config.risk.accounts.items():
+        scopes.append((("risk", "accounts", name), limits))
+        if name not in config.accounts:
+            yield _no_such(("risk", "accounts", name), "account", name, config.accounts)
+    for key, limits in scopes:
+        yield from _limits(key, limits)
+        for symbol, tighter in limits.symbols.items():
+            if symbol not in symbols:
+                yield _no_such((*key, "symbols", symbol), "symbol of any venue", symbol, symbols)
+            yield from _symbol_limits((*key, "symbols", symbol), tighter, limits)
+
+
+def _limits(key: Key, limits: LimitsConfig) -> Iterator[Mistake]:
+    ladder = ("max_order_notional", "max_position_notional", "max_exposure")
+    for smaller, larger in itertools.pairwise(ladder):
+        if getattr(limits, smaller) > getattr(limits, larger):
+            reason = f"{getattr(limits, smaller)} is more than {larger} = {getattr(limits, larger)}"
+            yield Mistake((*key, smaller), reason, f"Lower {smaller} or raise {larger}")
+
+
+def _symbol_limits(key: Key, tighter: SymbolLimits, limits: LimitsConfig) -> Iterator[Mistake]:
+    for field in ("max_order_notional", "max_position_notional", "price_band"):
+        value, bound = getattr(tighter, field), getattr(limits, field)
+        if value is not None and value > bound:
+            yield Mistake((*key, field), f"{value} is wider than the scope's {bound}", "A symbol's limit only tightens")
+    order, position = tighter.max_order_qty, tighter.max_position_qty
+    if order is not None and position is not None and order > position:
+        reason = f"{order} is more than max_position_qty = {position}"
+        yield Mistake((*key, "max_order_qty"), reason, "Lower it or raise max_position_qty")
+
+
+def _strategy(config: Config, name: str, strategy: StrategyConfig) -> Iterator[Mistake]:
+    key = ("strategies", name)
+    yield from _name(key, name)
+    if not strategy.symbols:
+        yield Mistake((*key, "symbols"), "is empty", "Name at least one symbol")
+    account, venue = config.accounts.get(strategy.account), config.venues.get(strategy.venue)
+    if account is None:
+        yield _no_such((*key, "account"), "account", strategy.account, config.accounts)
+    if venue is None:
+        yield _no_such((*key, "venue"), "venue", strategy.venue, config.venues)
+    else:
+        for symbol in strategy.symbols:
+            if symbol not in venue.symbols:
+                yield _no_such((*key, "symbols"), f"symbol of {strategy.venue}", symbol, venue.symbols)
+        if account is not None and strategy.venue not in account.venues:
+            reason = f"account {strategy.account!r} does not trade on {strategy.venue!r}"
+            yield Mistake((*key, "venue"), reason, f"Add the venue to [accounts.{strategy.account}]")
+    if strategy.enabled:
+        off = [w for w, x in ((strategy.account, account), (strategy.venue, venue)) if x is not None and not x.enabled]
+        for what in off:
+            yield Mistake((*key, "enabled"), f"runs on {what!r}, which is disabled", "Disable the strategy as well")
+
+
+def _symbols(key: Key, symbols: tuple[str, ...]) -> Iterator[Mistake]:
+    for symbol in symbols:
+        if not SYMBOL.fullmatch(symbol):
+            yield Mistake(key, f"{symbol!r} is no symbol", "Write the venue's own symbol in capitals, as in BTCUSDT")
+        if symbols.count(symbol) > 1:
+            yield Mistake(key, f"names {symbol} twice", "Name each symbol once")
+            return
+
+
+def _name(key: Key, name: str) -> Iterator[Mistake]:
+    if not NAME.fullmatch(name) or len(name) > 32:
+        yield Mistake(key, f"{name!r} is no usable name", "Use small letters, digits and single hyphens, at most 32")
+
+
+def _codes(config: Config) -> Iterator[Mistake]:
+    for section, names, codes in (
+        ("accounts", config.accounts, ACCOUNT_CODES),
+        ("strategies", config.strategies, STRATEGY_CODES),
+    ):
+        for first, second in code_clashes(names, codes):
+            reason = f"{second!r} and {first!r} would have one code in order ids"
+            yield Mistake((section, second), reason, "Rename one of them")
+
+
+def _supervision(config: Config) -> Iterator[Mistake]:
+    rules = config.supervision
+    if rules.backoff_first_ms > rules.backoff_max_ms:
+        reason = f"{rules.backoff_first_ms} is more than backoff_max_ms = {rules.backoff_max_ms}"
+        yield Mistake(("supervision", "backoff_first_ms"), reason, "Lower it or raise backoff_max_ms")
+
+
+def _no_such(key: Key, what: str, name: str, known: Iterable[str] | Mapping[str, object]) -> Mistake:
+    return Mistake(key, f"there is no {what} {name!r}", nearest(name, sorted(known)))
