@@ -100,12 +100,23 @@ class Timer(Protocol):
 class Context(Protocol):
     """What an actor may do.  Synchronous parts are safe in `receive`; the `async` ones only in `started` and `run`."""
 
-    path: Path
-    epoch: int
-    """Incarnation of this actor, from 1; in every message that it sends."""
-    sender: Path
-    """Who sent the message in hand ("" outside actors)."""
-    sender_epoch: int
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def epoch(self) -> int:
+        """Incarnation of this actor, from 1; carried by every message that it sends."""
+        ...
+
+    @property
+    def sender(self) -> Path:
+        """Who sent the message in hand ("" outside actors)."""
+        ...
+
+    @property
+    def sender_epoch(self) -> int:
+        """The sender's incarnation when it sent."""
+        ...
 
     @property
     def now_ns(self) -> int:
@@ -115,6 +126,10 @@ class Context(Protocol):
     @property
     def monotonic_ns(self) -> int:
         """Monotonic time, ns: for durations and deadlines."""
+        ...
+
+    def flush(self) -> None:
+        """For sessions: let everyone who has mail handle it now, in this step, instead of in the next one."""
         ...
 
     def send(self, to: Path, message: Message) -> None:
@@ -170,6 +185,12 @@ class Actor:
 
     def receive(self, message: Message) -> None:
         """Handle one message.  Synchronous; an exception ends this incarnation."""
+
+    def batch_done(self) -> None:
+        """Called once after each drained batch of messages, in the same step: group work (one write, one sync).
+
+        Sends made here leave together when it has returned, like those of `receive`.
+        """
 
     def answer(self, query: Query) -> object:
         """Answer one query, in order with the messages; may return `Later`."""

@@ -47,6 +47,9 @@ class RecordingContext:
         self._random = random.Random(0)
         actor.ctx = self
 
+    def flush(self) -> None:
+        return None
+
     def send(self, to: Path, message: Message) -> None:
         self.sent.append((to, message))
 
