@@ -20,6 +20,9 @@ from protocols.positions import BalancesChanged
 
 JOURNAL: Path = "/journal"
 
+ENGINE_KEY = "engine"
+"""Journal stream of the process itself: runs, restarts of actors, troubles of the journal."""
+
 
 def account_key(account: AccountID, venue: Venue) -> str:
     """Journal stream of one account on one venue."""
@@ -139,6 +142,18 @@ class StateSnapshot(Event):
     at_ns: int
 
 
+@message
+class JournalState(Event):
+    """Whether the journal can write, for gates, console and reports.
+
+    As a record it tells, once writing is possible again, from when to when it was not.
+    """
+
+    healthy: bool
+    text: str
+    at_ns: int
+
+
 Record = (
     RunStarted
     | RunStopped
@@ -154,6 +169,7 @@ Record = (
     | OrderRefused
     | TradingStateChanged
     | ActorRestarted
+    | JournalState
     | GapOpened
     | GapClosed
     | StateSnapshot
@@ -194,15 +210,6 @@ class AppendRefused(Event):
 
     records: tuple[Record, ...]
     text: str
-
-
-@message
-class JournalState(Event):
-    """Whether the journal can write, for gates, console and reports."""
-
-    healthy: bool
-    text: str
-    at_ns: int
 
 
 @message
