@@ -97,7 +97,7 @@ def untyped(path: str, text: str) -> list[str]:
             every = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
             every += [arg for arg in (node.args.vararg, node.args.kwarg) if arg is not None]
             bare = [arg.arg for arg in every if arg.annotation is None and arg.arg not in {"self", "cls"}]
-            if node.returns is None:
+            if node.returns is None and node.name != "__init__":
                 bare.append("return")
             if bare:
                 found.append(f"{path}:{node.lineno}: {node.name}: no type for {', '.join(bare)}")

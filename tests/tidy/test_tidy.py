@@ -12,34 +12,40 @@ from tests.tidy.sources import python_files, read, text_files
 
 Rule = Callable[[str, str], list[str]]
 
-TEXT_RULES = [
-    rules.unfinished,
-    pytest.param(rules.machine_path, marks=pytest.mark.req("R114")),
-    rules.registry,
-    pytest.param(rules.secret, marks=pytest.mark.req("R161")),
-    rules.broken_link,
-]
-PYTHON_RULES = [
-    rules.too_long,
-    rules.no_docstring,
-    rules.silent_except,
-    rules.float_near_money,
-    rules.mutable_global,
-    rules.prints,
-    rules.untyped,
-    rules.cannot_fail,
-]
 # What quotes the things that the rules forbid.
 QUOTES = frozenset({"tests/tidy/test_tidy.py"})
 
 
-@pytest.mark.parametrize("rule", TEXT_RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        rules.unfinished,
+        pytest.param(rules.machine_path, marks=pytest.mark.req("R114")),
+        rules.registry,
+        pytest.param(rules.secret, marks=pytest.mark.req("R161")),
+        rules.broken_link,
+    ],
+    ids=lambda rule: rule.__name__,
+)
 def test_every_text_file_keeps_the_rule(rule: Rule) -> None:
     files = [path for path in text_files() if path.as_posix() not in QUOTES]
     assert [line for path in files for line in rule(path.as_posix(), read(path))] == []
 
 
-@pytest.mark.parametrize("rule", PYTHON_RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        rules.too_long,
+        rules.no_docstring,
+        rules.silent_except,
+        rules.float_near_money,
+        rules.mutable_global,
+        rules.prints,
+        rules.untyped,
+        rules.cannot_fail,
+    ],
+    ids=lambda rule: rule.__name__,
+)
 def test_every_python_file_keeps_the_rule(rule: Rule) -> None:
     files = [path for path in python_files() if path.as_posix() not in QUOTES]
     assert [line for path in files for line in rule(path.as_posix(), read(path))] == []
