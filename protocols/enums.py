@@ -166,6 +166,21 @@ class DoubtReason(enum.Enum):
     RESTARTED = "restarted"
 
 
+class AlarmKind(enum.Enum):
+    """What should never happen and did; each one is looked at by a person."""
+
+    OVERFILL = "overfill"
+    """The venue filled more than was ordered."""
+    FILLS_MISSING = "fills_missing"
+    """The venue counts more than it can show trades for."""
+    ORDER_CAME_BACK = "order_came_back"
+    """An order that we had ended without a report of the venue works there after all."""
+    ORDER_VANISHED = "order_vanished"
+    """An order that the venue had confirmed is unknown there."""
+    UNEXPLAINED = "unexplained"
+    """The venue's balance moved and no fill of ours says why."""
+
+
 class TradingState(enum.Enum):
     """What new orders are allowed, per scope; ordered by strictness."""
 

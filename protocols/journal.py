@@ -12,8 +12,9 @@ from decimal import Decimal
 import attrs
 
 from protocols.base import Event, Message, Query, message
-from protocols.enums import DoubtReason, OrdRejReason, TradingState
+from protocols.enums import AlarmKind, DoubtReason, OrdRejReason, TradingState
 from protocols.ids import AccountID, ClOrdID, Path, Symbol, Venue
+from protocols.instruments import Product
 from protocols.market import GapClosed, GapOpened
 from protocols.orders import CancelRejected, ExecutionReport, NewOrder, OrderRefused
 from protocols.positions import BalancesChanged
@@ -101,6 +102,8 @@ class DoubtClosed(Event):
     cl_ord_id: ClOrdID
     evidence: str
     at_ns: int
+    cancel: bool = False
+    """True when it was the cancel or amend that was in doubt, not the order."""
 
 
 @message
@@ -108,6 +111,46 @@ class CancelClosed(Event):
     """A cancel or amend ended without effect."""
 
     rejected: CancelRejected
+    at_ns: int
+
+
+@message
+class SymbolDefined(Event):
+    """What a symbol's fills move.  Written before its first order, so that a replay needs no venue to ask."""
+
+    venue: Venue
+    symbol: Symbol
+    product: Product
+    base: str
+    quote: str
+    contract_size: Decimal
+    at_ns: int
+
+
+@message
+class UnexplainedChanged(Event):
+    """How much of an asset the venue holds beyond what our fills explain (deposits, fees elsewhere, trades unseen).
+
+    `previous` is None for the first comparison of an asset: that is the inventory we started with, and no alarm.
+    """
+
+    account: AccountID
+    venue: Venue
+    asset: str
+    qty: Decimal
+    previous: Decimal | None
+    at_ns: int
+
+
+@message
+class AlarmRaised(Event):
+    """Something that should never happen did.  The facts were applied all the same; a person has to look."""
+
+    source: Path
+    kind: AlarmKind
+    subject: str
+    """ClOrdID or asset."""
+    text: str
     at_ns: int
 
 
@@ -167,6 +210,9 @@ Record = (
     | ExecutionReport
     | BalancesChanged
     | OrderRefused
+    | SymbolDefined
+    | UnexplainedChanged
+    | AlarmRaised
     | TradingStateChanged
     | ActorRestarted
     | JournalState

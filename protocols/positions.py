@@ -12,6 +12,8 @@ from protocols.ids import AccountID, ClOrdID, OrderID, Path, StrategyID, Symbol,
 
 ZERO = Decimal(0)
 
+PORTFOLIO: Path = "/portfolio"
+
 
 @attrs.frozen(order=True)
 class PositionKey:
@@ -114,6 +116,8 @@ class AccountPicture:
     positions: tuple[Position, ...]
     balances: tuple[Balance, ...]
     state_hash: str
+    taken_ns: int = 0
+    """Wall clock when it was taken: what our sessions had received before is in it; 0: not stated."""
 
 
 @message
