@@ -1,0 +1,440 @@
+"""The venue's JSON as msgspec structs: field names are ours, `rename` maps them to the venue's letters.
+
+Keys come in case pairs (`C`/`c`, `I`/`i`, `Z`/`z`), so they are matched as written.  Only what is used is declared;
+msgspec skips the rest without building it.  Fields that the venue shows "only when they apply" have defaults; a
+missing field without default, a wrong type or a wrong `e` is refused.  Amounts in depth messages are decoded to
+Decimal by msgspec (there are dozens in each); all others stay text until somebody needs the number.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+Stamp = Annotated[int, Meta(ge=0)]
+UpdateID = Annotated[int, Meta(ge=0, lt=2**62)]
+Text = Annotated[str, Meta(min_length=1, max_length=64)]
+"""A name that we go on to use as a key: symbols, assets, ids."""
+Row = tuple[Decimal, Decimal]
+
+
+# ---- public streams (section 12) -------------------------------------------------------------------------------
+
+
+class DepthUpdate(
+    Struct,
+    tag_field="e",
+    tag="depthUpdate",
+    gc=False,
+    rename={"event_time": "E", "symbol": "s", "first_id": "U", "last_id": "u", "bids": "b", "asks": "a"},
+):
+    """`@depth`: absolute quantities of the levels that changed between two update ids, both included."""
+
+    event_time: Stamp
+    symbol: Text
+    first_id: UpdateID
+    last_id: UpdateID
+    bids: tuple[Row, ...]
+    asks: tuple[Row, ...]
+
+
+class TradeEvent(
+    Struct,
+    tag_field="e",
+    tag="trade",
+    gc=False,
+    rename={"symbol": "s", "trade_id": "t", "price": "p", "qty": "q", "time": "T", "buyer_is_maker": "m"},
+):
+    """`@trade`: one fill; ids grow by 1 per symbol."""
+
+    symbol: Text
+    trade_id: UpdateID
+    price: str
+    qty: str
+    time: Stamp
+    buyer_is_maker: bool
+
+
+class AggTradeEvent(
+    Struct,
+    tag_field="e",
+    tag="aggTrade",
+    gc=False,
+    rename={"symbol": "s", "trade_id": "a", "price": "p", "qty": "q", "time": "T", "buyer_is_maker": "m"},
+):
+    """`@aggTrade`: the fills of one taker order at one price."""
+
+    symbol: Text
+    trade_id: UpdateID
+    price: str
+    qty: str
+    time: Stamp
+    buyer_is_maker: bool
+
+
+class BookTickerEvent(
+    Struct,
+    gc=False,
+    rename={"update_id": "u", "symbol": "s", "bid_px": "b", "bid_qty": "B", "ask_px": "a", "ask_qty": "A"},
+):
+    """`@bookTicker`: neither `e` nor a time."""
+
+    update_id: UpdateID
+    symbol: Text
+    bid_px: str
+    bid_qty: str
+    ask_px: str
+    ask_qty: str
+
+
+class Bar(
+    Struct,
+    gc=False,
+    rename={
+        "open_time": "t",
+        "interval": "i",
+        "open": "o",
+        "high": "h",
+        "low": "l",
+        "close": "c",
+        "volume": "v",
+        "closed": "x",
+    },
+):
+    """The `k` of a kline message."""
+
+    open_time: Stamp
+    interval: str
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    closed: bool
+
+
+class KlineEvent(Struct, tag_field="e", tag="kline", gc=False, rename={"symbol": "s", "bar": "k"}):
+    """`@kline_<interval>`: the bar under way, and once more when it closes."""
+
+    symbol: Text
+    bar: Bar
+
+
+class ServerShutdown(Struct, tag_field="e", tag="serverShutdown", gc=False):
+    """The venue is about to close this connection."""
+
+
+class DepthFrame(Struct, gc=False):
+    data: DepthUpdate
+
+
+class TradeFrame(Struct, gc=False):
+    data: TradeEvent
+
+
+class AggTradeFrame(Struct, gc=False):
+    data: AggTradeEvent
+
+
+class BookTickerFrame(Struct, gc=False):
+    data: BookTickerEvent
+
+
+class KlineFrame(Struct, gc=False):
+    data: KlineEvent
+
+
+# ---- user data (section 14) ------------------------------------------------------------------------------------
+
+
+class ExecutionReportEvent(
+    Struct,
+    tag_field="e",
+    tag="executionReport",
+    gc=False,
+    rename={
+        "symbol": "s",
+        "client_order_id": "c",
+        "original_client_order_id": "C",
+        "side": "S",
+        "order_type": "o",
+        "execution_type": "x",
+        "order_status": "X",
+        "reject_reason": "r",
+        "expiry_reason": "eR",
+        "order_id": "i",
+        "execution_id": "I",
+        "trade_id": "t",
+        "transaction_time": "T",
+        "quantity": "q",
+        "price": "p",
+        "last_quantity": "l",
+        "cumulative_quantity": "z",
+        "last_price": "L",
+        "cumulative_quote": "Z",
+        "commission": "n",
+        "commission_asset": "N",
+        "is_maker": "m",
+        "prevented_quantity": "A",
+    },
+):
+    """`executionReport`: one change to one of our orders."""
+
+    symbol: Text
+    client_order_id: str
+    side: str
+    order_type: str
+    execution_type: str
+    order_status: str
+    order_id: UpdateID
+    transaction_time: Stamp
+    quantity: str
+    price: str
+    last_quantity: str
+    cumulative_quantity: str
+    last_price: str
+    trade_id: int = -1
+    execution_id: int = -1
+    original_client_order_id: str = ""
+    reject_reason: str = "NONE"
+    expiry_reason: str = ""
+    cumulative_quote: str = "0"
+    commission: str | None = "0"
+    commission_asset: str | None = None
+    is_maker: bool = False
+    prevented_quantity: str = "0"
+
+
+class BalanceRow(Struct, gc=False, rename={"asset": "a", "free": "f", "locked": "l"}):
+    asset: Text
+    free: str
+    locked: str
+
+
+class AccountPositionEvent(
+    Struct,
+    tag_field="e",
+    tag="outboundAccountPosition",
+    gc=False,
+    rename={"event_time": "E", "updated": "u", "balances": "B"},
+):
+    """`outboundAccountPosition`: absolute balances of the assets that may have changed."""
+
+    event_time: Stamp
+    updated: Stamp
+    balances: tuple[BalanceRow, ...]
+
+
+class BalanceUpdateEvent(Struct, tag_field="e", tag="balanceUpdate", gc=False):
+    """`balanceUpdate`: a deposit, withdrawal or transfer as a delta; the absolute numbers come as well."""
+
+
+class ExternalLockUpdateEvent(Struct, tag_field="e", tag="externalLockUpdate", gc=False):
+    """`externalLockUpdate`: something outside trading locked or freed a part; as above."""
+
+
+class ListStatusEvent(Struct, tag_field="e", tag="listStatus", gc=False):
+    """`listStatus`: an order list changed; its members report for themselves."""
+
+
+class StreamTerminatedEvent(Struct, tag_field="e", tag="eventStreamTerminated", gc=False):
+    """`eventStreamTerminated`: no more user data on this subscription."""
+
+
+UserEvent = (
+    ExecutionReportEvent
+    | AccountPositionEvent
+    | BalanceUpdateEvent
+    | ExternalLockUpdateEvent
+    | ListStatusEvent
+    | StreamTerminatedEvent
+    | ServerShutdown
+)
+
+
+# ---- replies (sections 2.2, 8 and 10) --------------------------------------------------------------------------
+
+
+class RateLimit(Struct, gc=False):
+    """A row of `rateLimits`: with `limit` in exchangeInfo, with `count` in replies."""
+
+    rateLimitType: str
+    interval: str
+    intervalNum: Annotated[int, Meta(ge=1, le=100_000)]
+    limit: Stamp
+    count: Stamp | None = None
+
+
+class FillRow(Struct, gc=False):
+    """A row of `fills` in a FULL reply."""
+
+    price: str
+    qty: str
+    commission: str
+    commissionAsset: str
+    tradeId: int
+
+
+class AmendedOrder(Struct, gc=False):
+    """An amend reply's order: its fields are named unlike those of every other order reply."""
+
+    symbol: Text
+    orderId: UpdateID
+    clientOrderId: str
+    status: str
+    type: str
+    side: str
+    price: str
+    executedQty: str
+    qty: str = ""
+    origQty: str = ""
+    origClientOrderId: str = ""
+    preventedQty: str = ""
+    preventedQuantity: str = "0"
+    cumulativeQuoteQty: str = ""
+    cummulativeQuoteQty: str = "0"
+
+
+class OrderRow(Struct, gc=False):
+    """Whatever the venue answers with that may be an order: ACK, RESULT, FULL, a cancel, a query, an amend, a list.
+
+    An order has `orderId`; anything else (a logon, a subscription) leaves it None.
+    """
+
+    symbol: str = ""
+    orderId: UpdateID | None = None
+    clientOrderId: str = ""
+    origClientOrderId: str = ""
+    transactTime: Stamp = 0
+    updateTime: Stamp = 0
+    time: Stamp = 0
+    price: str = "0"
+    origQty: str = "0"
+    executedQty: str = "0"
+    cummulativeQuoteQty: str = "0"
+    status: str = ""
+    type: str = ""
+    side: str = ""
+    preventedQuantity: str = "0"
+    expiryReason: str = ""
+    fills: tuple[FillRow, ...] = ()
+    amendedOrder: AmendedOrder | None = None
+    orderReports: tuple[OrderRow, ...] = ()
+
+
+class ErrorData(Struct, gc=False):
+    serverTime: Stamp | None = None
+    retryAfter: Stamp | None = None
+
+
+class ErrorRow(Struct, gc=False):
+    """The venue's error object: bare in REST, inside `error` on the WebSocket API."""
+
+    code: Annotated[int, Meta(ge=-(10**9), le=10**9)]
+    msg: str = ""
+    data: ErrorData | None = None
+
+
+class ApiFrame(Struct, gc=False):
+    """Any frame of the WebSocket API: a reply, an event, or the notice that the key was revoked (`id` null)."""
+
+    id: str | int | None = None
+    status: int | None = None
+    result: OrderRow | tuple[OrderRow, ...] | None = None
+    error: ErrorRow | None = None
+    rateLimits: tuple[RateLimit, ...] = ()
+    event: UserEvent | None = None
+
+
+# ---- REST answers ----------------------------------------------------------------------------------------------
+
+
+class ServerTime(Struct, gc=False):
+    serverTime: Stamp
+
+
+class DepthSnapshot(Struct, gc=False):
+    lastUpdateId: UpdateID
+    bids: tuple[Row, ...]
+    asks: tuple[Row, ...]
+
+
+class TradeRow(Struct, gc=False):
+    """A row of myTrades."""
+
+    symbol: Text
+    id: UpdateID
+    orderId: UpdateID
+    price: str
+    qty: str
+    quoteQty: str
+    commission: str
+    commissionAsset: str
+    time: Stamp
+    isBuyer: bool
+    isMaker: bool
+
+
+class AccountBalance(Struct, gc=False):
+    asset: Text
+    free: str
+    locked: str
+
+
+class AccountStatus(Struct, gc=False):
+    balances: tuple[AccountBalance, ...]
+    updateTime: Stamp = 0
+
+
+Kline = tuple[Stamp, str, str, str, str, str, Stamp, str, int, str, str, str]
+
+
+class FilterName(Struct, gc=False):
+    """What is read of a filter before it is known whether the rest can be."""
+
+    filterType: str
+
+
+class Filter(Struct, gc=False):
+    """All filters at once; a field that the filter lacks, and a value of 0, means that there is no such rule."""
+
+    filterType: str
+    minPrice: str = "0"
+    maxPrice: str = "0"
+    tickSize: str = "0"
+    minQty: str = "0"
+    maxQty: str = "0"
+    stepSize: str = "0"
+    minNotional: str = "0"
+    maxNotional: str = "0"
+    applyToMarket: bool = True
+    applyMinToMarket: bool = True
+    applyMaxToMarket: bool = False
+    multiplierUp: str = "0"
+    multiplierDown: str = "0"
+    bidMultiplierUp: str = "0"
+    bidMultiplierDown: str = "0"
+    askMultiplierUp: str = "0"
+    askMultiplierDown: str = "0"
+    maxNumOrders: Stamp = 0
+    maxNumAlgoOrders: Stamp = 0
+
+
+class SymbolRow(Struct, gc=False):
+    """A row of exchangeInfo."""
+
+    symbol: Text
+    status: str
+    baseAsset: Text
+    quoteAsset: Text
+    orderTypes: tuple[str, ...]
+    filters: tuple[msgspec.Raw, ...]
+    isSpotTradingAllowed: bool = True
+
+
+class ExchangeInfo(Struct, gc=False):
+    symbols: tuple[SymbolRow, ...]
+    rateLimits: tuple[RateLimit, ...] = ()

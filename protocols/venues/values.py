@@ -1,0 +1,71 @@
+"""Numbers and times as venues write them, to ours and back, for every codec.
+
+A venue's text is not trusted: NaN, infinities, negative amounts where none can be, and numbers far outside any market
+are refused with `RemoteProtocolError`.  Exponents are bounded by that too, so that no later `format(x, "f")` can be
+made to write a gigabyte of zeros.  Our own numbers are refused with `LocalProtocolError` when a venue could not read
+them.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.instruments import plain
+
+ZERO = Decimal(0)
+AMOUNT_MIN = Decimal("1E-18")
+"""Smallest amount other than 0; the finest steps of any venue are 1E-8 to 1E-12."""
+AMOUNT_END = Decimal(10) ** 20
+"""Amounts are below this; the largest quote turnovers of a day are around 1E15."""
+TEXT_MAX = 48
+STAMP_END = 10**17
+"""Time stamps are below this: microseconds until the year 5138."""
+_MICROSECONDS_FROM = 10**15
+
+REFUSED = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
+"""What decoding a hostile text can raise; each codec turns it into `RemoteProtocolError` at its edge."""
+
+
+def amount(text: str) -> Decimal:
+    """A price, quantity or balance: finite, not negative, of sane size."""
+    if len(text) <= TEXT_MAX:
+        try:
+            value = Decimal(text)
+            if AMOUNT_MIN <= value < AMOUNT_END:
+                return value
+            if not value:
+                return ZERO
+        except InvalidOperation:
+            raise RemoteProtocolError(f"not a number: {text!r}") from None
+    raise RemoteProtocolError(f"amount out of range: {text[:TEXT_MAX]!r}")
+
+
+def signed_amount(text: str) -> Decimal:
+    """An amount that may be negative: a fee that is a rebate, a sum that the venue marks as not available."""
+    return -amount(text[1:]) if text.startswith("-") else amount(text)
+
+
+def stamp_ns(stamp: int) -> int:
+    """A venue's time in milliseconds, or in microseconds (told apart by size), as nanoseconds."""
+    if 0 <= stamp < STAMP_END:
+        return stamp * 1_000_000 if stamp < _MICROSECONDS_FROM else stamp * 1_000
+    raise RemoteProtocolError(f"time out of range: {stamp}")
+
+
+def amount_text(value: Decimal, field: str, places: int = 8) -> str:
+    """A price or quantity for the wire: positive, no exponent, at most `places` fractional digits."""
+    try:
+        if AMOUNT_MIN <= value < AMOUNT_END:
+            text = str(value)
+            if "E" in text or len(text) - text.find(".") > places + 1:
+                text = plain(value)
+                if len(text.partition(".")[2]) > places:
+                    raise LocalProtocolError(f"{field} was {value}, has more than {places} decimals; round it first")
+            return text
+    except InvalidOperation:
+        # a NaN does not compare
+        pass
+    raise LocalProtocolError(f"{field} was {value}, must be a positive number below {AMOUNT_END}")
