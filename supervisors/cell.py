@@ -379,18 +379,19 @@ class Cell:
 
     # ---- one incarnation ---------------------------------------------------------------------------------------
 
-    async def live(self) -> Exit:
+    async def live(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> Exit:
         """Run one incarnation to its end.  Runs in the supervisor's nursery under a shielded scope."""
         self.epoch += 1
         self._crash, self._stop_reason, self._wake = None, None, trio.Event()
         self._sabotage, self._told_early = None, False
         self.unready_reason = "starting"
+        self._set_phase(Phase.STARTING)
+        self.runtime.observe(self, "starting", "")
+        task_status.started()
         try:
             actor = self.spec.factory()
             self.actor = actor
             self.ctx = actor.ctx = CellContext(self, self.runtime, self.epoch)
-            self._set_phase(Phase.STARTING)
-            self.runtime.observe(self, "starting", "")
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._start, actor, nursery)
                 await self._wake.wait()

@@ -95,8 +95,11 @@ class Supervisor:
 
     # ---- life --------------------------------------------------------------------------------------------------
 
-    async def live(self) -> Exit:
-        """Run until stopped (SHUTDOWN) or until the restart budget is spent (ESCALATION)."""
+    async def live(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> Exit:
+        """Run until stopped (SHUTDOWN) or until the restart budget is spent (ESCALATION).
+
+        `task_status` is told when every child has begun to start, in order.
+        """
         send, notes = trio.open_memory_channel[_Note](math.inf)
         self._notes = send
         self._budget = RestartBudget(self.spec.intensity.restarts, self.spec.intensity.within_ns)
@@ -106,7 +109,8 @@ class Supervisor:
             self.running = True
             try:
                 for child in self.children:
-                    self._start(child)
+                    await self._start(child)
+                task_status.started()
                 await self._supervise(notes)
             except Escalation as error:
                 self.escalations += 1
@@ -130,8 +134,7 @@ class Supervisor:
             if due_ns is not None:
                 wait_s = max(0.0, (due_ns - self.runtime.clock.monotonic_ns()) / 1e9)
             if wait_s == 0.0:
-                self._start_due()
-                await trio.lowlevel.checkpoint()
+                await self._start_due()
                 continue
             with trio.move_on_after(wait_s):
                 note = await notes.receive()
@@ -141,31 +144,31 @@ class Supervisor:
 
     # ---- children ----------------------------------------------------------------------------------------------
 
-    def _start(self, child: _Child) -> None:
+    async def _start(self, child: _Child) -> None:
         assert self._nursery is not None
         child.restart_at_ns = None
         child.running = True
         child.started_ns = self.runtime.clock.monotonic_ns()
         child.scope = trio.CancelScope(shield=True)
         child.done = trio.Event()
-        self._nursery.start_soon(self._run_child, child, name=child.node.path)
+        await self._nursery.start(self._run_child, child, name=child.node.path)
 
-    async def _run_child(self, child: _Child) -> None:
+    async def _run_child(self, child: _Child, task_status: trio.TaskStatus[None]) -> None:
         end = Exit(ExitKind.SHUTDOWN)
         try:
             with child.scope:
-                end = await child.node.live()
+                end = await child.node.live(task_status)
         finally:
             child.running = False
             child.done.set()
         if self._notes is not None and self.running and end.kind is not ExitKind.SHUTDOWN:
             self._notes.send_nowait((child, end))
 
-    def _start_due(self) -> None:
+    async def _start_due(self) -> None:
         now_ns = self.runtime.clock.monotonic_ns()
         for child in self.children:
             if child.restart_at_ns is not None and child.restart_at_ns <= now_ns:
-                self._start(child)
+                await self._start(child)
 
     async def _stop_children(self, children: list[_Child], reason: str) -> None:
         """Stop in the order given, one after the other, each within its deadline."""
@@ -206,7 +209,7 @@ class Supervisor:
             else:
                 member.restart_at_ns = restart_at_ns
                 _count_restart(member.node)
-        self._start_due()
+        await self._start_due()
 
     def _group(self, child: _Child) -> list[_Child]:
         if self.spec.strategy is Strategy.ONE_FOR_ONE:
