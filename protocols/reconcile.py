@@ -59,6 +59,11 @@ def book_path(venue: Venue, symbol: Symbol) -> Path:
     return f"/venues/{venue}/books/{symbol}"
 
 
+def candles_path(venue: Venue, symbol: Symbol) -> Path:
+    """Address of the actor that builds one symbol's candles."""
+    return f"/venues/{venue}/candles/{symbol}"
+
+
 @attrs.frozen
 class BelievedOrder:
     """An order that the account thinks is live or in doubt."""

@@ -1,0 +1,1 @@
+"""Market data for readers: candles built from trades."""

@@ -1,0 +1,234 @@
+"""The candle actor: `/venues/<venue>/candles/<symbol>` turns one symbol's trades into bars for its readers.
+
+At the start it asks the venue's REST session for history, so that a strategy need not wait for days until its
+indicators are warm; from then on it builds from the trades that the book publishes.  Readers get closed bars only, the
+longer interval first when several end together, each once, in order.
+
+The bar in which we began to listen, and every bar during which the stream was interrupted, is incomplete.  Such a bar
+is held back while the venue is asked for its own version; only when that fails `HEAL_ATTEMPTS` times is it passed on
+with `has_gap`.  Later bars wait behind it: order matters more than a second.
+
+Bars are closed by the venue's clock, estimated as the newest trade's event time plus what has passed here since: no
+clock comparison is needed, and a recording at any speed works like the real thing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+
+from actors.market.candles import SECOND_NS, CandleBuilder, join
+from protocols.base import Event, Message, Query, message
+from protocols.enums import GapReason
+from protocols.ids import Path, Symbol, Venue
+from protocols.market import Candle, GapClosed, GapOpened, Subscribe, Trade, Unsubscribe
+from protocols.reconcile import CandlesQuery, book_path, rest_path
+from supervisors.actor import Actor, AskError
+
+GRACE_NS = 2 * SECOND_NS
+"""How long after its end a bar waits for a late trade of its own."""
+ASK_TIMEOUT_NS = 10 * SECOND_NS
+START_ATTEMPTS = 3
+HEAL_ATTEMPTS = 5
+HEAL_PAUSE_NS = SECOND_NS
+
+HISTORY_INTERVALS_S = (86_400, 43_200, 28_800, 21_600, 14_400, 7_200, 3_600, 1_800, 900, 300, 180, 60, 1)
+"""Intervals that venues keep history of, longest first; others are joined from the longest that divides them."""
+HISTORY_MAX = 1_000
+"""Bars that one request can bring."""
+
+REPEATED_BARS = 10
+"""Newest bars of the history that are sent to the readers at the start: those that ended while this actor was down are
+news to them, the others they know by `open_ns`."""
+
+TRADES_LOST = frozenset(
+    {GapReason.STARTING, GapReason.DISCONNECTED, GapReason.STALE, GapReason.OVERFLOW, GapReason.VENUE_RESET}
+)
+"""Gaps in which trades may be missing; a hole in the book's own sequence (SEQUENCE, CROSSED) loses none."""
+
+
+def source_interval_ns(interval_ns: int) -> int:
+    """The venue interval that bars of `interval_ns` can be joined from."""
+    for seconds in HISTORY_INTERVALS_S:
+        if interval_ns % (seconds * SECOND_NS) == 0:
+            return seconds * SECOND_NS
+    raise ValueError(f"interval_ns was {interval_ns}, must be a whole number of seconds")
+
+
+@message
+class GraceOver(Event):
+    """Time to close bars that no trade has closed."""
+
+
+@message
+class BarsFetched(Event):
+    """The venue's own version of recent bars of one interval; empty when it could not be asked."""
+
+    interval_ns: int
+    bars: tuple[Candle, ...]
+
+
+class CandleActor(Actor):
+    """Bars of one symbol in several intervals."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        symbol: Symbol,
+        intervals_ns: Iterable[int],
+        readers: Iterable[Path] = (),
+        *,
+        history: int = HISTORY_MAX,
+    ) -> None:
+        """`history`: closed bars kept for each interval, and fetched at the start as far as one request brings."""
+        intervals = sorted(set(intervals_ns), reverse=True)
+        if not intervals:
+            raise ValueError("intervals_ns was empty, must name at least one interval")
+        self._venue = venue
+        self._symbol = symbol
+        self._sources = {interval: source_interval_ns(interval) for interval in intervals}
+        self._builders = {interval: CandleBuilder(venue, symbol, interval) for interval in intervals}
+        self._closed: dict[int, deque[Candle]] = {interval: deque(maxlen=history) for interval in intervals}
+        self._held: dict[int, deque[Candle]] = {interval: deque() for interval in intervals}
+        self._attempts: dict[int, int] = dict.fromkeys(intervals, 0)
+        self._readers: dict[Path, None] = dict.fromkeys(readers)
+        self._history = history
+        self._gaps: set[str] = set()
+        self._newest_trade: tuple[int, int] | None = None
+        """(its event time, our monotonic time when it came)"""
+        self._published = 0
+        self._no_history = ""
+
+    # ---- start: history ----------------------------------------------------------------------------------------
+
+    async def started(self) -> None:
+        """Fetch history; without it the actor starts cold and says so, because the trades are still worth having."""
+        await self.ctx.wait_ready(rest_path(self._venue))
+        for interval_ns, builder in self._builders.items():
+            bars = await self._fetch_patiently(interval_ns)
+            self._closed[interval_ns].extend(bars)
+            builder.continue_from(bars)
+            for bar in list(bars)[-REPEATED_BARS:]:
+                self._tell(bar)
+        self.ctx.send(book_path(self._venue, self._symbol), Subscribe(self._symbol, self.ctx.path))
+        self.ctx.after(GRACE_NS, GraceOver())
+
+    async def _fetch_patiently(self, interval_ns: int) -> Sequence[Candle]:
+        for attempt in range(START_ATTEMPTS):
+            try:
+                bars = await self._fetch(interval_ns, self._history)
+                self._no_history = ""
+                return bars
+            except AskError as error:
+                self._no_history = str(error)
+                await self.ctx.sleep(HEAL_PAUSE_NS << attempt)
+        return ()
+
+    async def _fetch(self, interval_ns: int, count: int) -> Sequence[Candle]:
+        source_ns = self._sources[interval_ns]
+        limit = min(HISTORY_MAX, (count + 1) * (interval_ns // source_ns))
+        query = CandlesQuery(self._symbol, source_ns, limit)
+        bars: tuple[Candle, ...] = await self.ctx.ask(rest_path(self._venue), query, ASK_TIMEOUT_NS)
+        return join(bars, interval_ns)
+
+    async def run(self) -> None:
+        """Ask the venue for bars that are held back because of a gap."""
+        while True:
+            await self.ctx.sleep(HEAL_PAUSE_NS)
+            for interval_ns, held in self._held.items():
+                if held:
+                    try:
+                        bars = tuple(await self._fetch(interval_ns, len(held) + 1))
+                    except AskError:
+                        bars = ()
+                    self.ctx.send(self.ctx.path, BarsFetched(interval_ns, bars))
+
+    # ---- messages ----------------------------------------------------------------------------------------------
+
+    def receive(self, message: Message) -> None:
+        if isinstance(message, Trade):
+            self._newest_trade = (message.event_ns, self.ctx.monotonic_ns)
+            for interval_ns, builder in self._builders.items():
+                self._close(interval_ns, builder.add(message))
+        elif isinstance(message, GraceOver):
+            self._close_by_time()
+            self.ctx.after(min(GRACE_NS, min(self._builders)), message)
+        elif isinstance(message, GapOpened):
+            if message.reason in TRADES_LOST:
+                self._gaps.add(message.stream)
+                for builder in self._builders.values():
+                    builder.interrupt()
+        elif isinstance(message, GapClosed):
+            self._gaps.discard(message.stream)
+            if not self._gaps:
+                for builder in self._builders.values():
+                    builder.resume()
+        elif isinstance(message, BarsFetched):
+            self._heal(message)
+        elif isinstance(message, Subscribe):
+            self._readers[message.reader] = None
+        elif isinstance(message, Unsubscribe):
+            self._readers.pop(message.reader, None)
+
+    def answer(self, query: Query) -> object:
+        """`CandlesQuery`: the newest closed bars of an interval that this actor builds."""
+        if isinstance(query, CandlesQuery):
+            kept = self._closed.get(query.interval_ns)
+            if query.symbol != self._symbol or kept is None:
+                raise ValueError(f"{self.ctx.path} builds no bars of {query.symbol} at {query.interval_ns} ns")
+            return tuple(kept)[-query.limit :]
+        return super().answer(query)
+
+    def _close_by_time(self) -> None:
+        if self._newest_trade is None:
+            return
+        event_ns, came_ns = self._newest_trade
+        venue_ns = event_ns + (self.ctx.monotonic_ns - came_ns) - GRACE_NS
+        for interval_ns, builder in self._builders.items():
+            self._close(interval_ns, builder.close_until(venue_ns))
+
+    def _close(self, interval_ns: int, bars: Sequence[Candle]) -> None:
+        held = self._held[interval_ns]
+        for bar in bars:
+            if bar.has_gap or held:
+                held.append(bar)
+            else:
+                self._publish(bar)
+
+    def _heal(self, fetched: BarsFetched) -> None:
+        """Replace held bars by the venue's; give up on the first one after enough attempts."""
+        interval_ns = fetched.interval_ns
+        held = self._held[interval_ns]
+        theirs = {bar.open_ns: bar for bar in fetched.bars if not bar.has_gap}
+        self._attempts[interval_ns] += 1
+        while held:
+            bar = held[0]
+            if bar.has_gap:
+                healed = theirs.get(bar.open_ns)
+                if healed is None and self._attempts[interval_ns] < HEAL_ATTEMPTS:
+                    return
+                bar = healed or bar
+            held.popleft()
+            self._publish(bar)
+        self._attempts[interval_ns] = 0
+
+    def _publish(self, bar: Candle) -> None:
+        self._closed[bar.interval_ns].append(bar)
+        self._published += 1
+        self._tell(bar)
+
+    def _tell(self, bar: Candle) -> None:
+        for reader in self._readers:
+            self.ctx.send(reader, bar)
+
+    def inspect(self) -> Mapping[str, object]:
+        return {
+            "symbol": self._symbol,
+            "bars": {f"{ns / SECOND_NS:g} s": len(bars) for ns, bars in self._closed.items()},
+            "held": sum(len(held) for held in self._held.values()),
+            "late_trades": max(builder.late_trades for builder in self._builders.values()),
+            "published": self._published,
+            "open_gaps": sorted(self._gaps),
+            "no_history": self._no_history,
+            "readers": list(self._readers),
+        }
