@@ -177,6 +177,16 @@ class ActorRestarted(Event):
 
 
 @message
+class OperatorCommand(Event):
+    """Somebody ordered something at the control plane."""
+
+    principal: str
+    verb: str
+    detail: str
+    at_ns: int
+
+
+@message
 class StateSnapshot(Event):
     """State of one key after all its records so far; `state` is that actor's own snapshot type as JSON text."""
 
@@ -215,6 +225,7 @@ Record = (
     | AlarmRaised
     | TradingStateChanged
     | ActorRestarted
+    | OperatorCommand
     | JournalState
     | GapOpened
     | GapClosed

@@ -1,0 +1,144 @@
+"""The control socket: who may connect, and the conversation.
+
+A Unix socket with mode 0600 in the data folder; the peer's user id must be ours (or root's).  A connection's mistake
+ends that connection and nothing else.  Verbs live in `verbs.py`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import trio
+
+from actors.control.verbs import Premises, Verbs
+from actors.control.wire import REQUEST_BYTES_MAX, Failure, line, parse_request
+from supervisors.actor import Actor
+
+_UCRED = struct.Struct("3i")
+
+
+class ControlActor(Actor):
+    """Serves the control socket."""
+
+    def __init__(self, path: Path, premises: Premises) -> None:
+        self._path = path
+        self._premises = premises
+        self._verbs = Verbs(premises)
+        self._connections = 0
+        self._requests = 0
+        self._refused = 0
+
+    async def run(self) -> None:
+        listener = await self._listen()
+        try:
+            self._verbs.ctx = self.ctx
+            async with trio.open_nursery() as nursery:
+                while True:
+                    stream = await listener.accept()
+                    nursery.start_soon(self._serve, stream)
+        finally:
+            listener.socket.close()
+            self._path.unlink(missing_ok=True)
+
+    def inspect(self) -> Mapping[str, object]:
+        return {
+            "socket": str(self._path),
+            "connections": self._connections,
+            "requests": self._requests,
+            "refused_peers": self._refused,
+        }
+
+    async def _listen(self) -> trio.SocketListener:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        await self._clear_stale()
+        sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
+        try:
+            before = os.umask(0o177)
+            try:
+                await sock.bind(str(self._path))
+            finally:
+                os.umask(before)
+            sock.listen(16)
+        except OSError as error:
+            sock.close()
+            raise Failure(
+                f"cannot listen at {self._path}: {error.strerror}",
+                "set [control] socket to a writable path of at most 107 characters",
+            ) from error
+        return trio.SocketListener(sock)
+
+    async def _clear_stale(self) -> None:
+        """Remove a socket that nobody serves; refuse to take one away from a running engine."""
+        try:
+            mode = self._path.stat().st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISSOCK(mode):
+            raise Failure(f"{self._path} exists and is not a socket", "remove it, or set [control] socket")
+        try:
+            stream = await trio.open_unix_socket(str(self._path))
+        except OSError as error:
+            if error.errno not in (errno.ECONNREFUSED, errno.ENOENT):
+                raise
+            self._path.unlink(missing_ok=True)
+            return
+        await stream.aclose()
+        raise Failure(f"another engine serves {self._path}", "stop it, or give this one another [data] dir")
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        self._connections += 1
+        try:
+            async with stream:
+                if self._peer_uid(stream) not in (os.getuid(), 0):
+                    self._refused += 1
+                    return
+                await self._converse(stream)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return  # the client went away in the middle of a line: its business
+        finally:
+            self._connections -= 1
+
+    def _peer_uid(self, stream: trio.SocketStream) -> int:
+        raw = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        assert isinstance(raw, bytes)
+        uid: int = _UCRED.unpack(raw)[1]
+        return uid
+
+    async def _converse(self, stream: trio.SocketStream) -> None:
+        buffer = b""
+        while True:
+            head, found, rest = buffer.partition(b"\n")
+            if found:
+                buffer = rest
+                if head.strip():
+                    await self._answer(stream, head)
+                continue
+            if len(buffer) > REQUEST_BYTES_MAX:
+                await stream.send_all(line({"id": 0, "ok": False, "error": "request too long", "fix": ""}))
+                return
+            data = await stream.receive_some(65536)
+            if not data:
+                return
+            buffer += data
+
+    async def _answer(self, stream: trio.SocketStream, text: bytes) -> None:
+        self._requests += 1
+        request_id = 0
+        try:
+            request = parse_request(text)
+            request_id = request.id
+            if request.verb == "tap":
+                async for event in self._verbs.tap(request.args):
+                    await stream.send_all(line({"id": request_id, "event": event}))
+                return
+            result = await self._verbs.carry_out(request.verb, request.args)
+        except Failure as failure:
+            await stream.send_all(line({"id": request_id, "ok": False, "error": failure.error, "fix": failure.fix}))
+            return
+        await stream.send_all(line({"id": request_id, "ok": True, "result": result}))

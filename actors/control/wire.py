@@ -1,0 +1,65 @@
+"""The control socket's wire format: JSON lines, one request a line, one or more replies a request.
+
+    -> {"id": 1, "verb": "actor", "args": {"path": "/journal"}}
+    <- {"id": 1, "ok": true, "result": {...}}
+    <- {"id": 2, "ok": false, "error": "no actor at /nobody", "fix": "see `bulkhead inspect` for the addresses"}
+    <- {"id": 3, "event": {...}}                       (a stream: `tap`, until either side closes)
+
+Decimals are text, times are integer nanoseconds, enums are their values.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+REQUEST_BYTES_MAX = 64 * 1024
+"""A longer request is refused: nobody needs it."""
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True):
+    """One request."""
+
+    id: int
+    verb: str
+    args: dict[str, Any] = {}
+
+
+class Failure(Exception):
+    """A request that cannot be carried out: what is wrong, and what would help."""
+
+    def __init__(self, error: str, fix: str = "") -> None:
+        super().__init__(error)
+        self.error = error
+        self.fix = fix
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, enum.Flag):
+        return str(value.name or "NONE")
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, frozenset | set):
+        return sorted(str(item) for item in value)
+    return str(value)
+
+
+def plain(value: object) -> Any:
+    """`value` as JSON-ready dictionaries, lists, text and numbers."""
+    return msgspec.to_builtins(value, enc_hook=_plain, str_keys=True)
+
+
+def line(value: Mapping[str, object]) -> bytes:
+    """One line of the protocol."""
+    return msgspec.json.encode(value, enc_hook=_plain) + b"\n"
+
+
+def parse_request(text: bytes) -> Request:
+    """A request, or `Failure` that says what is wrong with it."""
+    try:
+        return msgspec.json.decode(text, type=Request)
+    except msgspec.MsgspecError as error:
+        raise Failure(f"not a request: {error}", 'send one JSON object a line: {"id": 1, "verb": "tree"}') from error
