@@ -73,6 +73,8 @@ class LimiterLease(Event):
     kind: str
     permits: int
     until_ns: int
+    number: int = 0
+    """Names the permission when it is reported what became of it."""
 
 
 @message

@@ -159,6 +159,8 @@ class WebSocket:
         self._flushed = trio.Event()
         self._writer_gone = False
         self._end: BulkheadError | None = None
+        self._over = trio.Event()
+        self._reading = False
         self._last_read = trio.current_time()
 
     @property
@@ -299,11 +301,14 @@ class WebSocket:
 
     async def _wait_readable(self, silence_max_ns: int | None) -> None:
         deadline = math.inf if silence_max_ns is None else self._last_read + silence_max_ns * _NS
-        with trio.CancelScope(deadline=deadline) as patience:
-            try:
+        self._reading = True
+        try:
+            with trio.CancelScope(deadline=deadline) as patience:
                 await trio.lowlevel.wait_readable(self._sock)
-            except trio.ClosedResourceError:
-                return  # whoever closed the socket has said why; the loop of the reader raises it
+        except trio.ClosedResourceError:
+            return  # whoever closed the socket has said why; the loop of the reader raises it
+        finally:
+            self._reading = False
         if patience.cancelled_caught and silence_max_ns is not None:
             self._die(ConnectionLost(f"{self.url}: not a byte for {silence_max_ns * _NS:.1f} s"))
 
@@ -394,6 +399,7 @@ class WebSocket:
             self._unsent.clear()
             self._writer_wanted.set()
             self._flushed.set()
+            self._over.set()
         return self._end
 
     def _again(self, why: BulkheadError) -> BulkheadError:
@@ -407,8 +413,11 @@ class WebSocket:
         self._die(ConnectionLost(f"{self.url}: {why}"))
 
     async def aclose(self, code: int = NORMAL_CLOSURE) -> None:
-        """Say goodbye, wait for the peer's answer at most `close_timeout_ns`, and end.  Messages still in flight are
-        discarded.  Safe to call twice and after an end."""
+        """Say goodbye, wait for the peer's answer at most `close_timeout_ns`, and end.
+
+        A reader that is at work goes on and gets what is still in flight, then ConnectionLost; without one it is
+        discarded.  Safe to call twice and after an end.
+        """
         with trio.move_on_after(self._settings.close_timeout_ns * _NS) as patience:
             patience.shield = True
             try:
@@ -416,7 +425,9 @@ class WebSocket:
                     self._protocol.send_close(code)
                     self._write_frames()
                 while self._end is None:
-                    if not self._read_nowait():
+                    if self._reading:
+                        await self._over.wait()
+                    elif not self._read_nowait():
                         await self._wait_readable(None)
             except BulkheadError:
                 pass  # it ended in another way meanwhile; that is recorded in `ended`

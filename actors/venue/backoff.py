@@ -1,0 +1,41 @@
+"""When to try again: pure arithmetic for everything in the venue sessions that retries."""
+
+from __future__ import annotations
+
+from actors.venue.settings import ReconnectSettings
+
+
+def reconnect_delay_ns(settings: ReconnectSettings, failures: int, fraction: float, *, refused: bool) -> int:
+    """Delay before the next attempt after `failures` failed ones in a row (at least 1); `fraction` in [0, 1).
+
+    The first retry comes at once, within a jitter; then the delay doubles.  Long waits are only for a venue that
+    answered and refused (`refused`): it asks for patience, a broken network does not.
+    """
+    if failures <= 1 and not refused:
+        return int(settings.first_jitter_ns * fraction)
+    most = settings.refused_backoff_max_ns if refused else settings.backoff_max_ns
+    full = min(most, settings.backoff_ns << min(max(failures - 2, 0), 40))
+    return int(full * (0.5 + fraction / 2))
+
+
+class TokenBucket:
+    """At most `burst` at once and one per `interval_ns` on average: the brake on resyncs."""
+
+    __slots__ = ("_burst", "_interval_ns", "_tokens_ns", "_updated_ns")
+
+    def __init__(self, burst: int, interval_ns: int) -> None:
+        if burst < 1 or interval_ns < 1:
+            raise ValueError(f"burst and interval_ns must be at least 1, were {burst} and {interval_ns}")
+        self._burst = burst
+        self._interval_ns = interval_ns
+        self._tokens_ns = burst * interval_ns
+        self._updated_ns: int | None = None
+
+    def take(self, now_ns: int) -> int:
+        """Take a token, even if it is not there yet; returns how long (ns) to wait until it is."""
+        if self._updated_ns is not None:
+            earned = now_ns - self._updated_ns
+            self._tokens_ns = min(self._burst * self._interval_ns, self._tokens_ns + earned)
+        self._updated_ns = now_ns
+        self._tokens_ns -= self._interval_ns
+        return max(0, -self._tokens_ns)

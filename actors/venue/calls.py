@@ -1,0 +1,109 @@
+"""One REST call of a session: permission, then the request, then what the venue says about limits, bans and clocks.
+
+    calls = RestCalls(self.ctx, http, limiter, clock, codec, account)
+    reply, error = await calls.call(lambda: codec.balances_request(self.clock.stamp_ns(self.ctx.now_ns)))
+
+The request is made twice: once to know its cost, once more after permission, so that it is signed at the moment of
+sending and does not age in the limiter's queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from actors.venue.http import HttpClient
+from actors.venue.messages import BlockedByVenue, ClockSuspected, Costs, Permit, PermitQuery, PermitSettled
+from actors.venue.settings import MS, SECOND
+from protocols.errors import OutcomeUnknown, VenueUnavailable
+from protocols.ids import Path
+from protocols.venue import Disposition, HttpReply, HttpRequest, Lane, Usage, VenueError
+from supervisors.actor import AskError, Context
+
+PATIENCE_NS = 10 * SECOND
+"""How long a call waits for its turn, unless its caller says otherwise."""
+
+
+class NotPermitted(VenueUnavailable):
+    """The limiter gave no permission in time: surely not sent."""
+
+
+class RestCodec(Protocol):
+    """The part of a codec that every REST reply passes."""
+
+    def usage(self, reply: HttpReply) -> Sequence[Usage]: ...
+
+    def error(self, reply: HttpReply) -> VenueError | None: ...
+
+
+class RestCalls:
+    """REST as one session uses it."""
+
+    def __init__(
+        self, ctx: Context, http: HttpClient, limiter: Path, clock: Path, codec: RestCodec, account: str = ""
+    ) -> None:
+        self._ctx = ctx
+        self._http = http
+        self._limiter = limiter
+        self._clock = clock
+        self._codec = codec
+        self._account = account
+
+    async def call(
+        self, make: Callable[[], HttpRequest], patience_ns: int = PATIENCE_NS
+    ) -> tuple[HttpReply, VenueError | None]:
+        """Send one request that changes nothing.  Raises VenueUnavailable (NotPermitted among them), OutcomeUnknown."""
+        draft = make()
+        costs = costs_of(draft)
+        permit = await self.permit(draft.lane, costs, patience_ns)
+        return await self.send(permit, costs, make())
+
+    async def permit(self, lane: Lane, costs: Costs, patience_ns: int) -> Permit:
+        """Wait for permission; NotPermitted when there is none in time."""
+        query = PermitQuery(lane, costs, self._account, patience_ns)
+        try:
+            permit = await self._ctx.ask(self._limiter, query, patience_ns + 100 * MS)
+        except AskError as error:
+            raise NotPermitted(str(error)) from error
+        assert isinstance(permit, Permit)
+        return permit
+
+    async def send(self, permit: Permit, costs: Costs, request: HttpRequest) -> tuple[HttpReply, VenueError | None]:
+        """Send under a permission that is at hand, and report what became of it."""
+        try:
+            reply = await self._http.request(request)
+        except VenueUnavailable:
+            self.settle(permit, unused=costs)
+            raise
+        except OutcomeUnknown:
+            self.settle(permit, used=costs)
+            raise
+        self.settle(permit, used=costs, usage=tuple(self._codec.usage(reply)), sent_ns=reply.sent_ns)
+        error = self._codec.error(reply)
+        if error is not None:
+            self.note(error)
+        return reply, error
+
+    def settle(
+        self,
+        permit: Permit,
+        *,
+        used: Costs = (),
+        unused: Costs = (),
+        usage: tuple[Usage, ...] = (),
+        sent_ns: int = 0,
+    ) -> None:
+        """Tell the limiter what became of a permission."""
+        self._ctx.send(self._limiter, PermitSettled(permit.number, self._account, used, unused, usage, sent_ns))
+
+    def note(self, error: VenueError) -> None:
+        """Tell those concerned about a ban or a refused time stamp."""
+        if error.disposition in (Disposition.RATE_LIMITED, Disposition.BANNED):
+            self._ctx.send(self._limiter, BlockedByVenue(error.until_ns, error.text))
+        elif error.disposition is Disposition.CLOCK:
+            self._ctx.send(self._clock, ClockSuspected(error.text))
+
+
+def costs_of(request: HttpRequest) -> Costs:
+    """What a REST request costs, apart from order counts."""
+    return (("weight", request.weight), ("raw", 1))

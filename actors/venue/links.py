@@ -1,0 +1,375 @@
+"""Keeping one logical connection open for ever: the part that all stream sessions share.
+
+`LinkKeeper` opens a connection, lets its session prepare it (log on, subscribe), reads it, and opens another when it
+is lost, when the venue announces its end, or shortly before the venue's age limit.  A *planned* replacement overlaps:
+the new connection is prepared while the old one is still read, then they are switched, then the old one is closed, so
+nothing is missed.  After an *unplanned* loss there is a hole, and the connection number (`Link.epoch`), which all
+messages of the link carry, goes up; a planned replacement keeps it.
+
+A session supplies four hooks (`LinkSession`) and sees nothing of sockets, delays or permits::
+
+    keeper = LinkKeeper(ctx=self.ctx, session=self, url=url, rules=codec.rules, ...)
+    await keeper.run()
+
+What a session's `take` may raise: RemoteProtocolError (the link is dropped and opened again); everything else is a
+bug and ends the actor.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Protocol
+
+import attrs
+import trio
+
+from actors.venue.backoff import reconnect_delay_ns
+from actors.venue.calls import NotPermitted
+from actors.venue.messages import BlockedByVenue, Permit, PermitQuery, PermitSettled
+from actors.venue.settings import SECOND, ReconnectSettings, TransportSettings
+from actors.venue.transport import HandshakeRefused, WebSocket, connect_websocket
+from protocols.errors import BulkheadError, RemoteProtocolError, VenueUnavailable
+from protocols.ids import Path
+from protocols.venue import Lane, Reply, SessionRules
+from supervisors.actor import AskError, Context
+
+PERMIT_PATIENCE_NS = 30 * SECOND
+RETIRE_MAX_NS = 15 * SECOND
+"""A replaced connection that still owes answers is read at most this long."""
+_CONNECT_COSTS = (("connections", 1), ("weight", 2))
+"""binance-spot section 2.3: connecting costs weight too; a venue without such limits ignores it."""
+
+
+@attrs.define(eq=False)
+class Link:
+    """One connection of a session."""
+
+    number: int
+    """Counts every connection of this incarnation."""
+    epoch: int
+    """Goes up with every hole; carried by the messages as `connection`."""
+    socket: WebSocket
+    opened_ns: int
+    """Monotonic."""
+    logged_on: bool = False
+    usable: bool = False
+    """Prepared and not lost."""
+    over: trio.Event = attrs.Factory(trio.Event)
+
+
+class LinkSession(Protocol):
+    """What the owner of a keeper does with its links."""
+
+    async def prepare(self, link: Link) -> None:
+        """Log on, subscribe.  Replies arrive through `take`.  VenueUnavailable or a time-out: try again later."""
+        ...
+
+    async def take(self, link: Link, raws: list[bytes]) -> None:
+        """Messages of one socket read."""
+        ...
+
+    def link_up(self, link: Link) -> None:
+        """Prepared, after the start or a loss."""
+        ...
+
+    def link_switched(self, old: Link, new: Link) -> None:
+        """Planned replacement: `new` is prepared, `old` is still read for a while."""
+        ...
+
+    def link_down(self, link: Link, text: str) -> None:
+        """The link in use is lost."""
+        ...
+
+    def link_over(self, link: Link) -> None:
+        """Nothing will come from this link any more, lost or replaced."""
+        ...
+
+    def owes(self, link: Link) -> bool:
+        """A replaced link is still owed answers: read on for a while."""
+        ...
+
+
+class Replies:
+    """Requests of a link's preparation and the replies that settle them."""
+
+    def __init__(self) -> None:
+        self._expected: dict[str, tuple[trio.Event, list[Reply]]] = {}
+
+    def expect(self, request_id: str) -> None:
+        """Call before sending."""
+        self._expected[request_id] = (trio.Event(), [])
+
+    def settle(self, reply: Reply) -> bool:
+        """True when somebody waited for this reply."""
+        expected = self._expected.get(reply.request_id)
+        if expected is None:
+            return False
+        expected[1].append(reply)
+        expected[0].set()
+        return True
+
+    async def wait(self, request_id: str) -> Reply:
+        """The reply; wait under a deadline of your own."""
+        arrived, replies = self._expected[request_id]
+        try:
+            await arrived.wait()
+        finally:
+            del self._expected[request_id]
+        return replies[0]
+
+
+class LinkKeeper:
+    """See the module text.  One per session actor and incarnation."""
+
+    def __init__(
+        self,
+        *,
+        ctx: Context,
+        session: LinkSession,
+        url: str,
+        rules: SessionRules,
+        transport: TransportSettings,
+        reconnect: ReconnectSettings,
+        tls: ssl.SSLContext | None,
+        limiter: Path,
+        account: str = "",
+    ) -> None:
+        self._ctx = ctx
+        self._session = session
+        self._url = url
+        self._rules = rules
+        self._transport = transport
+        self._reconnect = reconnect
+        self._tls = tls
+        self._limiter = limiter
+        self._account = account
+        self.current: Link | None = None
+        """The link in use; None while there is none."""
+        self._links: list[Link] = []
+        """All that are open: the current one, one being prepared, replaced ones that are still read."""
+        self._epoch = ctx.epoch << 20
+        self._count = 0
+        self._failures = 0
+        self._refused = False
+        self._wait_until_ns = 0
+        self._wake = trio.Event()
+        self._replace_wanted = False
+        self._closing = False
+        self.losses = 0
+        self.replacements = 0
+        self.failure = ""
+
+    # ---- commands of the session --------------------------------------------------------------------------------
+
+    def replace(self) -> None:
+        """The venue announced the end of this connection: open the next one now."""
+        self._replace_wanted = True
+        self._wake.set()
+
+    async def aclose(self) -> None:
+        """Close all links politely; the keeper opens no more."""
+        self._closing = True
+        async with trio.open_nursery() as nursery:
+            for link in list(self._links):
+                nursery.start_soon(link.socket.aclose)
+
+    # ---- the life -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep a link open until canceled."""
+        async with trio.open_nursery() as nursery:
+            while not self._closing:
+                first = await self._open_at_last(nursery, replacing=None)
+                if first is not None:
+                    self._use(first, None)
+                    await self._follow(nursery, first)
+
+    async def _follow(self, nursery: trio.Nursery, first: Link) -> None:
+        link: Link | None = first
+        while link is not None:
+            link = await self._guard(nursery, link)
+
+    async def _guard(self, nursery: trio.Nursery, link: Link) -> Link | None:
+        """Watch one link until it is lost (None) or replaced (its successor)."""
+        with trio.move_on_after(self._time_left_ns(link) / SECOND):
+            while link.usable and not self._replace_wanted:
+                self._wake = trio.Event()
+                await self._wake.wait()
+        if not link.usable:
+            return None
+        self._replace_wanted = False
+        new = await self._open_at_last(nursery, replacing=link)
+        if new is None:
+            return None
+        if not link.usable:
+            self._use(new, None)
+            return new
+        self._use(new, link)
+        nursery.start_soon(self._retire, link)
+        return new
+
+    def _time_left_ns(self, link: Link) -> int:
+        age_max_ns = self._rules.connection_age_max_ns
+        if not age_max_ns:
+            return 1 << 62
+        margin_ns = min(self._reconnect.age_margin_ns, age_max_ns // 2)
+        spread_ns = int(margin_ns // 4 * self._ctx.random())  # so that sessions do not replace all at once
+        return max(0, link.opened_ns + age_max_ns - margin_ns - spread_ns - self._ctx.monotonic_ns)
+
+    def _use(self, link: Link, old: Link | None) -> None:
+        if old is None:
+            self._epoch += 1
+            link.epoch = self._epoch
+            self.current = link
+            self._session.link_up(link)
+        else:
+            self.replacements += 1
+            self.current = link
+            self._session.link_switched(old, link)
+        self._ctx.flush()
+
+    async def _retire(self, old: Link) -> None:
+        await self._ctx.sleep(self._reconnect.overlap_ns)
+        deadline_ns = self._ctx.monotonic_ns + RETIRE_MAX_NS
+        while self._session.owes(old) and self._ctx.monotonic_ns < deadline_ns and not old.over.is_set():
+            await self._ctx.sleep(SECOND // 10)
+        await old.socket.aclose()
+
+    # ---- opening ------------------------------------------------------------------------------------------------
+
+    async def _open_at_last(self, nursery: trio.Nursery, replacing: Link | None) -> Link | None:
+        """Try until a link is prepared.  None: the link to be replaced was lost, or the keeper is closing."""
+        while not self._closing:
+            await self._pause()
+            try:
+                link = await self._open(nursery)
+            except (VenueUnavailable, RemoteProtocolError, trio.TooSlowError) as error:
+                self._note_failure(error)
+                if replacing is not None and not replacing.usable:
+                    return None
+            else:
+                return link
+        return None
+
+    async def _pause(self) -> None:
+        if self._failures:
+            delay_ns = reconnect_delay_ns(self._reconnect, self._failures, self._ctx.random(), refused=self._refused)
+            await self._ctx.sleep(max(delay_ns, self._wait_until_ns - self._ctx.now_ns, 0))
+
+    async def _open(self, nursery: trio.Nursery) -> Link:
+        permit = await self._permit()
+        try:
+            socket = await connect_websocket(nursery, self._url, self._transport, tls=self._tls)
+        finally:
+            settled = PermitSettled(permit.number, self._account, _CONNECT_COSTS, (), (), self._ctx.now_ns)
+            self._ctx.send(self._limiter, settled)
+        self._count += 1
+        link = Link(self._count, self._epoch, socket, self._ctx.monotonic_ns)
+        self._links.append(link)
+        nursery.start_soon(self._read, link)
+        if self._rules.client_ping_interval_ns:
+            nursery.start_soon(self._ping, link)
+        prepared = False
+        try:
+            with trio.fail_after(self._reconnect.handshake_timeout_ns / SECOND):
+                await self._prepare(nursery, link)
+            prepared = True
+        except trio.TooSlowError:
+            raise VenueUnavailable(f"{self._url}: no answer to logon or subscription in time") from None
+        finally:
+            if not prepared:
+                link.socket.abort("could not be prepared")
+        if link.over.is_set():
+            raise VenueUnavailable(f"{self._url}: lost while it was prepared: {link.socket.ended}")
+        link.usable = True
+        self._refused, self._wait_until_ns = False, 0
+        return link
+
+    async def _prepare(self, nursery: trio.Nursery, link: Link) -> None:
+        """The session's preparation, given up at once when the link is lost meanwhile."""
+        with trio.CancelScope() as scope:
+
+            async def give_up() -> None:
+                await link.over.wait()
+                scope.cancel()
+
+            nursery.start_soon(give_up)
+            await self._session.prepare(link)
+
+    async def _permit(self) -> Permit:
+        query = PermitQuery(Lane.NEW, _CONNECT_COSTS, self._account, PERMIT_PATIENCE_NS)
+        try:
+            permit = await self._ctx.ask(self._limiter, query, PERMIT_PATIENCE_NS + SECOND)
+        except AskError as error:
+            raise NotPermitted(str(error)) from error
+        assert isinstance(permit, Permit)
+        return permit
+
+    def _note_failure(self, error: BulkheadError | trio.TooSlowError) -> None:
+        self._failures += 1
+        self.failure = str(error)
+        self._refused = isinstance(error, HandshakeRefused)
+        self._wait_until_ns = 0
+        if isinstance(error, HandshakeRefused) and error.status in (418, 429):
+            self._wait_until_ns = self._ctx.now_ns + retry_after_ns(error.headers)
+            self._ctx.send(self._limiter, BlockedByVenue(self._wait_until_ns, str(error)))
+
+    # ---- reading ------------------------------------------------------------------------------------------------
+
+    async def _read(self, link: Link) -> None:
+        silence_ns = self._rules.silence_max_ns or None
+        try:
+            while True:
+                raws = await link.socket.recv_many(silence_ns)
+                await self._session.take(link, raws)
+                self._ctx.flush()
+        except (VenueUnavailable, RemoteProtocolError) as error:
+            link.socket.abort(str(error))
+            self._lost(link, str(error))
+
+    def _lost(self, link: Link, text: str) -> None:
+        was_current = link is self.current
+        link.usable = False
+        self._links.remove(link)
+        link.over.set()
+        if was_current:
+            self.current = None
+            self.losses += 1
+            self.failure = text
+            lived_ns = self._ctx.monotonic_ns - link.opened_ns
+            self._failures = 1 if lived_ns >= self._reconnect.stable_after_ns else self._failures + 1
+            self._refused = False
+            self._session.link_down(link, text)
+        self._session.link_over(link)
+        self._wake.set()
+        self._ctx.flush()
+
+    async def _ping(self, link: Link) -> None:
+        while not link.over.is_set():
+            await self._ctx.sleep(self._rules.client_ping_interval_ns)
+            if link.socket.ended is None:
+                link.socket.ping_nowait()
+
+    def inspect(self) -> Mapping[str, object]:
+        """For the console."""
+        link = self.current
+        picture: dict[str, object] = {
+            "connected": link is not None,
+            "connects": self._count,
+            "losses": self.losses,
+            "replacements": self.replacements,
+            "failures_in_a_row": self._failures,
+            "failure": self.failure,
+        }
+        if link is not None:
+            picture["up_s"] = (self._ctx.monotonic_ns - link.opened_ns) // SECOND
+            picture["connection"] = link.epoch
+            picture.update(attrs.asdict(link.socket.statistics))
+        return picture
+
+
+def retry_after_ns(headers: Mapping[str, str]) -> int:
+    """Seconds of a Retry-After header as ns; one minute when it is missing or no number."""
+    text = headers.get("retry-after", "")
+    return int(text) * SECOND if text.isdigit() else 60 * SECOND

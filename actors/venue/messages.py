@@ -1,0 +1,77 @@
+"""What the sessions of one venue say to each other: permissions, counts, bans, the clock.
+
+Times are our wall clock, ns.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from protocols.base import Event, Query, message
+from protocols.ids import AccountID, Path
+from protocols.venue import Lane, Limit, Usage
+
+Costs = tuple[tuple[str, int], ...]
+"""(limit name, how much of it), e.g. `(("weight", 5), ("raw", 1))`."""
+
+
+@message
+class PermitQuery(Query):
+    """May I send this?  Answered by a `Permit` when it is my turn; fails when it is not within `patience_ns`."""
+
+    lane: Lane
+    costs: Costs
+    account: str
+    """Whose per-account limits it counts for; "" for public requests."""
+    patience_ns: int
+
+
+@attrs.frozen
+class Permit:
+    """Permission for one request, to be sent at once and settled by `PermitSettled`."""
+
+    number: int
+
+
+@message
+class PermitSettled(Event):
+    """What became of (a part of) a permission, and what the venue said about our use of its limits."""
+
+    number: int
+    account: str
+    used: Costs
+    unused: Costs
+    usage: tuple[Usage, ...]
+    sent_ns: int
+
+
+@message
+class LeaseWanted(Event):
+    """Order entry wants permits in advance, so that no order has to ask.  The answer is a `LimiterLease`."""
+
+    account: AccountID
+    kind: str
+    permits_max: int
+    reply_to: Path
+
+
+@message
+class LimitsKnown(Event):
+    """The venue's own limits, read from it."""
+
+    limits: tuple[Limit, ...]
+
+
+@message
+class BlockedByVenue(Event):
+    """A session was told to wait (429) or banned (418); `until_ns` 0 when the venue did not say until when."""
+
+    until_ns: int
+    text: str
+
+
+@message
+class ClockSuspected(Event):
+    """The venue refused a request because of its time stamp."""
+
+    text: str

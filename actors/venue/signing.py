@@ -1,0 +1,98 @@
+"""What the two sessions that log on have in common: the venue's clock, logon, and what a refusal means."""
+
+from __future__ import annotations
+
+from actors.venue.clock import VenueClock
+from actors.venue.links import Link, Replies
+from actors.venue.messages import ClockSuspected
+from actors.venue.settings import MS, SECOND
+from protocols.control import ClockOffset
+from protocols.errors import AuthError, LocalProtocolError, VenueUnavailable
+from protocols.ids import Path
+from protocols.reconcile import ClockQuery
+from protocols.venue import Disposition, Frame, PrivateCodec, Reply, VenueError
+from supervisors.actor import AskError, Context
+
+ASK_AGAIN_NS = 500 * MS
+
+_OUR_BUG = (Disposition.BUG, Disposition.REJECTED, Disposition.NOT_FOUND)
+
+
+class SigningSession:
+    """Requests that are stamped with the venue's clock and sent on a link."""
+
+    def __init__(self, ctx: Context, codec: PrivateCodec, clock_path: Path, clock: VenueClock) -> None:
+        self._ctx = ctx
+        self._codec = codec
+        self._clock_path = clock_path
+        self.clock = clock
+        self.replies = Replies()
+        self._count = 0
+
+    def next_id(self) -> str:
+        """A request id that no other request of this session has, in any incarnation."""
+        self._count += 1
+        return f"{self._ctx.epoch}x{self._count}"
+
+    def stamp_ns(self) -> int:
+        """The venue's clock now."""
+        return self.clock.stamp_ns(self._ctx.now_ns)
+
+    async def learn_clock(self) -> None:
+        """Ask for the offset until it is known; from then on the clock actor tells every change."""
+        while not self.clock.usable:
+            try:
+                offset = await self._ctx.ask(self._clock_path, ClockQuery(), SECOND)
+            except AskError:
+                pass  # it is not ready yet: it tells its readers when it is, and we ask again
+            else:
+                assert isinstance(offset, ClockOffset)
+                self.clock.update(offset)
+            await self._ctx.sleep(ASK_AGAIN_NS)
+
+    async def log_on(self, link: Link) -> None:
+        """Authenticate the link, where the venue and the key can."""
+        await self.clock.wait_usable()
+        request_id = self.next_id()
+        frame = self._codec.logon(request_id, self.stamp_ns())
+        if frame is not None:
+            await self.request(link, request_id, frame)
+            link.logged_on = True
+
+    async def subscribe(self, link: Link) -> None:
+        """Ask for the account's events on this link."""
+        await self.clock.wait_usable()
+        request_id = self.next_id()
+        frame = self._codec.subscribe_private(request_id, self.stamp_ns(), logged_on=link.logged_on)
+        await self.request(link, request_id, frame)
+
+    async def request(self, link: Link, request_id: str, frame: Frame) -> None:
+        """Send one frame of the preparation and wait for its success."""
+        self.replies.expect(request_id)
+        await link.socket.send(frame.text)
+        reply = await self.replies.wait(request_id)
+        if reply.error is not None:
+            self.raise_for(reply.error)
+
+    def settle(self, reply: Reply) -> bool:
+        """Give a reply to whoever prepares a link; AuthError when it takes our key away; True when it was for us."""
+        if self.replies.settle(reply):
+            return True
+        if reply.error is not None and reply.error.disposition is Disposition.AUTH and not reply.request_id:
+            raise AuthError(f"{self._codec.venue} account {self._codec.account}: {_say(reply.error)}")
+        return False
+
+    def raise_for(self, error: VenueError) -> None:
+        """What a refused logon or subscription means."""
+        text = f"{self._codec.venue} account {self._codec.account}: {_say(error)}"
+        if error.disposition is Disposition.AUTH:
+            raise AuthError(text)
+        if error.disposition in _OUR_BUG:
+            raise LocalProtocolError(text)
+        if error.disposition is Disposition.CLOCK:
+            self._ctx.send(self._clock_path, ClockSuspected(text))
+        raise VenueUnavailable(text)
+
+
+def _say(error: VenueError) -> str:
+    return f"{error.code} {error.text}".strip()
