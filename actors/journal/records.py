@@ -4,7 +4,7 @@
      "kind":"OrderIntent","data":{...},"crc":"0c1d2e3f"}
 
 (on one line).  `t` is the wall clock at the time of writing in ns and never decreases within a journal.  `data` holds
-the fields of the class named by `kind`: Decimals as the strings that made them, enums by value, flags by name, missing
+the fields of the class named by `kind`: Decimals as the strings that made them, enums and flags by value, missing
 values as null.  The checksum covers every byte before `,"crc"`.  Decoding gives back an equal object of the same type,
 so what is applied in replay is what was applied live.
 
@@ -20,8 +20,6 @@ from zlib import crc32
 import attrs
 import msgspec
 
-from protocols.canonical import exec_inst_of, to_text
-from protocols.enums import ExecInst
 from protocols.errors import JournalError
 from protocols.journal import Record, Stored
 
@@ -51,17 +49,9 @@ class _Line(msgspec.Struct, gc=False):
     data: object
 
 
-def _from_text(kind: type, text: Any) -> object:
-    if kind is ExecInst:
-        return exec_inst_of(text)
-    raise NotImplementedError(f"no decoding to {kind}")
-
-
-_encode = msgspec.json.Encoder(enc_hook=to_text, decimal_format="string").encode
+_encode = msgspec.json.Encoder(decimal_format="string").encode
 KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Record)}
-_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
-    name: msgspec.json.Decoder(kind, dec_hook=_from_text) for name, kind in KINDS.items()
-}
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kind) for name, kind in KINDS.items()}
 _HEADER_DECODER = msgspec.json.Decoder(SegmentHeader)
 
 HEADER_KIND = SegmentHeader.__name__
@@ -133,7 +123,7 @@ def stored_of(line: bytes, head: Head) -> Stored:
         raise JournalError(f"record {head.seq} is of kind {head.kind}, which this version of Bulkhead does not know")
     try:
         record: Record = decoder.decode(line[head.data_at : -_TRAILER_LENGTH])
-    except (msgspec.DecodeError, ValueError) as error:
+    except msgspec.DecodeError as error:
         raise JournalError(f"record {head.seq} is not a {head.kind}: {error}") from error
     return Stored(head.seq, head.written_ns, head.key, head.subject, record)
 

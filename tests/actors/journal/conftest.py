@@ -1,116 +1,31 @@
-"""What the journal's tests share: a journal in a temporary directory, driven without a runtime."""
+"""Fixtures of the journal's tests: a directory that is new, and one on a disk that is small."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from decimal import Decimal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from actors.journal.actor import JournalActor
-from actors.journal.home import JournalHome
-from protocols.base import Message
-from protocols.enums import ExecType, OrdStatus, OrdType, Side
-from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, TradeID, Venue
-from protocols.journal import Append, OrderIntent, Record
-from protocols.orders import ExecutionReport, NewOrder, SubmitOrder
-from supervisors.testing import RecordingContext
-
-KEY = "account/main/binance-spot"
-SUBJECT = "orders.binance-spot.BTCUSDT"
-ACCOUNT = "/accounts/main/binance-spot/account"
-ENTRY = "/accounts/main/binance-spot/entry"
-START_NS = 1_700_000_000_000_000_000
-
-
-def order(number: int) -> NewOrder:
-    """A limit order; `number` makes it different from others."""
-    return NewOrder(
-        ClOrdID(f"b{number:022d}"),
-        AccountID("main"),
-        StrategyID("tfpe"),
-        Venue("binance-spot"),
-        Symbol("BTCUSDT"),
-        Side.BUY,
-        OrdType.LIMIT,
-        Decimal("0.0100"),
-        Decimal("50000.10"),
-        START_NS,
-        "/strategies/main/tfpe/BTCUSDT",
-    )
-
-
-def intent(number: int) -> Append:
-    """An order's intent, which announces a SubmitOrder to the entry."""
-    wish = order(number)
-    return Append(KEY, SUBJECT, (OrderIntent(wish, START_NS),), ((ENTRY, SubmitOrder(wish, ACCOUNT)),), ACCOUNT)
-
-
-def fill(number: int, transact_ns: int = START_NS) -> ExecutionReport:
-    """A trade of order `number`, whole."""
-    wish = order(number)
-    return ExecutionReport(
-        wish.cl_ord_id,
-        OrderID(str(number)),
-        wish.account,
-        wish.strategy,
-        wish.venue,
-        wish.symbol,
-        wish.side,
-        ExecType.TRADE,
-        OrdStatus.FILLED,
-        wish.order_qty,
-        wish.order_qty,
-        transact_ns,
-        transact_ns,
-        price=wish.price,
-        last_qty=wish.order_qty,
-        last_px=Decimal("50000.1"),
-        cum_quote=Decimal("500.001"),
-        trade_id=TradeID(str(number)),
-        fee=Decimal("0.00001"),
-        fee_asset="BTC",
-    )
-
-
-def fact(number: int) -> Append:
-    """A fill, announced to the strategy."""
-    report = fill(number)
-    return Append(KEY, SUBJECT, (report,), (("/strategies/main/tfpe/BTCUSDT", report),), ACCOUNT)
-
-
-def plain(*records: Record, key: str = KEY) -> Append:
-    """Records that announce nothing."""
-    return Append(key, SUBJECT, records, (), ACCOUNT)
-
-
-class Bench:
-    """A JournalActor on a RecordingContext."""
-
-    def __init__(self, home: JournalHome, **options: object) -> None:
-        self.home = home
-        self.actor = JournalActor(home, **options)  # type: ignore[arg-type]
-        self.ctx = RecordingContext(self.actor, "/journal", START_NS)
-
-    def give(self, *messages: Message) -> list[tuple[str, Message]]:
-        """One drained batch; what the actor sent because of it."""
-        for message in messages:
-            self.actor.receive(message)
-        self.actor.batch_done()
-        return self.ctx.take()
-
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
+    """Where a journal can be made; the journal makes it itself."""
     return tmp_path / "data" / "journal"
 
 
 @pytest.fixture
-def make_bench(directory: Path) -> Callable[..., Bench]:
-    """Makes a fresh actor on the directory, as after a start of the process; home options by keyword `home`."""
-
-    def make(home: JournalHome | None = None, **options: object) -> Bench:
-        return Bench(home if home is not None else JournalHome(directory), **options)
-
-    return make
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 128 KiB; skipped where this process may not mount one."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=128k,mode=700", "tmpfs", str(mount)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"a small tmpfs cannot be mounted here ({error}); run as root to test a full disk")
+    try:
+        yield mount
+    finally:
+        subprocess.run(["umount", str(mount)], check=True, capture_output=True)
