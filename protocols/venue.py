@@ -80,7 +80,9 @@ class SessionRules:
     silence_max_ns: int
     """No byte for this long means that the connection is dead, whatever the socket says."""
     client_ping_interval_ns: int
+    """0: we need not ping."""
     messages_per_s_max: int
+    """Frames we may send on one connection; 0: no such rule."""
     subscriptions_max: int
     request_timeout_ns: int
     """Longest that the venue itself works on a request before it gives up."""
@@ -96,7 +98,7 @@ class Limit:
     limit: int
 
 
-@attrs.frozen
+@message
 class Usage:
     """What the venue says we have used in one window, from a reply's headers or `rateLimits`."""
 
@@ -105,7 +107,7 @@ class Usage:
     used: int
 
 
-@attrs.frozen
+@message
 class HttpRequest:
     """One REST request, complete: `query` is percent-encoded, in the order that was signed."""
 
@@ -129,7 +131,7 @@ class HttpReply:
     received_ns: int
 
 
-@attrs.frozen
+@message
 class Frame:
     """One WebSocket text frame to send; `request_id` is what its reply will echo ("" when there is none)."""
 
@@ -168,7 +170,7 @@ class VenueError:
     """Wall clock until which nothing may be sent (RATE_LIMITED, BANNED)."""
 
 
-@attrs.frozen
+@message
 class Reply:
     """A reply on the order-entry connection, or the decoded answer of a REST order request.
 
@@ -183,7 +185,7 @@ class Reply:
     usage: tuple[Usage, ...] = ()
 
 
-@attrs.frozen
+@message
 class OrderState:
     """An order as the venue describes it in a reply or a query; the account turns it into ExecutionReports.
 
@@ -312,7 +314,7 @@ class PublicCodec(Protocol):
 
     def unsubscribe(self, unwanted: Sequence[tuple[Channel, Symbol]], request_id: int) -> Sequence[Frame]: ...
 
-    def decode(self, raw: str | bytes, received_ns: int, connection: int) -> Sequence[Message]:
+    def decode(self, raw: str | bytes, received_ns: int, connection: int) -> Sequence[Reply | Message]:
         """Events of one stream message: BookDelta, Trade, BookTicker, Candle, StreamTerminated, acks as Reply."""
         ...
 

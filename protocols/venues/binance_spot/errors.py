@@ -210,3 +210,8 @@ def _until_ns(refusal: Refusal, disposition: Disposition) -> int:
     else:
         wait_ns = _DEFAULT_WAIT_NS[disposition]
     return now + min(max(wait_ns, 0), _BAN_MAX_NS)
+
+
+def stream_error(code: str, text: str) -> VenueError:
+    """A refused SUBSCRIBE or other control frame (section 12): its codes 0 to 3 all say that we built it wrongly."""
+    return VenueError(Disposition.BUG, code, text[:500])

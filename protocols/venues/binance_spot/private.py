@@ -1,0 +1,486 @@
+"""Binance Spot's private side: order entry and user data on the WebSocket API, REST as fallback and for queries
+(reference sections 2.2, 4, 8, 10, 11, 14 and 16).
+
+Both connections speak the same protocol, so `decode_entry` and `decode_private` are one demultiplexer: a frame is an
+event, or the reply to a request (`id`), or the notice that the key was revoked (`id` null, which becomes a `Reply`
+with request id "" and an AUTH error).
+
+Balances: `outboundAccountPosition` is the truth; `balanceUpdate` and `externalLockUpdate` are deltas of what it says
+anyway and are dropped, or they would be counted twice.  `listStatus` is dropped because the members of a list report
+for themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from protocols.base import Message
+from protocols.enums import OrdRejReason
+from protocols.errors import ConfigError, RemoteProtocolError, Unrecognized
+from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, TradeID
+from protocols.orders import ExecutionReport, NewOrder
+from protocols.positions import Balance, BalancesChanged
+from protocols.venue import (
+    Capabilities,
+    Disposition,
+    Frame,
+    HttpReply,
+    HttpRequest,
+    Lane,
+    Reply,
+    SessionRules,
+    Signer,
+    StreamTerminated,
+    UnrecognizedMessage,
+    Usage,
+    VenueError,
+)
+from protocols.venues.binance_spot import wire
+from protocols.venues.binance_spot.encode import (
+    STP_MODES,
+    FrameEncoder,
+    amend_params,
+    cancel_params,
+    frame,
+    order_params,
+    query_params,
+)
+from protocols.venues.binance_spot.endpoints import PRODUCTION, WS_API_RULES, Endpoints
+from protocols.venues.binance_spot.errors import Refusal, classify
+from protocols.venues.binance_spot.limits import WEIGHT, usage_of_headers, usage_of_rows
+from protocols.venues.binance_spot.public import CAPABILITIES, VENUE
+from protocols.venues.binance_spot.reports import Reports, UnknownWord
+from protocols.venues.binance_spot.requests import SignedRequests, check_success, order_id_number, refusal_of
+from protocols.venues.values import REFUSED, amount, stamp_ns
+
+__all__ = ["BinanceSpotPrivate"]
+
+RECV_WINDOW_MS = 2000
+"""Short on purpose: an order whose reply was lost can still be accepted for this long (section 16.1)."""
+MY_TRADES_MAX = 1000
+_MS = 1_000_000
+
+
+class BinanceSpotPrivate:
+    """`protocols.venue.PrivateCodec` for one account.
+
+    `recv_window_ms` 1 to 60000; `stp_mode` one of `encode.STP_MODES`, and allowed on the symbols that are traded.
+    """
+
+    venue = VENUE
+    capabilities: Capabilities = CAPABILITIES
+    rules: SessionRules = WS_API_RULES
+
+    def __init__(
+        self,
+        account: AccountID,
+        signer: Signer,
+        endpoints: Endpoints = PRODUCTION,
+        *,
+        recv_window_ms: int = RECV_WINDOW_MS,
+        stp_mode: str = "EXPIRE_MAKER",
+    ) -> None:
+        if not 1 <= recv_window_ms <= 60_000:
+            raise ConfigError(f"recv_window_ms was {recv_window_ms}, must be 1 to 60000; 1000 to 3000 is advised")
+        if stp_mode not in STP_MODES:
+            raise ConfigError(f"stp_mode was {stp_mode!r}, must be one of {', '.join(STP_MODES)}")
+        self.account = account
+        self.endpoints = endpoints
+        self.recv_window_ms = recv_window_ms
+        self._stp_mode = stp_mode
+        self._paths = endpoints.paths
+        self._signer = signer
+        self._frames = FrameEncoder(signer, recv_window_ms, stp_mode)
+        self._rest = SignedRequests(signer, recv_window_ms)
+        self._reports = Reports(VENUE, account)
+        self._api_frame = msgspec.json.Decoder(wire.ApiFrame)
+        self._order_row = msgspec.json.Decoder(wire.OrderRow)
+        self._order_rows = msgspec.json.Decoder(tuple[wire.OrderRow, ...])
+        self._trade_rows = msgspec.json.Decoder(tuple[wire.TradeRow, ...])
+        self._account_status = msgspec.json.Decoder(wire.AccountStatus)
+
+    # ---- frames out --------------------------------------------------------------------------------------------
+
+    def entry_path(self) -> str:
+        """The WebSocket API."""
+        return self._paths.ws_api
+
+    def private_path(self) -> str:
+        """The WebSocket API as well: user data is a subscription there since listen keys are gone."""
+        return self._paths.ws_api
+
+    def logon(self, request_id: str, stamp_venue_ns: int) -> Frame | None:
+        """`session.logon` for Ed25519 keys; None for others, whose requests are signed one by one."""
+        if not self._signer.can_logon:
+            return None
+        return self._frames.request(
+            "session.logon", (), request_id, stamp_venue_ns // _MS, WEIGHT["session"], Lane.QUERY, logged_on=False
+        )
+
+    def subscribe_private(self, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame:
+        """`userDataStream.subscribe` after a logon, else `.subscribe.signature`, which takes every kind of key."""
+        if logged_on:
+            return frame("userDataStream.subscribe", {}, request_id, WEIGHT["session"], Lane.QUERY)
+        return self._frames.request(
+            "userDataStream.subscribe.signature",
+            (),
+            request_id,
+            stamp_venue_ns // _MS,
+            WEIGHT["session"],
+            Lane.QUERY,
+            logged_on=False,
+        )
+
+    def new_order(self, order: NewOrder, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame:
+        """`order.place` with a FULL reply.  Raises LocalProtocolError for what the venue could not take."""
+        return self._frames.new_order(order, request_id, stamp_venue_ns // _MS, logged_on=logged_on)
+
+    def cancel_order(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        symbol: Symbol,
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame:
+        """`order.cancel`."""
+        return self._frames.request(
+            "order.cancel",
+            cancel_params(cl_ord_id, order_id, symbol),
+            request_id,
+            stamp_venue_ns // _MS,
+            WEIGHT["order.cancel"],
+            Lane.CANCEL,
+            logged_on=logged_on,
+        )
+
+    def amend_order(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        symbol: Symbol,
+        order_qty: Decimal,
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame:
+        """`order.amend.keepPriority`: quantity down only."""
+        return self._frames.request(
+            "order.amend.keepPriority",
+            amend_params(cl_ord_id, order_id, symbol, order_qty),
+            request_id,
+            stamp_venue_ns // _MS,
+            WEIGHT["order.amend"],
+            Lane.REDUCE,
+            logged_on=logged_on,
+        )
+
+    def cancel_all(self, symbol: Symbol, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame:
+        """`openOrders.cancelAll`.  With nothing open the venue answers ALREADY_FINAL, which is a success."""
+        return self._frames.request(
+            "openOrders.cancelAll",
+            (("symbol", symbol),),
+            request_id,
+            stamp_venue_ns // _MS,
+            WEIGHT["openOrders.cancelAll"],
+            Lane.CANCEL,
+            logged_on=logged_on,
+        )
+
+    # ---- frames in ---------------------------------------------------------------------------------------------
+
+    def decode_entry(self, raw: str | bytes, received_ns: int) -> Sequence[Reply | Message]:
+        """Replies, and whatever else this protocol sends.  Raises RemoteProtocolError, nothing else."""
+        return self._decode(raw, received_ns)
+
+    def decode_private(self, raw: str | bytes, received_ns: int) -> Sequence[Reply | Message]:
+        """Events and replies.  Raises RemoteProtocolError, nothing else."""
+        return self._decode(raw, received_ns)
+
+    def _decode(self, raw: str | bytes, received_ns: int) -> Sequence[Reply | Message]:
+        try:
+            try:
+                whole = self._api_frame.decode(raw)
+            except msgspec.ValidationError as error:
+                return (self._decode_other(raw, error),)
+            event = whole.event
+            if event is not None:
+                return self._of_event(event, received_ns)
+            if whole.status is not None:
+                return self._of_reply(whole, raw, received_ns)
+        except UnknownWord as unknown:
+            return (_unrecognized(unknown.what, raw),)
+        except REFUSED as error:
+            raise RemoteProtocolError(f"frame refused: {error}: {raw[:200]!r}") from error
+        raise RemoteProtocolError(f"neither event nor reply: {raw[:200]!r}")
+
+    def _of_event(self, event: wire.UserEvent, received_ns: int) -> Sequence[Message]:
+        if type(event) is wire.ExecutionReportEvent:
+            return (self._reports.of_event(event, received_ns),)
+        if isinstance(event, wire.AccountPositionEvent):
+            updated_ns = stamp_ns(event.updated)
+            balances = tuple(
+                Balance(self.account, VENUE, row.asset, amount(row.free), amount(row.locked), updated_ns)
+                for row in event.balances
+            )
+            return (BalancesChanged(self.account, VENUE, balances, False, stamp_ns(event.event_time)),)
+        if isinstance(event, wire.StreamTerminatedEvent):
+            return (StreamTerminated(VENUE, "the venue ended the user data subscription"),)
+        if isinstance(event, wire.ServerShutdown):
+            return (StreamTerminated(VENUE, "the venue is shutting this connection down"),)
+        return ()
+
+    def _of_reply(self, whole: wire.ApiFrame, raw: str | bytes, received_ns: int) -> Sequence[Reply | Message]:
+        request_id = "" if whole.id is None else str(whole.id)
+        usage = usage_of_rows(whole.rateLimits) if whole.rateLimits else ()
+        if whole.error is not None or whole.status != 200:
+            return (Reply(request_id, error=_classified(whole, received_ns), usage=usage),)
+        result = whole.result
+        try:
+            if isinstance(result, wire.OrderRow):
+                if result.orderId is not None:
+                    return (Reply(request_id, report=self._reports.of_reply(result, received_ns), usage=usage),)
+                if result.amendedOrder is not None:
+                    state = self._reports.of_amend(result.amendedOrder, result.transactTime, received_ns)
+                    return (Reply(request_id, report=state, usage=usage),)
+                result = result.orderReports
+            if result:
+                reports = self._reports_of(result, received_ns)
+                return (*reports, Reply(request_id, payload={"orders": len(reports)}, usage=usage))
+        except UnknownWord as unknown:
+            # The request was answered, but not in words that we can act on: its order is in doubt.
+            error = VenueError(Disposition.UNKNOWN, "", str(unknown), OrdRejReason.VENUE)
+            return (_unrecognized(unknown.what, raw), Reply(request_id, error=error, usage=usage))
+        return (Reply(request_id, payload=_payload(raw), usage=usage),)
+
+    def _reports_of(self, rows: Sequence[wire.OrderRow], received_ns: int) -> tuple[ExecutionReport, ...]:
+        """The orders of a mass cancel or of a list, each as its own report; lists are flattened."""
+        reports: list[ExecutionReport] = []
+        for row in rows:
+            if row.orderId is None:
+                reports += self._reports_of(row.orderReports, received_ns)
+            elif (report := self._reports.of_reply(row, received_ns).report) is not None:
+                reports.append(report)
+        return tuple(reports)
+
+    def _decode_other(self, raw: str | bytes, error: msgspec.ValidationError) -> Reply | Message:
+        """What does not fit our structs: an event of a new kind, or the answer to something that is not an order."""
+        whole = msgspec.json.decode(raw)
+        if isinstance(whole, dict):
+            event = whole.get("event")
+            name = event.get("e") if isinstance(event, dict) else None
+            if isinstance(name, str) and name not in _EVENT_NAMES:
+                return _unrecognized(Unrecognized("event.e", name[:100]), raw)
+            number = whole.get("id")
+            if whole.get("status") == 200 and isinstance(number, str | int) and not _is_about_orders(whole):
+                return Reply(str(number), payload=_payload(raw))
+        raise RemoteProtocolError(f"frame refused: {error}: {raw[:200]!r}") from error
+
+    # ---- REST orders -------------------------------------------------------------------------------------------
+
+    def rest_new_order(self, order: NewOrder, stamp_venue_ns: int) -> HttpRequest:
+        """`POST /api/v3/order`: only for an order that surely was not sent before (section 16)."""
+        params = order_params(order, self._stp_mode)
+        return self._rest.build("POST", self._paths.order, params, stamp_venue_ns, WEIGHT["order.place"], Lane.NEW)
+
+    def rest_cancel_order(
+        self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, stamp_venue_ns: int
+    ) -> HttpRequest:
+        """`DELETE /api/v3/order`."""
+        params = cancel_params(cl_ord_id, order_id, symbol)
+        return self._rest.build(
+            "DELETE", self._paths.order, params, stamp_venue_ns, WEIGHT["order.cancel"], Lane.CANCEL
+        )
+
+    def rest_amend_order(
+        self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, order_qty: Decimal, stamp_venue_ns: int
+    ) -> HttpRequest:
+        """`PUT /api/v3/order/amend/keepPriority`."""
+        params = amend_params(cl_ord_id, order_id, symbol, order_qty)
+        return self._rest.build("PUT", self._paths.amend, params, stamp_venue_ns, WEIGHT["order.amend"], Lane.REDUCE)
+
+    def rest_cancel_all(self, symbol: Symbol, stamp_venue_ns: int) -> HttpRequest:
+        """`DELETE /api/v3/openOrders`."""
+        return self._rest.build(
+            "DELETE",
+            self._paths.open_orders,
+            (("symbol", symbol),),
+            stamp_venue_ns,
+            WEIGHT["openOrders.cancelAll"],
+            Lane.CANCEL,
+        )
+
+    def decode_rest_order(self, request_id: str, reply: HttpReply) -> Reply:
+        """The answer to an order request.  One that cannot be read proves nothing: UNKNOWN, never an exception."""
+        usage = usage_of_headers(reply.headers)
+        refusal = refusal_of(reply, order=True)
+        if refusal is not None:
+            return Reply(request_id, error=classify(refusal), usage=usage)
+        try:
+            return self._rest_reply(request_id, reply, usage)
+        except (UnknownWord, RemoteProtocolError, *REFUSED) as error:
+            unknown = VenueError(Disposition.UNKNOWN, "", f"answer not understood: {error}"[:500])
+            return Reply(request_id, error=unknown, usage=usage)
+
+    def _rest_reply(self, request_id: str, reply: HttpReply, usage: tuple[Usage, ...]) -> Reply:
+        if reply.body.lstrip().startswith(b"["):
+            reports = self._reports_of(self._order_rows.decode(reply.body), reply.received_ns)
+            return Reply(request_id, payload={"orders": len(reports)}, usage=usage)
+        row = self._order_row.decode(reply.body)
+        if row.amendedOrder is not None:
+            state = self._reports.of_amend(row.amendedOrder, row.transactTime, reply.received_ns)
+            return Reply(request_id, report=state, usage=usage)
+        if row.orderId is not None:
+            return Reply(request_id, report=self._reports.of_reply(row, reply.received_ns), usage=usage)
+        if row.orderReports:
+            reports = self._reports_of(row.orderReports, reply.received_ns)
+            return Reply(request_id, payload={"orders": len(reports)}, usage=usage)
+        raise RemoteProtocolError("no order in the answer")
+
+    # ---- REST queries ------------------------------------------------------------------------------------------
+
+    def order_status_request(
+        self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, stamp_venue_ns: int
+    ) -> HttpRequest:
+        """`GET /api/v3/order`."""
+        params = query_params(cl_ord_id, order_id, symbol)
+        return self._rest.build("GET", self._paths.order, params, stamp_venue_ns, WEIGHT["order.status"], Lane.QUERY)
+
+    def decode_order_status(self, reply: HttpReply) -> ExecutionReport | VenueError:
+        """The order, or why there is none; NOT_FOUND once is no proof that it never arrived (section 16.2)."""
+        error = self.error(reply)
+        if error is not None:
+            return error
+        return self._query(self._decoded(self._order_row, reply), reply)
+
+    def open_orders_request(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /api/v3/openOrders`, of one symbol (weight 6) or of all (80)."""
+        params = () if symbol is None else (("symbol", symbol),)
+        weight = WEIGHT["openOrders.all"] if symbol is None else WEIGHT["openOrders.symbol"]
+        return self._rest.build("GET", self._paths.open_orders, params, stamp_venue_ns, weight, Lane.QUERY)
+
+    def decode_open_orders(self, reply: HttpReply) -> Sequence[ExecutionReport]:
+        """All open orders, type ORDER_STATUS.  One that we cannot read makes the whole answer unusable."""
+        return tuple(self._query(row, reply) for row in self._decoded(self._order_rows, reply))
+
+    def fills_request(
+        self,
+        symbol: Symbol,
+        stamp_venue_ns: int,
+        *,
+        order_id: OrderID | None = None,
+        from_trade_id: TradeID | None = None,
+        since_ns: int | None = None,
+    ) -> HttpRequest:
+        """`GET /api/v3/myTrades`, at most 1000 rows, by the first of: order, trade id (included), time.
+
+        From a time, the venue looks at the 24 hours that follow it and no further.
+        """
+        params = [("symbol", str(symbol)), ("limit", str(MY_TRADES_MAX))]
+        weight = WEIGHT["myTrades"]
+        if order_id is not None:
+            params.append(("orderId", order_id_number(order_id)))
+            weight = WEIGHT["myTrades.order"]
+        elif from_trade_id is not None:
+            params.append(("fromId", order_id_number(OrderID(from_trade_id))))
+        elif since_ns is not None:
+            params.append(("startTime", str(since_ns // _MS)))
+        return self._rest.build("GET", self._paths.my_trades, params, stamp_venue_ns, weight, Lane.QUERY)
+
+    def decode_fills(self, symbol: Symbol, reply: HttpReply) -> Sequence[ExecutionReport]:
+        """Own trades by ascending trade id; `cl_ord_id` is "" and order quantities are 0, which are not said there."""
+        rows = self._decoded(self._trade_rows, reply)
+        return tuple(self._reports.of_trade(row, reply.received_ns) for row in sorted(rows, key=_trade_id))
+
+    def balances_request(self, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /api/v3/account`."""
+        params = (("omitZeroBalances", "true"),)
+        return self._rest.build("GET", self._paths.account, params, stamp_venue_ns, WEIGHT["account"], Lane.QUERY)
+
+    def decode_balances(self, reply: HttpReply) -> Sequence[Balance]:
+        """Every asset that is not zero."""
+        status = self._decoded(self._account_status, reply)
+        updated_ns = stamp_ns(status.updateTime)
+        return tuple(
+            Balance(self.account, VENUE, row.asset, amount(row.free), amount(row.locked), updated_ns)
+            for row in status.balances
+        )
+
+    def usage(self, reply: HttpReply) -> Sequence[Usage]:
+        """Weight and order counts in the reply's headers."""
+        return usage_of_headers(reply.headers)
+
+    def error(self, reply: HttpReply) -> VenueError | None:
+        """The classified refusal, or None.  A failure inside the venue is UNKNOWN, as for an order request."""
+        refusal = refusal_of(reply, order=True)
+        return None if refusal is None else classify(refusal)
+
+    def _query(self, row: wire.OrderRow, reply: HttpReply) -> ExecutionReport:
+        try:
+            return self._reports.of_query(row, reply.received_ns)
+        except UnknownWord as unknown:
+            raise RemoteProtocolError(f"order {row.orderId} of {row.symbol}: unknown word {unknown}") from None
+
+    def _decoded(self, decoder: msgspec.json.Decoder[Any], reply: HttpReply) -> Any:
+        try:
+            return decoder.decode(check_success(reply))
+        except REFUSED as error:
+            raise RemoteProtocolError(f"answer refused: {error}: {reply.body[:200]!r}") from error
+
+
+_EVENT_NAMES = frozenset(
+    kind.__struct_config__.tag
+    for kind in (
+        wire.ExecutionReportEvent,
+        wire.AccountPositionEvent,
+        wire.BalanceUpdateEvent,
+        wire.ExternalLockUpdateEvent,
+        wire.ListStatusEvent,
+        wire.StreamTerminatedEvent,
+        wire.ServerShutdown,
+    )
+)
+
+
+def _classified(whole: wire.ApiFrame, received_ns: int) -> VenueError:
+    error = whole.error
+    data = None if error is None else error.data
+    refusal = Refusal(
+        status=whole.status or 0,
+        code=None if error is None else error.code,
+        text="" if error is None else error.msg,
+        order=True,
+        received_ns=received_ns,
+        retry_after_ms=None if data is None else data.retryAfter,
+        server_time_ms=None if data is None else data.serverTime,
+    )
+    return classify(refusal)
+
+
+def _trade_id(row: wire.TradeRow) -> int:
+    return row.id
+
+
+def _is_about_orders(whole: Mapping[str, Any]) -> bool:
+    """True when a reply's result says an order id: then not understanding it must be an error."""
+    result = whole.get("result")
+    rows = result if isinstance(result, list) else [result]
+    return any(isinstance(row, dict) and not row.keys().isdisjoint({"orderId", "clientOrderId"}) for row in rows)
+
+
+def _payload(raw: str | bytes) -> Mapping[str, object]:
+    """The `result` of a reply that is not about orders."""
+    result = msgspec.json.decode(raw).get("result")
+    return result if isinstance(result, dict) else {"result": result}
+
+
+def _unrecognized(what: Unrecognized, raw: str | bytes) -> UnrecognizedMessage:
+    text = raw if isinstance(raw, str) else raw.decode("utf-8", "replace")
+    return UnrecognizedMessage(VENUE, (what,), text[:2000])
