@@ -1,0 +1,66 @@
+"""The command group; the modules of heavier commands are imported when they are used."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from bulkhead import __version__
+
+_COMMANDS = {
+    "run": ("tools.cli.run", "run", "Run the engine (default: the demo, on the bundled simulator)."),
+    "sim": ("tools.cli.simulate", "sim", "Run only the venue simulator."),
+    "status": ("tools.cli.trading", "status", "One look at the running engine."),
+    "inspect": ("tools.cli.inspection", "inspect", "Show the supervision tree, or one actor."),
+    "tap": ("tools.cli.inspection", "tap", "Print an actor's messages as they come."),
+    "actor": ("tools.cli.inspection", "actor", "Restart, pause, resume or crash one actor."),
+    "orders": ("tools.cli.trading", "orders", "Live orders of all accounts."),
+    "positions": ("tools.cli.trading", "positions", "Positions per strategy."),
+    "balances": ("tools.cli.trading", "balances", "Balances as the venues state them."),
+    "pnl": ("tools.cli.trading", "pnl", "Profit per account, strategy and symbol."),
+    "risk": ("tools.cli.trading", "risk", "Trading state, exposure and limits."),
+    "kill": ("tools.cli.trading", "kill", "Stop trading now (one step)."),
+    "unkill": ("tools.cli.trading", "unkill", "Allow trading again (two steps)."),
+    "stop": ("tools.cli.trading", "stop", "Drain and stop the engine."),
+    "replay": ("tools.cli.journal", "replay", "Rebuild state from the journal and print its hash."),
+    "doctor": ("tools.cli.doctor", "doctor", "Check the machine, the configuration and the data folder."),
+    "bench": ("tools.cli.bench", "bench", "Measure the engine on this machine."),
+    "config": ("tools.cli.configuration", "config", "Check or show the configuration."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Commands by name, imported on first use, so that `--help` and short commands start fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = _COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command = getattr(importlib.import_module(entry[0]), entry[1])
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bulkhead")
+def cli() -> None:
+    """Bulkhead: a supervised trading engine.
+
+    `bulkhead run` starts the demo: two accounts and three strategies on a simulated venue, no network, no keys.
+    In a second terminal, `bulkhead inspect` shows the tree and `bulkhead actor restart PATH` ends one of its actors.
+
+    Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no engine is running, 4 unusable configuration.
+    """
+
+
+def main() -> None:
+    """Entry point of the `bulkhead` command."""
+    cli(prog_name="bulkhead")

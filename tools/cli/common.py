@@ -1,0 +1,116 @@
+"""Options and output that many commands share."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from config import Config, ConfigError, load_config
+from tools.cli.client import Client
+from tools.cli.failure import BadConfig
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def load(profile: str, overrides: Iterable[str] = ()) -> Config:
+    """The configuration as a command sees it: profile or file, then the environment, then `--set`."""
+    given: dict[str, object] = {}
+    for text in overrides:
+        key, found, value = text.partition("=")
+        if not found or not key:
+            raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--set")
+        given[key] = value
+    try:
+        return load_config(profile, env=os.environ, overrides=given)
+    except ConfigError as error:
+        raise BadConfig(f"the configuration is unusable:\n{error}") from error
+
+
+def profile_options(command: Command) -> Command:
+    """`--profile` and `--set`."""
+    command = click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change one key of the configuration; may be given several times.",
+    )(command)
+    return click.option(
+        "--profile",
+        "-p",
+        default="demo",
+        show_default=True,
+        metavar="NAME|FILE",
+        help="A shipped profile (demo, replay, paper, live) or a TOML file.",
+    )(command)
+
+
+def socket_option(command: Command) -> Command:
+    """`--socket`: which engine to talk to."""
+    return click.option(
+        "--socket",
+        "socket_path",
+        type=click.Path(path_type=Path),
+        default=None,
+        help="The engine's control socket; default: control.sock in BULKHEAD__DATA__DIR or ./data.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")(command)
+
+
+def connect(socket_path: Path | None) -> Client:
+    """A connection to the engine that the options and the environment name."""
+    if socket_path is None:
+        named = os.environ.get("BULKHEAD__CONTROL__SOCKET")
+        socket_path = Path(named) if named else Path(os.environ.get("BULKHEAD__DATA__DIR", "data")) / "control.sock"
+    return Client(socket_path)
+
+
+def print_json(value: object) -> None:
+    """One document on stdout."""
+    click.echo(json.dumps(value, indent=2, sort_keys=False))
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[str] = ()
+) -> None:
+    """A plain table; numbers on the right."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+    count = 0
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+        count += 1
+    console = Console(width=None if os.isatty(1) else 200)
+    console.print(table)
+    if not count:
+        console.print("  (none)")
+
+
+def local_time(at_ns: int, zone: ZoneInfo) -> str:
+    """`YYYY-MM-DD HH:MM:SS` in the zone, with its short name: what people read (R098)."""
+    moment = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).astimezone(zone)
+    return moment.strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def duration(ns: int | None) -> str:
+    """A duration for people: 1.2 us, 35 ms, 4.0 s."""
+    if ns is None:
+        return "-"
+    for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)):
+        if ns >= size:
+            return f"{ns / size:.1f} {unit}"
+    return f"{ns} ns"

@@ -1,0 +1,41 @@
+"""`bulkhead config`: check a configuration, or show the effective one with where each value came from."""
+
+from __future__ import annotations
+
+import click
+
+from config import render
+from config.schema import plain
+from tools.cli.common import json_option, load, print_json, profile_options
+
+
+@click.group()
+def config() -> None:
+    """Check or show the configuration."""
+
+
+@config.command()
+@profile_options
+@json_option
+def check(profile: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Say whether the configuration is usable; every problem is named with file, key, reason and fix."""
+    loaded = load(profile, overrides)
+    if as_json:
+        print_json({"profile": profile, "ok": True, "hash": loaded.config_hash()})
+        return
+    click.echo(
+        f"{profile}: usable; {len(loaded.venues)} venues, {len(loaded.accounts)} accounts, "
+        f"{len(loaded.strategies)} strategies, hash {loaded.config_hash()[:12]}"
+    )
+
+
+@config.command()
+@profile_options
+@json_option
+def show(profile: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Print the effective configuration and the source of each value; keys themselves are never part of it."""
+    loaded = load(profile, overrides)
+    if as_json:
+        print_json({"values": plain(loaded), "sources": dict(loaded.origin.sources), "hash": loaded.config_hash()})
+        return
+    click.echo(render(loaded))
