@@ -356,7 +356,7 @@ class Cell:
         port = letter[3]
         if port is not None:
             port.deliver(None, f"{self.path} crashed on the question: {describe(error)}")
-        elif isinstance(error, ChaosCrash | ActorStuck):
+        elif isinstance(error, ChaosCrash):
             self._redeliver = letter  # the message is not to blame
         else:
             self._suspect_crashes = self._suspect_crashes + 1 if self._suspect is letter else 1
