@@ -1,7 +1,7 @@
 """What an operator can ask and order.
 
-Asking changes nothing.  Orders are few, each is written to the journal with who gave it, and halting is always allowed
-in one step, while releasing takes two: the first answers with what would happen and a code, the second repeats the code.
+Asking changes nothing.  Orders are few, each is written to the journal with who gave it.  Halting is always allowed, in
+one step; releasing takes two: the first answers with what would happen and a code, the second repeats the code.
 """
 
 from __future__ import annotations
@@ -181,11 +181,9 @@ class Verbs:
         if cell.path == self.ctx.path:
             raise Failure("the control socket cannot restart itself", "restart the engine")
         self._note("restart", args)
-        epoch = cell.epoch
         cell.sabotage("now")
         with trio.move_on_after(10):
-            while cell.epoch == epoch or not cell.ready:
-                await trio.sleep(0.005)
+            await self._premises.runtime.wait_ready(cell.path)
         last = cell.restarts[-1] if cell.restarts else None
         return {
             "path": cell.path,
