@@ -77,6 +77,9 @@ def test_every_layer_has_files_under_test() -> None:
         ("actors/risk/gate.py", "def f():\n    return open('limits')"),
         ("actors/risk/gate.py", "import structlog"),
         ("actors/account/core.py", "async def f(): ..."),
+        ("actors/risk/actor.py", "class A:\n    async def receive(self, message): ..."),
+        ("actors/risk/actor.py", "import trio"),
+        ("actors/risk/actor.py", "import time"),
         ("actors/account/core.py", "if TYPE_CHECKING:\n    import trio"),
         # single homes
         ("tools/download.py", "import httpx"),
@@ -100,6 +103,10 @@ def test_each_rule_catches_its_counterexample(path: str, source: str) -> None:
         ("supervisors/tree.py", "from actors.account.actor import AccountActor\nimport config"),
         ("actors/venue/session.py", "import trio\nfrom supervisors.actor import Actor"),
         ("actors/account/core.py", "from decimal import Decimal\nfrom protocols.orders import Side"),
+        (
+            "actors/risk/actor.py",
+            "class A:\n    async def started(self):\n        await self.ctx.ask('/journal', q, 1)",
+        ),
         ("tools/bench.py", "import time\ntime.perf_counter_ns()\nfrom supervisors.tree import build"),
         (HTTPX_HOME, "import httpx"),
         (min(CLOCK_HOMES), "import time\ntime.time_ns()"),

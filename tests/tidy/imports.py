@@ -7,8 +7,12 @@ Imports point one way:
 
 Two kinds of code are *pure*: all of `protocols` (messages and sans-I/O codecs) and the decisions in the actors'
 folders of `DECISIONS`. Pure code cannot reach a clock, a file, a socket, a random number, a thread or a log,
-and cannot await. A module in a decision folder that must do one of these is an *edge*: it is in `EDGES` with
-exactly what it may use and why, so that every hole in the wall is written down here.
+and cannot await. In a decision folder two kinds of module are not quite pure:
+
+* the *shell*, `actor.py`: its `started` asks the journal and the venue through the runtime, so it may await;
+  `receive` and `answer` may not, and the world stays out of reach;
+* an *edge*: it is in `EDGES` with exactly what it may use and why, so that every hole in the wall is written
+  down here.
 
 `violations` is a pure function of a path and a source text: the tests feed it our files, and wrong examples.
 """
@@ -90,6 +94,8 @@ class Edge:
 
 
 EDGES: dict[str, Edge] = {}
+SHELL = Edge(may_await=True, reason="restores and reconciles in `started`, through its context")
+SYNCHRONOUS = frozenset({"receive", "answer", "inspect"})
 
 # The one wrapper around httpx: its defaults (no environment, capped logs, signed queries) must hold for all.
 HTTPX_HOME = "actors/venue/http.py"
@@ -124,7 +130,8 @@ def violations(path: Path | str, source: str) -> list[str]:
     if layer_of(name) == "protocols":
         found += _purity(name, tree, Edge(reason="none"))
     elif is_decision(name):
-        found += _purity(name, tree, EDGES.get(name, Edge(reason="none")))
+        shell = PurePosixPath(name).name == "actor.py"
+        found += _purity(name, tree, EDGES.get(name, SHELL if shell else Edge(reason="none")))
     return sorted(found)
 
 
@@ -160,6 +167,8 @@ def _purity(name: str, tree: ast.Module, edge: Edge) -> Iterator[str]:
         match node:
             case ast.Call(func=ast.Name(id=called)) if called in WORLD_CALLS and called not in edge.may_import:
                 yield f"{name}:{node.lineno}: pure code may not call {called}()"
+            case ast.AsyncFunctionDef(name=hook) if hook in SYNCHRONOUS:
+                yield f"{name}:{node.lineno}: {hook} decides, and deciding does not await"
             case ast.AsyncFunctionDef() | ast.Await() | ast.AsyncFor() | ast.AsyncWith() if not edge.may_await:
                 yield f"{name}:{node.lineno}: pure code does not await"
 

@@ -105,6 +105,7 @@ LONG = "x = 1\n" * (rules.MAX_LINES + 1)
         (rules.cannot_fail, "tests/test_x.py", "def test_a():\n    f()\n"),
         (rules.cannot_fail, "tests/test_x.py", "async def test_a():\n    await f()\n"),
         (rules.cannot_fail, "tests/test_x.py", "def test_a():\n    assert True\n"),
+        (rules.cannot_fail, "tests/test_x.py", "def agree(a):\n    return a\ndef test_a():\n    agree(1)\n"),
     ],
 )
 def test_each_rule_catches_its_counterexample(rule: Rule, path: str, text: str) -> None:
@@ -135,6 +136,7 @@ def test_each_rule_catches_its_counterexample(rule: Rule, path: str, text: str) 
         (rules.cannot_fail, "tests/test_x.py", "def test_a():\n    with pytest.raises(OSError):\n        f()\n"),
         (rules.cannot_fail, "tests/test_x.py", "def test_a():\n    assert f() == 1\n"),
         (rules.cannot_fail, "tests/test_x.py", "def test_a():\n    book.check_invariants()\n"),
+        (rules.cannot_fail, "tests/test_x.py", "def agree(a):\n    assert a == 1\ndef test_a():\n    agree(1)\n"),
         (rules.cannot_fail, "tests/helpers.py", "def test_a():\n    f()\n"),
     ],
 )
