@@ -31,7 +31,7 @@ import trio
 
 from actors.venue.loggers import cap_library_loggers
 from actors.venue.settings import TransportSettings
-from actors.venue.transport import tls_context
+from actors.venue.tls import tls_context
 from protocols.errors import ConfigError, OutcomeUnknown, VenueUnavailable
 from protocols.venue import HttpReply, HttpRequest
 

@@ -202,7 +202,7 @@ class LinkKeeper:
         new = await self._open_at_last(nursery, replacing=link)
         if new is None:
             return None
-        if not link.usable:
+        if self.current is not link:  # lost while its successor was prepared
             self._use(new, None)
             return new
         self._use(new, link)

@@ -54,6 +54,16 @@ class SentOnce:
         seen[1] = bitmap | 1 << behind
         return True
 
+    def take_back(self, cl_ord_id: ClOrdID) -> None:
+        """The wire has surely not taken a byte of it: another path may be tried."""
+        seen = self._makers.get(cl_ord_id[:-_COUNT_WIDTH])
+        if seen is None:
+            self._foreign.pop(cl_ord_id, None)
+            return
+        behind = seen[0] - int(cl_ord_id[-_COUNT_WIDTH:], 36)
+        if 0 <= behind < WINDOW:
+            seen[1] &= ~(1 << behind)
+
     def _first_time_foreign(self, cl_ord_id: str) -> bool:
         """Ids that we did not make (an operator's own): the newest are remembered one by one."""
         if cl_ord_id in self._foreign:

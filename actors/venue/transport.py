@@ -33,7 +33,6 @@ import math
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import attrs
 import trio
@@ -45,9 +44,9 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from actors.venue.loggers import cap_library_loggers
 from actors.venue.settings import TransportSettings
+from actors.venue.tls import READ_BYTES, TlsLayer, tls_context
 from protocols.errors import BulkheadError, ConfigError, RemoteProtocolError, VenueUnavailable
 
-READ_BYTES = 64 * 1024
 NORMAL_CLOSURE = 1000
 ABNORMAL_CLOSURE = 1006
 _NS = 1e-9
@@ -88,63 +87,12 @@ class ConnectionStatistics:
     short_writes: int = 0
 
 
-def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """A context that verifies certificate and host name against the system's authorities, or those of `ca_file`."""
-    context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-class _Tls:
-    """The TLS record layer between the frames and the socket, without I/O."""
-
-    __slots__ = ("_incoming", "_object", "_outgoing")
-
-    def __init__(self, context: ssl.SSLContext, host: str) -> None:
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
-
-    def handshake(self) -> bool:
-        """One step; True when it is done."""
-        try:
-            self._object.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        return True
-
-    def encrypt(self, data: bytes) -> bytes:
-        self._object.write(data)
-        return self._outgoing.read()
-
-    def outgoing(self) -> bytes:
-        """Records that the layer itself wants to send."""
-        return self._outgoing.read()
-
-    def feed(self, data: bytes) -> None:
-        if data:
-            self._incoming.write(data)
-        else:
-            self._incoming.write_eof()
-
-    def decrypt(self) -> tuple[bytes, bool]:
-        """All plain bytes that can be had now, and whether the peer has ended."""
-        plain: list[bytes] = []
-        while True:
-            try:
-                chunk = self._object.read(READ_BYTES)
-            except ssl.SSLWantReadError:
-                return b"".join(plain), False
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                return b"".join(plain), True
-            if not chunk:
-                return b"".join(plain), True
-            plain.append(chunk)
-
-
 class WebSocket:
     """An open connection; made by `connect_websocket`."""
 
-    def __init__(self, url: str, sock: socket.socket, tls: _Tls | None, uri: WebSocketURI, settings: TransportSettings):
+    def __init__(
+        self, url: str, sock: socket.socket, tls: TlsLayer | None, uri: WebSocketURI, settings: TransportSettings
+    ):
         self.url = url
         self.statistics = ConnectionStatistics()
         self._sock = sock
@@ -472,7 +420,7 @@ class WebSocket:
             self._protocol.receive_eof()
         return True
 
-    async def _open_tls(self, tls: _Tls) -> None:
+    async def _open_tls(self, tls: TlsLayer) -> None:
         done = False
         while not done:
             done = tls.handshake()
@@ -520,7 +468,7 @@ async def _connect(url: str, uri: WebSocketURI, settings: TransportSettings, tls
     try:
         if not uri.secure and not ipaddress.ip_address(peer).is_loopback:
             raise ConfigError(f"url was {url!r}, but ws:// is allowed on loopback only; use wss://")
-        layer = _Tls(tls or tls_context(), uri.host) if uri.secure else None
+        layer = TlsLayer(tls or tls_context(), uri.host) if uri.secure else None
         opened = WebSocket(url, sock, layer, uri, settings)
         await opened._open()
     except ssl.SSLCertVerificationError as error:

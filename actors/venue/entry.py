@@ -1,0 +1,351 @@
+"""Order entry of one account: the last step before the wire, and the first to hear the venue's answer.
+
+`receive(SubmitOrder)` is synchronous from end to end: a permit from the lease, the venue's clock, the codec's frame,
+one system call; then `RequestSent` goes to the account.  No task switch lies between the account's decision and the
+kernel.  What comes back is matched by request id and becomes one of `ExecutionReport`, `VenueReject`,
+`VenueCancelReject`, or `OrderInDoubt`.
+
+The rule about paths (R001): the WebSocket first.  REST only when not one byte of the request has left: the socket was
+down, or the write was refused whole.  Whatever may have left and was not answered is *in doubt*, on either path, and
+is never sent again: `SentOnce` outlives crashes of this actor.
+
+Nothing is sent (`NotSent`) while the venue's clock is not known, during a ban, without a permit, or when the order has
+waited so long that its account may have given it up.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from collections.abc import Mapping
+
+import trio
+
+from actors.venue.calls import RestCalls
+from actors.venue.clock import VenueClock
+from actors.venue.entry_rest import RestPath
+from actors.venue.http import HttpClient
+from actors.venue.leases import Leases
+from actors.venue.links import Link, LinkKeeper
+from actors.venue.messages import BlockedByVenue
+from actors.venue.outcomes import Outcomes, Pending, Submit, Way
+from actors.venue.sent import SentOnce
+from actors.venue.settings import MS, EntrySettings, ReconnectSettings, TransportSettings, VenueEndpoints
+from actors.venue.signing import SigningSession
+from actors.venue.transport import Backlogged, ConnectionLost
+from protocols.base import Message
+from protocols.control import ClockOffset, LimiterLease, VenueBlocked
+from protocols.enums import DoubtReason, OrdRejReason
+from protocols.ids import Path
+from protocols.orders import SubmitAmend, SubmitCancel, SubmitCancelAll, SubmitOrder
+from protocols.venue import Frame, PrivateCodec, Reply, StreamTerminated, UnrecognizedMessage
+from supervisors.actor import Actor, Down, Up
+
+SWEEP_NS = 50 * MS
+LATE_MAX = 10_000
+"""Requests in doubt whose late replies are still understood."""
+
+
+class OrderEntryActor(Actor):
+    """See the module text."""
+
+    def __init__(
+        self,
+        codec: PrivateCodec,
+        endpoints: VenueEndpoints,
+        http: HttpClient,
+        sent: SentOnce,
+        *,
+        limiter: Path,
+        clock: Path,
+        settings: EntrySettings | None = None,
+        transport: TransportSettings | None = None,
+        reconnect: ReconnectSettings | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`sent` belongs to the account, not to the incarnation: give every incarnation the same one."""
+        self._codec = codec
+        self._url = endpoints.entry_url.rstrip("/") + codec.entry_path()
+        self._http = http
+        self._sent = sent
+        self._limiter = limiter
+        self._clock_path = clock
+        self._settings = settings or EntrySettings()
+        self._transport = transport or TransportSettings()
+        self._reconnect = reconnect or ReconnectSettings()
+        self._tls = tls
+        self._clock = VenueClock(self._settings.stamp_margin_ns)
+        self._leases = Leases("orders")
+        window_ns = self._settings.request_window_ns + codec.rules.request_timeout_ns + self._settings.skew_ns
+        self._outcomes = Outcomes(self, limiter=limiter, clock=clock, settle_after_ns=window_ns)
+        self._rest = RestPath(codec, self._settings, sent, self._outcomes)
+        self._keeper: LinkKeeper | None = None
+        self._pending: dict[str, Pending] = {}
+        """By request id, oldest first: all have the same time-out."""
+        self._late: dict[str, Pending] = {}
+        self._unrecognized: deque[UnrecognizedMessage] = deque(maxlen=10)
+
+    # ---- messages -----------------------------------------------------------------------------------------------
+
+    def receive(self, message: Message) -> None:
+        kind = type(message)
+        if kind is SubmitOrder:
+            assert isinstance(message, SubmitOrder)
+            self._submit_order(message)
+        elif kind is SubmitCancel or kind is SubmitAmend or kind is SubmitCancelAll:
+            assert isinstance(message, SubmitCancel | SubmitAmend | SubmitCancelAll)
+            self._submit_change(message)
+        elif isinstance(message, LimiterLease):
+            self._leases.add(message)
+        elif isinstance(message, ClockOffset):
+            self._clock.update(message)
+        elif isinstance(message, VenueBlocked):
+            self._outcomes.blocked_until_ns = message.until_ns
+        elif isinstance(message, Up):
+            self._limiter_is_back()
+        elif not isinstance(message, Down):
+            raise TypeError(f"order entry does not understand {kind.__name__}")
+
+    def _submit_order(self, message: SubmitOrder) -> None:
+        now_ns = self.ctx.now_ns
+        order = message.order
+        if now_ns - order.created_ns > self._settings.order_age_max_ns:
+            text = (
+                f"order is {(now_ns - order.created_ns) // MS} ms old, may be {self._settings.order_age_max_ns // MS}"
+            )
+            self._outcomes.refuse(message, OrdRejReason.STALE, text)
+            return
+        if self._cannot(message, now_ns):
+            return
+        keeper = self._keeper
+        link = keeper.current if keeper is not None else None
+        if link is None:
+            self._rest.take(message)
+            return
+        lease = self._leases.take(now_ns)
+        if lease is None:
+            self._want_lease()
+            self._outcomes.refuse(message, OrdRejReason.RATE_LIMITED, "no order permit left in this window")
+            return
+        if not self._sent.first_time(order.cl_ord_id):
+            self._leases.put_back(lease)
+            self._outcomes.duplicate(message, now_ns)
+            return
+        session = self._session
+        request_id = session.next_id()
+        stamp_ns = self._clock.stamp_ns(now_ns)
+        frame = self._codec.new_order(order, request_id, stamp_ns, logged_on=link.logged_on)
+        if not self._took(link, frame):
+            self._leases.put_back(lease)
+            self._sent.take_back(order.cl_ord_id)
+            self._elsewhere(link, message)
+            return
+        pending = self._outcomes.sent(message, Way.SOCKET, now_ns, link, lease)
+        self._pending[request_id] = pending
+        self._outcomes.announce(pending)
+        if self._leases.low(now_ns):
+            self._want_lease()
+
+    def _submit_change(self, message: SubmitCancel | SubmitAmend | SubmitCancelAll) -> None:
+        now_ns = self.ctx.now_ns
+        if self._cannot(message, now_ns):
+            return
+        link = self._keeper.current if self._keeper is not None else None
+        if link is None:
+            self._rest.take(message)
+            return
+        request_id = self._session.next_id()
+        frame = self._change_frame(message, request_id, self._clock.stamp_ns(now_ns), link.logged_on)
+        if not self._took(link, frame):
+            self._elsewhere(link, message)
+            return
+        pending = self._outcomes.sent(message, Way.SOCKET, now_ns, link)
+        self._pending[request_id] = pending
+        self._outcomes.announce(pending)
+
+    def _change_frame(
+        self, message: SubmitCancel | SubmitAmend | SubmitCancelAll, request_id: str, stamp_ns: int, logged_on: bool
+    ) -> Frame:
+        codec = self._codec
+        if isinstance(message, SubmitCancel):
+            return codec.cancel_order(
+                message.cl_ord_id, message.order_id, message.symbol, request_id, stamp_ns, logged_on=logged_on
+            )
+        if isinstance(message, SubmitAmend):
+            return codec.amend_order(
+                message.cl_ord_id,
+                message.order_id,
+                message.symbol,
+                message.order_qty,
+                request_id,
+                stamp_ns,
+                logged_on=logged_on,
+            )
+        return codec.cancel_all(message.symbol, request_id, stamp_ns, logged_on=logged_on)
+
+    def _cannot(self, message: Submit, now_ns: int) -> bool:
+        """Refuse what must not be sent now, whatever the path; True when it was refused."""
+        if now_ns < self._outcomes.blocked_until_ns:
+            left_ms = (self._outcomes.blocked_until_ns - now_ns) // MS
+            self._outcomes.refuse(message, OrdRejReason.RATE_LIMITED, f"the venue has blocked us for {left_ms} ms more")
+            return True
+        if not self._clock.usable:
+            self._outcomes.refuse(message, OrdRejReason.CLOCK, "the venue's clock is not known: nothing can be signed")
+            return True
+        return False
+
+    def _took(self, link: Link, frame: Frame) -> bool:
+        """Give the frame to the socket; False when it surely did not take a byte."""
+        try:
+            link.socket.send_nowait(frame.text)
+        except (ConnectionLost, Backlogged):
+            return False
+        return True
+
+    def _elsewhere(self, link: Link, message: Submit) -> None:
+        """The socket took nothing: REST when it is lost, a refusal when its peer does not read."""
+        if link.socket.ended is not None:
+            self._rest.take(message)
+        else:
+            text = f"the venue does not read: {link.socket.unsent_bytes} bytes wait for it"
+            self._outcomes.refuse(message, OrdRejReason.OVERLOADED, text)
+
+    def _want_lease(self) -> None:
+        wanted = self._leases.wish(self._codec.account, self.ctx.path, self.ctx.monotonic_ns)
+        if wanted is not None:
+            self.ctx.send(self._limiter, wanted)
+
+    def _limiter_is_back(self) -> None:
+        """A new limiter knows nothing: tell it about a ban that is still in force, and ask for permits."""
+        if self.ctx.now_ns < self._outcomes.blocked_until_ns:
+            self.ctx.send(self._limiter, BlockedByVenue(self._outcomes.blocked_until_ns, "known to order entry"))
+        self._leases.forget_wish()
+        self._want_lease()
+
+    # ---- the session's life -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        codec = self._codec
+        self._session = SigningSession(self.ctx, codec, self._clock_path, self._clock)
+        calls = RestCalls(self.ctx, self._http, self._limiter, self._clock_path, codec, codec.account)
+        self._keeper = LinkKeeper(
+            ctx=self.ctx,
+            session=self,
+            url=self._url,
+            rules=codec.rules,
+            transport=self._transport,
+            reconnect=self._reconnect,
+            tls=self._tls,
+            limiter=self._limiter,
+            account=codec.account,
+        )
+        self.ctx.watch(self._limiter)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._session.learn_clock)
+            nursery.start_soon(self._sweep_for_ever)
+            for _ in range(self._settings.rest_workers):
+                nursery.start_soon(self._rest.worker, self.ctx, calls, self._session)
+            await self._keeper.run()
+
+    async def stopped(self, reason: str) -> None:
+        if self._keeper is not None:
+            await self._keeper.aclose()
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            await self.ctx.sleep(SWEEP_NS)
+            self._sweep()
+            self.ctx.flush()
+
+    def _sweep(self) -> None:
+        """Put what is not answered in time in doubt, settle leases, renew them before they end."""
+        now_mono_ns = self.ctx.monotonic_ns
+        latest_ns = now_mono_ns - self._settings.reply_timeout_ns
+        late = []
+        for request_id, pending in self._pending.items():
+            if pending.sent_mono_ns > latest_ns:
+                break
+            late.append((request_id, pending))
+        for request_id, pending in late:
+            del self._pending[request_id]
+            self._late[request_id] = pending
+            self._in_doubt(pending, DoubtReason.NO_REPLY)
+        while len(self._late) > LATE_MAX:
+            del self._late[next(iter(self._late))]
+        now_ns = self.ctx.now_ns
+        for settled in self._leases.settle(self._codec.account, now_ns):
+            self.ctx.send(self._limiter, settled)
+        if self._leases.low(now_ns):
+            self._want_lease()
+
+    def _in_doubt(self, pending: Pending, reason: DoubtReason) -> None:
+        if pending.lease is not None:
+            pending.lease.finished += 1  # it may be in the venue's count: not to be used again
+        self._outcomes.doubt(pending, reason)
+
+    # ---- hooks of the keeper ------------------------------------------------------------------------------------
+
+    async def prepare(self, link: Link) -> None:
+        await self._session.log_on(link)
+
+    async def take(self, link: Link, raws: list[bytes]) -> None:
+        received_ns = self.ctx.now_ns
+        for raw in raws:
+            for item in self._codec.decode_entry(raw, received_ns):
+                if isinstance(item, Reply):
+                    self._on_reply(item)
+                elif isinstance(item, StreamTerminated):
+                    assert self._keeper is not None
+                    self._keeper.replace()
+                elif isinstance(item, UnrecognizedMessage):
+                    self._unrecognized.append(item)
+                else:
+                    self._outcomes.counts["unmatched"] += 1
+
+    def link_up(self, link: Link) -> None:
+        """Orders go over the socket from now on."""
+
+    def link_switched(self, old: Link, new: Link) -> None:
+        """New requests use the new link; answers to older ones still come from the old one."""
+
+    def link_down(self, link: Link, text: str) -> None:
+        """What it owed is settled in `link_over`, which follows."""
+
+    def link_over(self, link: Link) -> None:
+        """Everything that was sent on this link and not answered is in doubt."""
+        lost = [(request_id, pending) for request_id, pending in self._pending.items() if pending.link is link]
+        for request_id, pending in lost:
+            del self._pending[request_id]
+            self._in_doubt(pending, DoubtReason.CONNECTION_LOST)
+
+    def owes(self, link: Link) -> bool:
+        return any(pending.link is link for pending in self._pending.values())
+
+    # ---- answers ------------------------------------------------------------------------------------------------
+
+    def _on_reply(self, reply: Reply) -> None:
+        pending = self._pending.pop(reply.request_id, None)
+        if pending is None:
+            pending = self._late.pop(reply.request_id, None)
+            if pending is None:
+                if not self._session.settle(reply):
+                    self._outcomes.counts["unmatched"] += 1
+                return
+            self._outcomes.counts["late"] += 1
+        elif pending.lease is not None:
+            pending.lease.finished += 1
+        if reply.usage:
+            self._leases.note_usage(reply.usage, pending.sent_ns)
+        self._outcomes.answered(pending, reply)
+
+    def inspect(self) -> Mapping[str, object]:
+        links = self._keeper.inspect() if self._keeper is not None else {}
+        return {
+            **links,
+            **self._outcomes.inspect(),
+            "by_rest": self._rest.used,
+            "in_flight": len(self._pending),
+            "permits": self._leases.left,
+            "clock_usable": self._clock.usable,
+            "last_unrecognized": [item.raw[:200] for item in self._unrecognized],
+        }
