@@ -1,0 +1,105 @@
+"""From `[accounts.<name>.keys.<venue>]` to signers; secrets pass through here once and are not kept.
+
+Demo keys are made at each start and given to the simulator; they open nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+
+import attrs
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from config.schema import Config, KeyConfig, KeyKind, KeySource
+from protocols.errors import ConfigError
+from protocols.ids import AccountID, Venue
+from protocols.venue import Signer
+from protocols.venues.binance_spot.signer import signer_for
+
+
+@attrs.frozen
+class DemoCredential:
+    """What the simulator must know of a demo key to check its signatures."""
+
+    account: AccountID
+    api_key: str
+    hmac_secret: str | None = attrs.field(repr=False)
+    ed25519_public_pem: str | None
+
+
+@attrs.frozen
+class Keyring:
+    """Signers of all accounts, and what the simulator must be told."""
+
+    signers: Mapping[tuple[AccountID, Venue], Signer]
+    demo: tuple[DemoCredential, ...]
+
+
+def load_keys(config: Config, env: Mapping[str, str]) -> Keyring:
+    """All keys of enabled accounts; ConfigError that names the key's place, never a part of the key."""
+    signers: dict[tuple[AccountID, Venue], Signer] = {}
+    demo: list[DemoCredential] = []
+    for account, entry in config.accounts.items():
+        if not entry.enabled:
+            continue
+        for venue in entry.venues:
+            where = f"accounts.{account}.keys.{venue}"
+            key = entry.keys.get(venue)
+            if key is None:
+                raise ConfigError(f"{where} is missing: say where the key is kept")
+            account_id, venue_id = AccountID(account), Venue(venue)
+            if key.source is KeySource.DEMO:
+                signer, credential = _demo(account_id, key.kind)
+                demo.append(credential)
+            else:
+                api_key, secret = _from_env(where, key, env) if key.source is KeySource.ENV else _from_file(where, key)
+                try:
+                    signer = signer_for(api_key, secret)
+                except ConfigError as error:
+                    raise ConfigError(f"{where}: {error}") from error
+            signers[account_id, venue_id] = signer
+    return Keyring(signers, tuple(demo))
+
+
+def _demo(account: AccountID, kind: KeyKind) -> tuple[Signer, DemoCredential]:
+    api_key = f"demo{account}{secrets.token_hex(16)}"
+    if kind is KeyKind.HMAC:
+        secret = secrets.token_hex(32)
+        return signer_for(api_key, secret), DemoCredential(account, api_key, secret, None)
+    private = Ed25519PrivateKey.generate()
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return signer_for(api_key, pem), DemoCredential(account, api_key, None, public)
+
+
+def _from_env(where: str, key: KeyConfig, env: Mapping[str, str]) -> tuple[str, str]:
+    values = []
+    for field in ("api_key_env", "secret_env"):
+        name = getattr(key, field)
+        value = env.get(name, "")
+        if not value:
+            raise ConfigError(f"{where}.{field}: the environment variable it names is not set or empty; export it")
+        values.append(value)
+    return values[0], values[1]
+
+
+def _from_file(where: str, key: KeyConfig) -> tuple[str, str]:
+    path = key.path
+    assert path is not None
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text()
+    except OSError as error:
+        raise ConfigError(f"{where}.path: {path} cannot be read ({error.strerror}); check path and owner") from error
+    if stat.S_IMODE(mode) & 0o077:
+        raise ConfigError(f"{where}.path: {path} can be read by others (mode {stat.S_IMODE(mode):o}); chmod 600 it")
+    if path.stat().st_uid not in (os.getuid(), 0):
+        raise ConfigError(f"{where}.path: {path} belongs to somebody else; it must be yours")
+    api_key, _, secret = text.partition("\n")
+    if not api_key.strip() or not secret.strip():
+        raise ConfigError(f"{where}.path: {path} must hold the API key in line 1 and the secret below it")
+    return api_key.strip(), secret.strip()
