@@ -1,1 +1,1 @@
-"""How actors run: mailbox, ref, supervisor, restart policy, registry, inspection, clock and the tree."""
+"""How actors run: mailbox, cell, pump, supervisor, timers, watchdog, inspection, clock; and the tree itself."""
