@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,7 +18,7 @@ from config.schema import Config, KeyConfig, KeyKind, KeySource
 from protocols.errors import ConfigError
 from protocols.ids import AccountID, Venue
 from protocols.venue import Signer
-from protocols.venues.binance_spot.signer import signer_for
+from protocols.venues.registry import VENUES
 
 
 @attrs.frozen
@@ -52,28 +52,29 @@ def load_keys(config: Config, env: Mapping[str, str]) -> Keyring:
             if key is None:
                 raise ConfigError(f"{where} is missing: say where the key is kept")
             account_id, venue_id = AccountID(account), Venue(venue)
+            make = VENUES[config.venues[venue].kind.value].signer
             if key.source is KeySource.DEMO:
-                signer, credential = _demo(account_id, key.kind)
+                signer, credential = _demo(account_id, key.kind, make)
                 demo.append(credential)
             else:
                 api_key, secret = _from_env(where, key, env) if key.source is KeySource.ENV else _from_file(where, key)
                 try:
-                    signer = signer_for(api_key, secret)
+                    signer = make(api_key, secret)
                 except ConfigError as error:
                     raise ConfigError(f"{where}: {error}") from error
             signers[account_id, venue_id] = signer
     return Keyring(signers, tuple(demo))
 
 
-def _demo(account: AccountID, kind: KeyKind) -> tuple[Signer, DemoCredential]:
+def _demo(account: AccountID, kind: KeyKind, make: Callable[[str, str], Signer]) -> tuple[Signer, DemoCredential]:
     api_key = f"demo{account}{secrets.token_hex(16)}"
     if kind is KeyKind.HMAC:
         secret = secrets.token_hex(32)
-        return signer_for(api_key, secret), DemoCredential(account, api_key, secret, None)
+        return make(api_key, secret), DemoCredential(account, api_key, secret, None)
     private = Ed25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    return signer_for(api_key, pem), DemoCredential(account, api_key, None, public)
+    return make(api_key, pem), DemoCredential(account, api_key, None, public)
 
 
 def _from_env(where: str, key: KeyConfig, env: Mapping[str, str]) -> tuple[str, str]:
