@@ -122,6 +122,8 @@ def _mistakes(error: BaseException, key: Key) -> list[Mistake]:
         case KeyError(args=[str(name), *_]):
             at = key if key and key[-1] == name else (*key, name)
             return [Mistake(at, "is missing", f"Add `{at[-1]}` to [{dotted(at[:-1])}]; it has no default on purpose")]
+        case ValueError():
+            return [Mistake(key, str(error), "Change one of them")]
     raise error
 
 

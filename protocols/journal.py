@@ -12,8 +12,9 @@ from decimal import Decimal
 import attrs
 
 from protocols.base import Event, Message, Query, message
+from protocols.control import Signal
 from protocols.enums import AlarmKind, DoubtReason, OrdRejReason, TradingState
-from protocols.ids import AccountID, ClOrdID, Path, Symbol, Venue
+from protocols.ids import AccountID, ClOrdID, Path, StrategyID, Symbol, Venue
 from protocols.instruments import Product
 from protocols.market import GapClosed, GapOpened
 from protocols.orders import CancelRejected, ExecutionReport, NewOrder, OrderRefused
@@ -28,6 +29,16 @@ ENGINE_KEY = "engine"
 def account_key(account: AccountID, venue: Venue) -> str:
     """Journal stream of one account on one venue."""
     return f"account/{account}/{venue}"
+
+
+def strategy_key(strategy: StrategyID) -> str:
+    """Journal stream of what one strategy wants to remember (its `StateSnapshot`s)."""
+    return f"strategy/{strategy}"
+
+
+def signals_key(strategy: StrategyID) -> str:
+    """Journal stream of one strategy's decisions and their reasons."""
+    return f"signals/{strategy}"
 
 
 @message
@@ -229,6 +240,7 @@ Record = (
     | JournalState
     | GapOpened
     | GapClosed
+    | Signal
     | StateSnapshot
 )
 

@@ -93,7 +93,12 @@ class Edge:
     reason: str
 
 
-EDGES: dict[str, Edge] = {}
+EDGES: dict[str, Edge] = {
+    "actors/strategy/loader.py": Edge(
+        may_import=frozenset({"importlib", "pathlib", "sys"}),
+        reason="loads users' strategies by file path or entry point, before anything runs",
+    ),
+}
 SHELL = Edge(may_await=True, reason="restores and reconciles in `started`, through its context")
 SYNCHRONOUS = frozenset({"receive", "answer", "inspect"})
 
