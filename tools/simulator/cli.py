@@ -1,0 +1,278 @@
+"""Command line of the simulator: `python -m tools.simulator`, and what `bulkhead sim` calls.
+
+Exit codes: 0 stopped or replay done, 2 wrong arguments or unreadable files, 1 the port cannot be had.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import trio
+
+from tools.simulator.core.accounts import KeyKind
+from tools.simulator.core.capture import CaptureConfig
+from tools.simulator.core.faults import Fault, FaultKind
+from tools.simulator.core.generator import GeneratorConfig
+from tools.simulator.core.latency import Latency
+from tools.simulator.core.limits import LimitConfig
+from tools.simulator.core.server import ServerConfig
+from tools.simulator.simulator import AccountConfig, Simulator, SimulatorConfig, demo_account
+
+LIMIT_NAMES = {
+    "weight": "weight_per_minute",
+    "raw": "raw_per_5_minutes",
+    "connections": "connections_per_5_minutes",
+    "orders10s": "orders_per_10_seconds",
+    "orders1d": "orders_per_day",
+    "streammessages": "stream_messages_per_second",
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All options, each with what it does and an example where the form is not obvious."""
+    parser = argparse.ArgumentParser(
+        prog="bulkhead sim",
+        description="A simulated Binance Spot on loopback: REST, market streams and WebSocket API on one port.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on; keep it loopback")
+    add("--port", type=int, default=9443, help="port; 0 takes a free one")
+    add("--seed", type=int, default=1, help="seed of market, keys, latency and faults")
+    add("--json", action="store_true", help="print one JSON line with the addresses when ready, one at the end")
+    add("--symbols", default="BTCUSDT,ETHUSDT,BNBUSDT,SOLUSDT,ETHBTC", help="comma-separated; ignored with --capture")
+    add("--exchange-info", type=Path, help="exchangeInfo JSON file to take the instruments from")
+    add("--price", action="append", default=[], metavar="SYMBOL=PRICE", help="where a generated symbol starts")
+    market = parser.add_argument_group("generated market")
+    market.add_argument("--rate", type=float, default=40.0, help="events a second and symbol")
+    market.add_argument(
+        "--burst-every", type=float, default=30.0, metavar="S", help="mean time between bursts, 0 = none"
+    )
+    market.add_argument("--gap-probability", type=float, default=0.0, help="chance that a depth message is lost")
+    replay = parser.add_argument_group("recorded market")
+    replay.add_argument("--capture", type=Path, help="capture-jsonl v1 file, plain or .gz")
+    replay.add_argument("--speed", default="1", help="factor, or 'max' for as fast as the subscribers can")
+    replay.add_argument("--wait-subscribers", type=int, default=0, metavar="N", help="start when N connections listen")
+    replay.add_argument(
+        "--wait-snapshots",
+        type=int,
+        default=0,
+        metavar="N",
+        help="pause at the recorded snapshot until N depth requests came",
+    )
+    replay.add_argument("--exit-when-done", action="store_true", help="end after the last frame")
+    accounts = parser.add_argument_group("accounts")
+    accounts.add_argument(
+        "--demo-account",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="account with keys derived from name and seed",
+    )
+    accounts.add_argument(
+        "--accounts", type=Path, help="JSON file: a list of {name, balances, keys: [{api_key, kind, secret}]}"
+    )
+    accounts.add_argument("--show-keys", action="store_true", help="print the demo accounts' keys when ready")
+    trouble = parser.add_argument_group("trouble")
+    trouble.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="KIND[,NAME=VALUE...]",
+        help="e.g. drop,match=*@depth*,count=3; kinds: " + ", ".join(kind.value for kind in FaultKind),
+    )
+    for name in ("request", "reply"):
+        trouble.add_argument(f"--{name}-latency", default="0", metavar="MS[-MS]", help=f"delay of every {name}")
+    for name in ("event", "market"):
+        trouble.add_argument(
+            f"--{name}-latency", type=float, default=0.0, metavar="MS", help=f"delay of every {name} message"
+        )
+    trouble.add_argument(
+        "--limit", action="append", default=[], metavar="NAME=N", help=f"0 = off; names: {', '.join(LIMIT_NAMES)}"
+    )
+    trouble.add_argument("--ping-every", type=float, default=20.0, metavar="S", help="server ping interval")
+    trouble.add_argument("--pong-within", type=float, default=60.0, metavar="S", help="patience for the pong")
+    trouble.add_argument(
+        "--lifetime", type=float, default=86_400.0, metavar="S", help="age at which connections are closed"
+    )
+    return parser
+
+
+def read_accounts(path: Path) -> list[AccountConfig]:
+    """Accounts from a JSON file. Raises ValueError naming file and entry."""
+    try:
+        rows = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read as JSON: {error}") from None
+    accounts: list[AccountConfig] = []
+    for number, row in enumerate(rows if isinstance(rows, list) else [], 1):
+        try:
+            accounts.append(
+                AccountConfig(
+                    name=row["name"],
+                    balances={asset: Decimal(str(amount)) for asset, amount in row["balances"].items()},
+                    keys=tuple((key["api_key"], KeyKind(key["kind"]), key["secret"]) for key in row["keys"]),
+                    maker_rate=Decimal(str(row.get("maker_rate", "0.001"))),
+                    taker_rate=Decimal(str(row.get("taker_rate", "0.001"))),
+                    trade_group=int(row.get("trade_group", -1)),
+                )
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
+            raise ValueError(f"{path}: account {number}: missing or malformed {error}") from None
+    if not accounts:
+        raise ValueError(f"{path}: holds no accounts; give a list of objects with name, balances and keys")
+    return accounts
+
+
+def build_config(options: argparse.Namespace) -> SimulatorConfig:
+    """From parsed options. Raises ValueError naming the option and the fix."""
+    market: GeneratorConfig | CaptureConfig
+    if options.capture is not None:
+        market = CaptureConfig(
+            path=options.capture,
+            speed=0.0 if options.speed == "max" else _positive(options.speed, "--speed"),
+            wait_subscribers=options.wait_subscribers,
+            wait_snapshots=options.wait_snapshots,
+        )
+    else:
+        market = GeneratorConfig(events_per_s=_positive(str(options.rate), "--rate"), burst_every_s=options.burst_every)
+    accounts = [] if options.accounts is None else read_accounts(options.accounts)
+    accounts += [demo_account(name, seed=options.seed) for name in options.demo_account]
+    faults = [Fault.parse(text) for text in options.fault]
+    if options.gap_probability:
+        gap = Fault(kind=FaultKind.DROP, match="*@depth*", count=None, probability=options.gap_probability)
+        faults.append(gap)
+    return SimulatorConfig(
+        seed=options.seed,
+        server=ServerConfig(
+            host=options.host,
+            port=options.port,
+            ping_every_s=options.ping_every,
+            pong_within_s=options.pong_within,
+            lifetime_s=options.lifetime,
+        ),
+        market=market,
+        symbols=tuple(filter(None, options.symbols.split(","))),
+        exchange_info=options.exchange_info,
+        prices={name: Decimal(value) for name, value in _pairs(options.price, "--price")},
+        accounts=tuple(accounts),
+        limits=LimitConfig(**_limits(options.limit)),
+        latency=Latency(
+            request_ms=_span(options.request_latency),
+            reply_ms=_span(options.reply_latency),
+            event_ms=options.event_latency,
+            market_ms=options.market_latency,
+            seed=options.seed,
+        ),
+        faults=tuple(faults),
+    )
+
+
+def _pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
+    pairs = []
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name or not value:
+            raise ValueError(f"{option} {text!r}: must have the form NAME=VALUE")
+        pairs.append((name, value))
+    return pairs
+
+
+def _limits(texts: list[str]) -> dict[str, int]:
+    limits: dict[str, int] = {}
+    for name, value in _pairs(texts, "--limit"):
+        if name not in LIMIT_NAMES or not value.isdigit():
+            raise ValueError(f"--limit {name}={value}: names are {', '.join(LIMIT_NAMES)}, values whole numbers")
+        limits[LIMIT_NAMES[name]] = int(value)
+    return limits
+
+
+def _positive(text: str, option: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{option} {text!r}: must be a number") from None
+    if value <= 0:
+        raise ValueError(f"{option} {text}: must be above zero")
+    return value
+
+
+def _span(text: str) -> tuple[float, float]:
+    low, _, high = text.partition("-")
+    try:
+        return float(low), float(high or low)
+    except ValueError:
+        raise ValueError(f"latency {text!r}: must be MS or MS-MS") from None
+
+
+async def _run(simulator: Simulator, options: argparse.Namespace) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_on_signal, simulator)
+        await nursery.start(simulator.run)
+        _announce(simulator, options)
+        if simulator.replay is not None:
+            await simulator.replay.done.wait()
+            print(json.dumps({"event": "replay_done", **simulator.replay.progress()}), flush=True)
+            if options.exit_when_done:
+                simulator.stop()
+        await simulator.stopping.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def _stop_on_signal(simulator: Simulator) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            simulator.stop()
+            return
+
+
+def _announce(simulator: Simulator, options: argparse.Namespace) -> None:
+    addresses = {
+        "event": "ready",
+        "rest": simulator.rest_url,
+        "streams": simulator.stream_url,
+        "ws_api": simulator.ws_api_url,
+        "port": simulator.port,
+    }
+    shown = {}
+    if options.show_keys:
+        for name in options.demo_account:
+            keys = simulator.credentials(name)
+            shown[name] = {
+                "hmac_key": keys.hmac_key,
+                "hmac_secret": keys.hmac_secret,
+                "ed25519_key": keys.ed25519_key,
+                "ed25519_private_pem": keys.ed25519_private_pem,
+            }
+    if options.json:
+        print(json.dumps(addresses | ({"keys": shown} if shown else {})), flush=True)
+        return
+    print(f"REST          {simulator.rest_url}/api/v3")
+    print(f"streams       {simulator.stream_url}/ws/<stream>, /stream?streams=")
+    print(f"WebSocket API {simulator.ws_api_url}")
+    print(f"admin         {simulator.rest_url}/sim/state")
+    for name, keys_of in shown.items():
+        print(f"account {name}: {json.dumps(keys_of)}")
+    sys.stdout.flush()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the simulator until it is stopped; returns the exit code."""
+    options = build_parser().parse_args(argv)
+    try:
+        simulator = Simulator(build_config(options))
+    except (ValueError, InvalidOperation) as error:
+        print(f"bulkhead sim: {error}", file=sys.stderr)
+        return 2
+    try:
+        trio.run(_run, simulator, options, strict_exception_groups=False)
+    except OSError as error:
+        print(f"bulkhead sim: cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
+        return 1
+    return 0

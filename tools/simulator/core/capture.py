@@ -1,0 +1,189 @@
+"""A recorded market: capture-jsonl v1, played back at recorded or any faster speed.
+
+Public frames go to the subscribers exactly as they were recorded, text and ids untouched. Beside that the book is
+rebuilt from the recorded snapshot and diffs, so that it can answer REST requests and so that users can trade: a
+taker gets what the recording displays (each displayed quantity once, until the recording changes it), a maker is
+filled when the recording trades at or through his price, or when the book moves across it. Nothing of this shows
+in the public frames.
+
+At `speed=0` ("max") frames are sent as fast as the slowest subscriber takes them: none is lost, and `done` is set
+when the last one has been handed to the sockets.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+import trio
+
+from tools.simulator.core.clock import SECOND
+from tools.simulator.core.hub import Hub, Message
+
+YIELD_EVERY = 64  # frames between two looks at the sockets, at full speed
+BACKLOG_FRAMES = 2_000  # a subscriber with more than this queued makes the replay wait
+POLL_S = 0.01
+
+
+class ReplayTarget(Protocol):
+    """The dialect's side of a replay: what a recorded frame means."""
+
+    def open_book(self, symbol: str, raw: str) -> None:
+        """A recorded REST snapshot, the first of this symbol."""
+        ...
+
+    def apply(self, raw: str) -> Message | None:
+        """A recorded public frame: keep the book, fill users, return what subscribers get."""
+        ...
+
+    def snapshots_taken(self) -> int: ...
+
+
+@attrs.frozen(kw_only=True)
+class CaptureConfig:
+    """Which recording, how fast, and what to wait for."""
+
+    path: Path
+    speed: float = 1.0  # 1 = as recorded, 10 = ten times as fast, 0 = as fast as the subscribers can
+    wait_subscribers: int = 0  # start only when that many connections listen
+    wait_snapshots: int = 0  # pause at the recorded snapshot until depth was asked for that often by REST
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a capture. Raises ValueError naming file and line for anything malformed."""
+    opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    record = json.loads(line)
+                    yield {"ts_ns": int(record["ts_ns"]), **record}
+                except (ValueError, KeyError, TypeError) as error:
+                    raise ValueError(f"{path}:{number}: not a capture-jsonl v1 record: {error}") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}") from None
+
+
+_SYMBOL_IN_URL = re.compile(r"symbol=([A-Za-z0-9]+)")
+_SYMBOL_IN_FRAME = re.compile(r'"s": ?"([^"]+)"')
+
+
+@attrs.frozen(kw_only=True)
+class Scan:
+    """What a recording holds, without playing it."""
+
+    frames: int
+    first_ns: int
+    symbols: list[str]
+    snapshots: dict[str, str]  # symbol -> text of the first recorded depth snapshot
+
+
+def scan_capture(path: Path) -> Scan:
+    """Symbols, snapshots and size of a capture. A snapshot without a URL belongs to the only symbol there is.
+
+    Raises ValueError for a malformed record, or for such a snapshot in a capture of several symbols.
+    """
+    frames, first_ns = 0, 0
+    symbols: dict[str, None] = {}
+    snapshots: dict[str, str] = {}
+    nameless: list[str] = []
+    for record in read_lines(path):
+        raw = record.get("raw") or ""
+        if record["dir"] == "recv":
+            frames += 1
+            first_ns = first_ns or record["ts_ns"]
+            found = _SYMBOL_IN_FRAME.search(raw)
+            if found:
+                symbols.setdefault(found.group(1))
+        elif record["dir"] == "http" and raw:
+            found = _SYMBOL_IN_URL.search(record.get("url") or "")
+            if found:
+                snapshots.setdefault(found.group(1), raw)
+            else:
+                nameless.append(raw)
+    if nameless:
+        if len(symbols) != 1:
+            raise ValueError(f"{path}: a snapshot names no symbol and the capture holds {len(symbols)}")
+        snapshots.setdefault(next(iter(symbols)), nameless[0])
+    return Scan(frames=frames, first_ns=first_ns, symbols=list(symbols), snapshots=snapshots)
+
+
+class Replay:
+    """Plays one capture through a dialect."""
+
+    def __init__(self, hub: Hub, target: ReplayTarget, config: CaptureConfig) -> None:
+        self.config = config
+        self._hub = hub
+        self._target = target
+        self.sent = 0
+        self.total = 0
+        self.first_ns = 0
+        self.at_ns = 0
+        self.started = trio.Event()
+        self.done = trio.Event()
+        self._go = trio.Event()
+        self.paused = False
+
+    def prepare(self) -> None:
+        """Read the recording once: count its frames and open each book with its first recorded snapshot.
+
+        Raises ValueError for a snapshot whose symbol cannot be told.
+        """
+        scan = scan_capture(self.config.path)
+        self.total, self.first_ns = scan.frames, scan.first_ns
+        for symbol, raw in scan.snapshots.items():
+            self._target.open_book(symbol, raw)
+
+    def go(self) -> None:
+        """Stop waiting for subscribers or snapshots."""
+        self._go.set()
+
+    def progress(self) -> dict[str, Any]:
+        """For the admin endpoint."""
+        return {
+            "file": self.config.path.name,
+            "sent": self.sent,
+            "total": self.total,
+            "started": self.started.is_set(),
+            "done": self.done.is_set(),
+            "capture_ns": self.at_ns,
+        }
+
+    async def run(self) -> None:
+        """Play to the end."""
+        await self._until(lambda: self._hub.subscribers() >= self.config.wait_subscribers)
+        self.started.set()
+        speed = self.config.speed
+        origin = trio.current_time()
+        for record in read_lines(self.config.path):
+            self.at_ns = record["ts_ns"]
+            if record["dir"] == "http":
+                held = trio.current_time()
+                await self._until(lambda: self._target.snapshots_taken() >= self.config.wait_snapshots)
+                origin += trio.current_time() - held
+                continue
+            if record["dir"] != "recv":
+                continue
+            if speed:
+                due = origin + (self.at_ns - self.first_ns) / SECOND / speed
+                if due > trio.current_time():
+                    await trio.sleep_until(due)
+            message = self._target.apply(record["raw"])
+            if message is not None:
+                self._hub.publish(message)
+            self.sent += 1
+            if self.sent % YIELD_EVERY == 0:
+                await self._hub.room(BACKLOG_FRAMES)
+        await self._hub.room(1)
+        self.done.set()
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        while not reached() and not self._go.is_set():
+            self.paused = True
+            await trio.sleep(POLL_S)
+        self.paused = False

@@ -1,0 +1,485 @@
+"""The exchange: accepts, matches, cancels and amends orders, and tells a listener what happened.
+
+Synchronous and deterministic: the only input besides the calls is the clock. A call either raises `Reject` and
+has changed nothing, or has done all it will do when it returns: trades, triggered stops, expired list legs and
+released money included. The listener is called while that happens, in the order in which it happened.
+
+    >>> exchange = Exchange(ManualClock())
+    >>> exchange.add_market(SymbolSpec(symbol="BTCUSDT", base="BTC", quote="USDT",
+    ...                                tick_size=Decimal("0.01"), step_size=Decimal("0.00001")))
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from tools.simulator.core import lists, matching, triggers
+from tools.simulator.core.accounts import Account, AccountBook
+from tools.simulator.core.book import BookSide
+from tools.simulator.core.clock import Clock
+from tools.simulator.core.decimals import ZERO, quote_floor
+from tools.simulator.core.lists import OrderList
+from tools.simulator.core.market import AggTrade, Market
+from tools.simulator.core.model import (
+    PRICELESS,
+    ExecType,
+    Execution,
+    Fill,
+    Order,
+    OrdStatus,
+    OrdType,
+    Reject,
+    RejectReason,
+    Side,
+    SymbolSpec,
+    TimeInForce,
+    Trade,
+)
+from tools.simulator.core.settlement import lock_needed, release, required_lock, reserve
+
+REPORTED_REJECTS = frozenset({RejectReason.INSUFFICIENT_BALANCE, RejectReason.WOULD_MATCH, RejectReason.WOULD_TRIGGER})
+
+
+class Listener:
+    """What a dialect overrides to hear the exchange. Calls are synchronous; render at once, keep nothing."""
+
+    def on_execution(self, order: Order, execution: Execution) -> None:
+        """One change of one order of an account (never of the street)."""
+
+    def on_balances(self, account: Account, assets: set[str]) -> None:
+        """These balances may have changed in the action that just ended."""
+
+    def on_list(self, order_list: OrderList) -> None:
+        """An order list began, changed or ended."""
+
+    def on_trades(self, market: Market, trades: list[Trade], aggregates: list[AggTrade]) -> None:
+        """The public prints of the action that just ended."""
+
+    def on_book(self, market: Market) -> None:
+        """The book may have changed."""
+
+
+class Exchange:
+    """All markets and all orders of one venue."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.accounts = AccountBook()
+        self.markets: dict[str, Market] = {}
+        self.listeners: list[Listener] = []
+        self.lists: dict[int, OrderList] = {}
+        self.orders: dict[tuple[str, int], Order] = {}  # (symbol, order id), user orders only
+        self.open_by_cl: dict[tuple[str, str, str], Order] = {}  # (account, symbol, client id)
+        self.last_by_cl: dict[tuple[str, str, str], Order] = {}  # newest bearer of the id, open or not
+        self._next_list_id = 0
+        self._touched: dict[Account, set[str]] = {}
+        self._prints: list[Trade] = []
+        self.activations: list[Order] = []  # pending legs of lists whose working order has filled
+
+    # -------------------------------------------------------------------------------------- set-up
+    def add_market(self, spec: SymbolSpec, *, publishes_queue: bool = True, first_id: int = 1) -> Market:
+        """Open a symbol. Raises ValueError where it exists."""
+        if spec.symbol in self.markets:
+            raise ValueError(f"symbol {spec.symbol} is listed already")
+        market = Market(spec, publishes_queue=publishes_queue, first_id=first_id)
+        self.markets[spec.symbol] = market
+        return market
+
+    def next_list_id(self) -> int:
+        self._next_list_id += 1
+        return self._next_list_id
+
+    # --------------------------------------------------------------------------------------- intake
+    def submit(self, order: Order) -> list[Fill]:
+        """Take a new order in and do all that follows; returns the fills it made as taker.
+
+        Raises Reject: duplicate id among the open orders, insufficient balance, a post-only order that would
+        match, a stop that would trigger, a market that is closed.
+        """
+        market = self.markets[order.symbol]
+        try:
+            self.check_new(market, order)
+            self.lock_new(market, order)
+        except Reject as reject:
+            self.report_rejected(market, reject)
+            raise
+        self.admit(market, order)
+        fills = self.enter(market, order)
+        self.finish_action(market)
+        return fills
+
+    def check_new(self, market: Market, order: Order, *, ignore_market: bool = False) -> None:
+        """Everything that can be refused before money is looked at."""
+        if not market.spec.trading:
+            raise Reject(RejectReason.MARKET_CLOSED, order)
+        account = order.account
+        if account is not None and (account.name, order.symbol, order.cl_ord_id) in self.open_by_cl:
+            raise Reject(RejectReason.DUPLICATE_CL_ORD_ID, order)
+        if order.ord_type not in PRICELESS and order.price * order.order_qty <= 0:
+            raise Reject(RejectReason.ZERO_NOTIONAL, order)
+        if ignore_market:
+            return
+        if order.is_conditional and triggers.would_trigger(market, order):
+            raise Reject(RejectReason.WOULD_TRIGGER, order)
+        if order.ord_type is OrdType.LIMIT_MAKER and matching.would_match(market, order):
+            raise Reject(RejectReason.WOULD_MATCH, order)
+
+    def lock_new(self, market: Market, order: Order) -> None:
+        """Reserve the money, or reject."""
+        if order.quote_order_qty:
+            order.order_qty = matching.qty_for_quote(market, order)
+        if order.account is None:
+            return
+        cost = matching.market_cost(market, order) if order.ord_type in PRICELESS else ZERO
+        if not reserve(order, market.spec, required_lock(order, cost)):
+            raise Reject(RejectReason.INSUFFICIENT_BALANCE, order)
+        self.touch_balance(order)
+
+    def admit(self, market: Market, order: Order, *, status: OrdStatus = OrdStatus.NEW) -> None:
+        """Give the order its id, remember it, and report it as new."""
+        now = self.clock.now_ns()
+        order.order_id = market.next_order_id()
+        order.transact_ns = order.update_ns = now
+        order.ord_status = status
+        if order.account is not None:
+            self._remember(market, order)
+        if status is OrdStatus.NEW and not order.is_conditional:
+            order.is_working, order.working_ns = True, now
+        self.report(market, order, ExecType.NEW)
+
+    def _remember(self, market: Market, order: Order) -> None:
+        account = order.account
+        assert account is not None
+        key = (account.name, order.symbol, order.cl_ord_id)
+        self.open_by_cl[key] = self.last_by_cl[key] = order
+        self.orders[order.symbol, order.order_id] = order
+        account.orders.append(order)
+        account.open_orders[order.symbol, order.order_id] = order
+        market.open_orders[order.order_id] = order
+
+    def enter(self, market: Market, order: Order) -> list[Fill]:
+        """Let an admitted order act: wait for its trigger, or match and then rest or expire."""
+        if order.is_conditional and not order.is_working:
+            market.stops[order.order_id] = order
+            triggers.start_trailing(market, order, self.clock.now_ns())
+            return []
+        now = self.clock.now_ns()
+        is_fok = order.time_in_force is TimeInForce.FOK and order.ord_type not in PRICELESS
+        if is_fok and matching.fillable_qty(market, order) < order.open_qty:
+            self.expire(market, order, "UNFILLED_FOK_ORDER_EXPIRED")
+            return []
+        fills = matching.match(self, market, order, now)
+        if order.is_live:
+            self._rest_or_expire(market, order)
+        return fills
+
+    def _rest_or_expire(self, market: Market, order: Order) -> None:
+        if order.ord_type in PRICELESS:
+            self.expire(market, order, "INSUFFICIENT_LIQUIDITY")
+        elif order.time_in_force is TimeInForce.IOC:
+            self.expire(market, order, "UNFILLED_IOC_QUANTITY_EXPIRED")
+        else:
+            if order.iceberg_qty:
+                order.visible_qty = min(order.iceberg_qty, order.open_qty)
+            market.book.side_of(order).add(order)
+            market.touch(order.side, order.price)
+
+    # --------------------------------------------------------------------------------------- changes
+    def cancel(self, order: Order, new_cl_ord_id: str) -> None:
+        """Cancel one live order; the order takes `new_cl_ord_id`. Raises Reject for a final order."""
+        if not order.is_live:
+            raise Reject(RejectReason.UNKNOWN_ORDER, order)
+        market = self.markets[order.symbol]
+        if order.order_list is not None:
+            lists.cancel(self, order.order_list, {order.order_id: new_cl_ord_id})
+        else:
+            self.cancel_one(market, order, new_cl_ord_id)
+        self.finish_action(market)
+
+    def cancel_street(self, order: Order) -> None:
+        """The street takes one of its own orders back; nobody is told but the public book."""
+        market = self.markets[order.symbol]
+        self.take_off(market, order)
+        order.ord_status = OrdStatus.CANCELED
+        self.finish_action(market)
+
+    def cancel_one(self, market: Market, order: Order, new_cl_ord_id: str) -> None:
+        """The cancel itself, without list consequences and without closing the action."""
+        original = order.cl_ord_id
+        self.take_off(market, order)
+        self.rename(order, new_cl_ord_id)
+        order.ord_status = OrdStatus.CANCELED
+        self.finalize(market, order)
+        self.report(market, order, ExecType.CANCELED, orig_cl_ord_id=original)
+
+    def amend(self, order: Order, new_qty: Decimal, new_cl_ord_id: str) -> int:
+        """Shrink a live order in place, keeping its priority. Returns the execution id.
+
+        An amend to what has already traded, or less, ends the order. Raises Reject.
+        """
+        if not order.is_live:
+            raise Reject(RejectReason.UNKNOWN_ORDER, order)
+        if new_qty == order.order_qty:
+            raise Reject(RejectReason.AMEND_NO_CHANGE, order)
+        if new_qty > order.order_qty:
+            raise Reject(RejectReason.AMEND_INCREASE, order)
+        market = self.markets[order.symbol]
+        original = order.cl_ord_id
+        order.amends += 1
+        if new_cl_ord_id != original:
+            self.rename(order, new_cl_ord_id)
+        if new_qty <= order.cum_qty + order.prevented_qty:
+            self.take_off(market, order)
+            self.expire(market, order, "")
+        else:
+            order.order_qty = new_qty
+            order.update_ns = self.clock.now_ns()
+            order.visible_qty = min(order.visible_qty, order.open_qty)
+            release(order, lock_needed(order))
+            self.touch_balance(order)
+            if order.is_working:
+                market.touch(order.side, order.price)
+            self.report(market, order, ExecType.REPLACED, orig_cl_ord_id=original)
+            if order.order_list is not None:
+                lists.announce(self, order.order_list, "UPDATED")
+        exec_id = market.last_exec_id
+        self.finish_action(market)
+        return exec_id
+
+    def expire(self, market: Market, order: Order, reason: str) -> None:
+        """End an order that is not (or no longer) on the book."""
+        order.ord_status = OrdStatus.EXPIRED
+        order.expiry_reason = reason
+        self.finalize(market, order)
+        self.report(market, order, ExecType.EXPIRED, expiry_reason=reason)
+        lists.member_ended(self, order)
+
+    def take_off(self, market: Market, order: Order) -> None:
+        """Remove an order from wherever it waits: the book, the stops, or a list's pending legs."""
+        if market.stops.pop(order.order_id, None) is not None or order.ord_status is OrdStatus.PENDING_NEW:
+            return
+        market.book.side_of(order).remove(order)
+        market.touch(order.side, order.price)
+
+    def rename(self, order: Order, new_cl_ord_id: str) -> None:
+        """The order is known by its new id only; looking up the old one finds nothing."""
+        account = order.account
+        assert account is not None
+        old = (account.name, order.symbol, order.cl_ord_id)
+        self.open_by_cl.pop(old, None)
+        if self.last_by_cl.get(old) is order:
+            del self.last_by_cl[old]
+        order.cl_ord_id = new_cl_ord_id
+        key = (account.name, order.symbol, new_cl_ord_id)
+        self.last_by_cl[key] = order
+        if order.is_live:
+            self.open_by_cl[key] = order
+
+    def finalize(self, market: Market, order: Order) -> None:
+        """An order has reached its last status: give back its money and its place among the open ones."""
+        order.update_ns = self.clock.now_ns()
+        if order.quote_order_qty:
+            order.order_qty = order.cum_qty
+        release(order)
+        self.touch_balance(order)
+        account = order.account
+        if account is None:
+            return
+        self.open_by_cl.pop((account.name, order.symbol, order.cl_ord_id), None)
+        account.open_orders.pop((order.symbol, order.order_id), None)
+        market.open_orders.pop(order.order_id, None)
+
+    # --------------------------------------------------------------------------------- the rest of the world
+    def outside_trade(self, symbol: str, side: Side, qty: Decimal, price: Decimal | None) -> None:
+        """Somebody without an account takes liquidity, down (or up) to `price` where one is given."""
+        market = self.markets[symbol]
+        if not market.publishes_queue:
+            trade = Trade(
+                symbol=symbol,
+                trade_id=market.next_trade_id(),
+                price=price or market.last_px,
+                qty=qty,
+                quote_qty=quote_floor(price or market.last_px, qty),
+                time_ns=self.clock.now_ns(),
+                buyer_is_maker=side is Side.SELL,
+            )
+            self.recorded_trade(trade)
+            return
+        self.submit(
+            Order(
+                symbol=symbol,
+                account=None,
+                cl_ord_id="",
+                side=side,
+                ord_type=OrdType.MARKET if price is None else OrdType.LIMIT,
+                time_in_force=TimeInForce.IOC,
+                price=price or ZERO,
+                order_qty=qty,
+            )
+        )
+
+    def outside_quote(self, symbol: str, side: Side, qty: Decimal, price: Decimal) -> None:
+        """Somebody without an account quotes; in a recorded market the displayed quantity becomes `qty`."""
+        market = self.markets[symbol]
+        if not market.publishes_queue:
+            book = market.book
+            (book.bids if side is Side.BUY else book.asks).set_displayed(price, qty)
+            self.recorded_book_moved(market)
+            return
+        self.submit(
+            Order(
+                symbol=symbol,
+                account=None,
+                cl_ord_id="",
+                side=side,
+                ord_type=OrdType.LIMIT,
+                price=price,
+                order_qty=qty,
+            )
+        )
+
+    # ----------------------------------------------------------------------------- the recorded market
+    def recorded_trade(self, trade: Trade) -> None:
+        """A print of a replayed market: the last price moves, and users' resting orders may fill.
+
+        All that stand at a better price than the print fill whole (the market went through them), those at its
+        price in turn, up to the printed quantity.
+        """
+        market = self.markets[trade.symbol]
+        market.record_trade(trade)
+        market.note_price(trade.price)
+        if market.open_orders:
+            side = market.book.bids if trade.buyer_is_maker else market.book.asks
+            self._fill_resting(market, side, trade.price, trade.qty)
+            self.finish_action(market)
+
+    def _fill_resting(self, market: Market, side: BookSide, price: Decimal, qty: Decimal) -> None:
+        makers: list[Order] = []
+        for level in side:
+            if not side.crosses(level.price, price):
+                break
+            makers.extend(level.queue)
+        left = qty
+        for maker in makers:
+            take = maker.open_qty
+            if maker.price == price:
+                take = min(take, left)
+                left -= take
+            if take > 0 and maker.is_live:
+                matching.fill_alone(self, market, maker, take, self.clock.now_ns())
+
+    def recorded_book_moved(self, market: Market) -> None:
+        """The recorded book changed: it may now stand across users' resting orders, which then fill."""
+        if not market.open_orders:
+            return
+        book, now = market.book, self.clock.now_ns()
+        for ours, theirs in ((book.bids, book.asks), (book.asks, book.bids)):
+            front = theirs.best_displayed()
+            if front is None:
+                continue
+            crossed: list[Order] = []
+            for level in ours:
+                if not theirs.crosses(front.price, level.price):
+                    break
+                crossed.extend(level.queue)
+            for order in crossed:
+                if order.is_live:
+                    matching.fill_from_displayed(self, market, order, now)
+        self.finish_action(market)
+
+    # ------------------------------------------------------------------- called by the matching engine
+    def print_trade(self, market: Market, trade: Trade) -> None:
+        """A print of a market that publishes its own trades becomes public with the action's end."""
+        if market.publishes_queue:
+            market.record_trade(trade)
+            market.note_price(trade.price)
+            self._prints.append(trade)
+
+    def report_fill(self, market: Market, order: Order, fill: Fill | None) -> None:
+        """One side of a print is booked: report it and do what a fill entails."""
+        if order.account is None:
+            return
+        if not order.is_live:
+            self.finalize(market, order)
+        self.touch_balance(order)
+        assert fill is not None
+        self.touch_asset(order.account, fill.commission_asset)
+        self.report(market, order, ExecType.TRADE, fill=fill)
+        lists.member_traded(self, order)
+
+    def after_prevention(self, market: Market, order: Order) -> None:
+        """A self-trade was prevented: release what the prevented part had locked."""
+        if order.is_live:
+            release(order, lock_needed(order))
+            self.touch_balance(order)
+        else:
+            self.finalize(market, order)
+            lists.member_ended(self, order)
+
+    # ------------------------------------------------------------------------------------- reporting
+    def report(self, market: Market, order: Order, exec_type: ExecType, **details: Any) -> None:
+        """Tell the listeners one change of one order."""
+        exec_id = market.next_exec_id()
+        if order.account is None or not self.listeners:
+            return
+        execution = Execution(exec_id=exec_id, exec_type=exec_type, time_ns=self.clock.now_ns(), **details)
+        for listener in self.listeners:
+            listener.on_execution(order, execution)
+
+    def report_rejected(self, market: Market, reject: Reject) -> None:
+        """A refusal that only the matching engine can decide uses up an order id and reaches the account."""
+        order = reject.order
+        if order is None or reject.reason not in REPORTED_REJECTS:
+            return
+        order.ord_status = OrdStatus.REJECTED
+        order.order_id = market.next_order_id()
+        order.transact_ns = order.update_ns = self.clock.now_ns()
+        self.report(market, order, ExecType.REJECTED, ord_rej_reason=reject.reason)
+
+    def touch_balance(self, order: Order) -> None:
+        """The balance this order is paid from may have changed."""
+        if order.account is not None and order.locked_asset:
+            self.touch_asset(order.account, order.locked_asset)
+
+    def touch_asset(self, account: Account, asset: str) -> None:
+        account.update_ns = self.clock.now_ns()
+        self._touched.setdefault(account, set()).add(asset)
+
+    def finish_action(self, market: Market) -> None:
+        """Do what the action set off (stops, list legs), then publish balances, prints and the book."""
+        while True:
+            triggered = triggers.due(market, self.clock.now_ns())
+            if not triggered and not self.activations:
+                break
+            for order in triggered:
+                if order.order_id in market.stops:  # not expired meanwhile by its own OCO twin
+                    self._activate_stop(market, order)
+            waiting, self.activations = self.activations, []
+            for order in waiting:
+                lists.activate(self, order)
+        prints, self._prints = self._prints, []
+        touched, self._touched = self._touched, {}
+        aggregates = market.aggregate(prints) if prints else []
+        for listener in self.listeners:
+            for account, assets in touched.items():
+                listener.on_balances(account, assets)
+            if prints:
+                listener.on_trades(market, prints, aggregates)
+            listener.on_book(market)
+
+    def _activate_stop(self, market: Market, order: Order) -> None:
+        """The trigger price was met: from now on it is an ordinary market or limit order."""
+        market.stops.pop(order.order_id, None)
+        order.is_working, order.working_ns = True, self.clock.now_ns()
+        lists.member_triggered(self, order)
+        self.report(market, order, ExecType.NEW)
+        self.enter(market, order)
+
+    # ---------------------------------------------------------------------------------------- lookup
+    def find(self, account: Account, symbol: str, order_id: int | None, cl_ord_id: str | None) -> Order | None:
+        """An order of this account by venue id or, without one, by client id; None where there is none."""
+        if order_id is not None:
+            order = self.orders.get((symbol, order_id))
+            return order if order is not None and order.account is account else None
+        return self.last_by_cl.get((account.name, symbol, cl_ord_id or ""))

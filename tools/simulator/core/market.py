@@ -1,0 +1,165 @@
+"""One symbol's public state: book, prints, counters, candles.
+
+The exchange changes it; market sources feed it; dialects read it and publish what became dirty. A market either
+publishes the queue of its book (generated market: user orders are part of what the public sees) or leaves the
+public picture to a recording (`publishes_queue` false: user orders are invisible and only take and give).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from decimal import Decimal
+
+import attrs
+
+from tools.simulator.core.book import Book, Level
+from tools.simulator.core.candles import CandleStore
+from tools.simulator.core.decimals import ZERO
+from tools.simulator.core.model import Order, Side, SymbolSpec, Trade
+
+TRADES_KEPT = 5_000  # enough for the largest public query of every dialect
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class AggTrade:
+    """Fills of one taker at one price, printed as one."""
+
+    agg_id: int
+    price: Decimal
+    qty: Decimal
+    first_id: int
+    last_id: int
+    time_ns: int
+    buyer_is_maker: bool
+
+
+@attrs.frozen(slots=True)
+class Top:
+    """Best bid and ask with their shown quantities; None for an empty side."""
+
+    bid: Decimal | None
+    bid_qty: Decimal
+    ask: Decimal | None
+    ask_qty: Decimal
+
+
+class Market:
+    """Everything public about one symbol, and the orders waiting for its price."""
+
+    def __init__(self, spec: SymbolSpec, *, publishes_queue: bool = True, first_id: int = 1) -> None:
+        self.spec = spec
+        self.symbol = spec.symbol
+        self.publishes_queue = publishes_queue
+        self.book = Book()
+        self.last_px = ZERO
+        self.update_id = first_id
+        self.dirty: set[tuple[Side, Decimal]] = set()
+        self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
+        self.agg_trades: deque[AggTrade] = deque(maxlen=TRADES_KEPT)
+        self.candles = CandleStore()
+        self.stops: dict[int, Order] = {}  # conditional orders that wait for their trigger, by order id
+        self.open_orders: dict[int, Order] = {}
+        self.price_path: list[Decimal] = []  # prices since the triggers were last looked at
+        self._next_order_id = first_id
+        self._next_trade_id = first_id
+        self._next_exec_id = first_id
+        self._next_agg_id = first_id
+        self._next_prevented_id = 1
+
+    # ------------------------------------------------------------------------------------- counters
+    def next_order_id(self) -> int:
+        """Order ids are unique within the symbol only, as on the venues that number this way."""
+        self._next_order_id += 1
+        return self._next_order_id
+
+    def next_trade_id(self) -> int:
+        self._next_trade_id += 1
+        return self._next_trade_id
+
+    def start_trade_ids(self, first: int) -> None:
+        """A replayed market keeps the recording's trade ids apart from those of the user's own fills."""
+        self._next_trade_id = first
+
+    def next_exec_id(self) -> int:
+        self._next_exec_id += 1
+        return self._next_exec_id
+
+    @property
+    def last_exec_id(self) -> int:
+        return self._next_exec_id
+
+    def next_prevented_id(self) -> int:
+        self._next_prevented_id += 1
+        return self._next_prevented_id
+
+    # ----------------------------------------------------------------------------------------- book
+    def touch(self, side: Side, price: Decimal) -> None:
+        """The shown quantity at a price changed: one more update id, one more dirty level."""
+        if self.publishes_queue:
+            self.update_id += 1
+            self.dirty.add((side, price))
+
+    def shown_qty(self, level: Level) -> Decimal:
+        return level.shown if self.publishes_queue else level.displayed
+
+    def shown_at(self, side: Side, price: Decimal) -> Decimal:
+        """What the public book shows at a price now; zero where there is no level."""
+        level = (self.book.bids if side is Side.BUY else self.book.asks).get(price)
+        return ZERO if level is None else self.shown_qty(level)
+
+    def depth(self, side: Side, limit: int) -> list[tuple[Decimal, Decimal]]:
+        """The best `limit` levels of the public book."""
+        levels: list[tuple[Decimal, Decimal]] = []
+        for level in self.book.bids if side is Side.BUY else self.book.asks:
+            qty = self.shown_qty(level)
+            if qty > 0:
+                levels.append((level.price, qty))
+                if len(levels) >= limit:
+                    break
+        return levels
+
+    def top(self) -> Top:
+        """Best bid and ask as the public sees them."""
+        bids, asks = self.depth(Side.BUY, 1), self.depth(Side.SELL, 1)
+        return Top(
+            bids[0][0] if bids else None,
+            bids[0][1] if bids else ZERO,
+            asks[0][0] if asks else None,
+            asks[0][1] if asks else ZERO,
+        )
+
+    # --------------------------------------------------------------------------------------- prints
+    def record_trade(self, trade: Trade) -> None:
+        """Keep a public print, move the last price and the candles."""
+        self.trades.append(trade)
+        self.last_px = trade.price
+        self.candles.add(trade)
+
+    def note_price(self, price: Decimal) -> None:
+        """A price that stop orders must look at when the action ends."""
+        if self.stops:
+            self.price_path.append(price)
+
+    def aggregate(self, trades: list[Trade]) -> list[AggTrade]:
+        """Group one taker's consecutive prints of one price, remember and return them."""
+        result: list[AggTrade] = []
+        start = 0
+        for end in range(1, len(trades) + 1):
+            if end < len(trades) and trades[end].price == trades[start].price:
+                continue
+            group = trades[start:end]
+            self._next_agg_id += 1
+            result.append(
+                AggTrade(
+                    agg_id=self._next_agg_id,
+                    price=group[0].price,
+                    qty=sum((trade.qty for trade in group), ZERO),
+                    first_id=group[0].trade_id,
+                    last_id=group[-1].trade_id,
+                    time_ns=group[-1].time_ns,
+                    buyer_is_maker=group[0].buyer_is_maker,
+                )
+            )
+            start = end
+        self.agg_trades.extend(result)
+        return result

@@ -1,0 +1,276 @@
+"""One loopback port that speaks HTTP and WebSocket, told apart by the request's head.
+
+Each connection lives in a nursery of its own. Whatever goes wrong in it ends it and nothing else: expected ends
+(resets, protocol errors of the peer) are silent, an unexpected exception is kept in `failures` with its traceback
+so that a test can demand that there is none.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from enum import Enum
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Protocol
+
+import attrs
+import h11
+import trio
+from trio_websocket import ConnectionClosed, ConnectionRejected, wrap_server_stream
+
+from tools.simulator.core.faults import CONNECT, FaultKind, FaultPlan
+from tools.simulator.core.net import FaultyStream, WsConnection
+
+MAX_HEAD = 64 * 1024
+MAX_BODY = 1024 * 1024
+MAX_MESSAGE = 1024 * 1024
+
+
+class Fate(Enum):
+    """What becomes of an HTTP response."""
+
+    SEND = "send"
+    SILENT = "silent"  # the client waits in vain
+    RESET = "reset"
+
+
+@attrs.frozen(kw_only=True)
+class HttpRequest:
+    method: str
+    path: str
+    query: str  # as it came, still percent-encoded
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+    peer: str
+
+
+@attrs.define(kw_only=True)
+class HttpResponse:
+    status: int = 200
+    body: bytes = b""
+    headers: list[tuple[str, str]] = attrs.Factory(list)
+    fate: Fate = Fate.SEND
+    delay_s: float = 0.0
+    after: Callable[[], None] | None = None  # called when the response has left
+
+
+class App(Protocol):
+    """What the server serves."""
+
+    def kind_of(self, path: str) -> str:
+        """ "rest", "streams", "ws-api": what connection faults are matched with."""
+        ...
+
+    async def http(self, request: HttpRequest) -> HttpResponse: ...
+
+    def refuse_websocket(self, target: str, peer: str) -> HttpResponse | None:
+        """None to accept the upgrade."""
+        ...
+
+    async def websocket(self, connection: WsConnection) -> None: ...
+
+
+@attrs.frozen(kw_only=True)
+class ServerConfig:
+    host: str = "127.0.0.1"
+    port: int = 0
+    ping_every_s: float = 20.0
+    pong_within_s: float = 60.0
+    lifetime_s: float = 86_400.0
+
+
+class Server:
+    """Accepts and serves until cancelled."""
+
+    def __init__(self, app: App, faults: FaultPlan, config: ServerConfig) -> None:
+        self._app = app
+        self._faults = faults
+        self.config = config
+        self.port = config.port
+        self.sockets: dict[int, WsConnection] = {}
+        self.streams: dict[int, tuple[str, FaultyStream]] = {}
+        self.accepted = 0
+        self.failures: list[str] = []
+        self._refuse_for_s = 0.0
+        self._refuse = trio.Event()
+
+    def refuse_for(self, seconds: float) -> None:
+        """Close the listening socket for a while; new connections get ECONNREFUSED."""
+        self._refuse_for_s = seconds
+        self._refuse.set()
+
+    def matching(self, pattern: str) -> list[FaultyStream]:
+        """Live connections whose kind matches; the admin's own are never among them."""
+        return [stream for kind, stream in self.streams.values() if kind != "sim" and fnmatchcase(kind, pattern)]
+
+    async def run(self, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
+        listeners = await trio.open_tcp_listeners(self.config.port, host=self.config.host)
+        self.port = listeners[0].socket.getsockname()[1]
+        async with trio.open_nursery() as handlers:
+            started = False
+            while True:
+                self._refuse = trio.Event()
+                async with trio.open_nursery() as accepting:
+                    await accepting.start(
+                        partial(trio.serve_listeners, self._handle, listeners, handler_nursery=handlers)
+                    )
+                    if not started:
+                        started = True
+                        task_status.started(self.port)
+                    await self._refuse.wait()
+                    accepting.cancel_scope.cancel()
+                await trio.sleep(self._refuse_for_s)
+                listeners = await trio.open_tcp_listeners(self.port, host=self.config.host)
+
+    async def _handle(self, raw: trio.SocketStream) -> None:
+        self.accepted += 1
+        connection_id = self.accepted
+        stream = FaultyStream(raw)
+        peer = str(raw.socket.getpeername()[0]) if raw.socket.fileno() != -1 else ""
+        try:
+            await self._serve(connection_id, stream, peer)
+        except* (
+            trio.BrokenResourceError,
+            trio.ClosedResourceError,
+            ConnectionClosed,
+            ConnectionRejected,
+            h11.RemoteProtocolError,
+            h11.LocalProtocolError,
+            OSError,
+        ):
+            pass  # the peer went away or broke the protocol: its connection is over, nobody else's
+        except* Exception as group:  # noqa: BLE001  the accept loop must survive any one connection's bug
+            self.failures.append("".join(traceback.format_exception(group)))
+        finally:
+            self.streams.pop(connection_id, None)
+            self.sockets.pop(connection_id, None)
+            stream.closed = True
+            await trio.aclose_forcefully(raw)
+
+    async def _serve(self, connection_id: int, stream: FaultyStream, peer: str) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            data = await stream.receive_some()
+            if not data:
+                return
+            head += data
+            if len(head) > MAX_HEAD:
+                return
+        stream.unread(head)
+        first, *headers = head.split(b"\r\n\r\n", 1)[0].split(b"\r\n")
+        parts = first.split(b" ")
+        target = parts[1].decode("latin-1") if len(parts) > 1 else ""
+        upgrade = any(line.lower().replace(b" ", b"") == b"upgrade:websocket" for line in headers)
+        kind = self._app.kind_of(target.split("?", 1)[0])
+        self.streams[connection_id] = (kind, stream)
+        fault = self._faults.take(CONNECT, kind)
+        if fault is not None:
+            if fault.kind is FaultKind.REFUSE:
+                stream.reset()
+                return
+            if fault.kind is FaultKind.HALF_OPEN:
+                stream.go_silent(fault.after)
+            else:
+                stream.cut_after(fault.after)
+        if upgrade:
+            connection = WsConnection(connection_id, kind, target, peer, stream)
+            await self._serve_websocket(connection)
+        else:
+            await _serve_http(self._app, stream, peer)
+
+    async def _serve_websocket(self, connection: WsConnection) -> None:
+        async with trio.open_nursery() as nursery:
+            request = await wrap_server_stream(
+                nursery,
+                connection.stream,
+                message_queue_size=64,
+                max_message_size=MAX_MESSAGE,
+                receive_buffer_size=64 * 1024,
+            )
+            refusal = self._app.refuse_websocket(connection.target, connection.peer)
+            if refusal is not None:
+                extra = [(name.encode(), value.encode()) for name, value in refusal.headers]
+                await request.reject(refusal.status, extra_headers=extra, body=refusal.body)
+                nursery.cancel_scope.cancel()
+                return
+            ws = await request.accept()
+            connection.attach(ws)
+            self.sockets[connection.connection_id] = connection
+            nursery.start_soon(connection.write)
+            nursery.start_soon(connection.keep_alive, self.config.ping_every_s, self.config.pong_within_s)
+            nursery.start_soon(self._retire, connection)
+            try:
+                await self._app.websocket(connection)
+            finally:
+                connection.stream_ended()
+                nursery.cancel_scope.cancel()
+
+    async def _retire(self, connection: WsConnection) -> None:
+        """No connection lives longer than the venue allows."""
+        await trio.sleep(self.config.lifetime_s)
+        connection.close(1000, "connection lifetime is over")
+
+
+async def _serve_http(app: App, stream: FaultyStream, peer: str) -> None:
+    """HTTP/1.1 with keep-alive."""
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+    while True:
+        request = await _next_request(connection, stream, peer)
+        if request is None:
+            return
+        response = await app.http(request)
+        if response.delay_s:
+            await trio.sleep(response.delay_s)
+        if response.fate is Fate.RESET:
+            stream.reset()
+            return
+        if response.fate is Fate.SILENT:
+            await _wait_for_end(stream)
+            return
+        headers = [("content-length", str(len(response.body))), *response.headers]
+        if not any(name.lower() == "content-type" for name, _ in headers):
+            headers.append(("content-type", "application/json;charset=UTF-8"))
+        head = connection.send(h11.Response(status_code=response.status, headers=headers)) or b""
+        body = connection.send(h11.Data(data=response.body)) or b""
+        end = connection.send(h11.EndOfMessage()) or b""
+        await stream.send_all(head + body + end)
+        if response.after is not None:
+            response.after()
+        if connection.our_state is h11.MUST_CLOSE or connection.their_state is h11.MUST_CLOSE:
+            return
+        connection.start_next_cycle()
+
+
+async def _wait_for_end(stream: FaultyStream) -> None:
+    while await stream.receive_some():
+        pass
+
+
+async def _next_request(connection: h11.Connection, stream: FaultyStream, peer: str) -> HttpRequest | None:
+    """Read one request; None at the end of the connection."""
+    head: h11.Request | None = None
+    body = bytearray()
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await stream.receive_some())
+        elif isinstance(event, h11.Request):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > MAX_BODY:
+                raise h11.RemoteProtocolError("request body too large", error_status_hint=413)
+        elif isinstance(event, h11.EndOfMessage):
+            assert head is not None
+            path, _, query = head.target.decode("latin-1").partition("?")
+            return HttpRequest(
+                method=head.method.decode("latin-1"),
+                path=path,
+                query=query,
+                headers={name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers},
+                body=bytes(body),
+                peer=peer,
+            )
+        else:  # ConnectionClosed, PAUSED
+            return None
