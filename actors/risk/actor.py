@@ -1,0 +1,348 @@
+"""The gates as actors: `/risk/firm` decides for all accounts together, `/risk/<account>` for one.
+
+A gate owns one scope: its limits, its exposure, its trading state.  It is the only one that can say `FirmApproved`
+(firm) or `RiskApproved` (account), and an account sends nothing else.
+
+**Ready only when proven.**  A gate that came (back) to life knows nothing, so it stays not ready, and orders are
+refused, until it has
+
+1. its trading state from the journal (a kill switch survives every restart);
+2. the instruments, where the venue is up (orders in unknown ones are refused anyway);
+3. a picture of every account of its scope.  The firm gate first asks each account gate, whose mailbox is read in order:
+   what its former incarnation had approved has then reached the account, and is in the account's picture.
+
+Reports that waited in the mailbox meanwhile may be in the pictures already; `exposure` sorts that out.
+
+**Trading state.**  ACTIVE, REDUCING (only reductions leave), HALTED (nothing leaves; cancels do not pass a gate and
+are always possible).  A change takes effect at once, is then written to the journal and announced; the journal is not
+asked for permission, because halting must work when the disk does not.  The breaker of `gate` sets REDUCING, not
+HALTED: a runaway can add nothing any more, and protective exits stay possible.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+from actors.risk.gate import DAY_NS, Refusal, RiskGate
+from actors.risk.limits import AccountLimits, FirmLimits
+from protocols.base import Message, Query
+from protocols.control import (
+    Drain,
+    ExposureQuery,
+    InstrumentsChanged,
+    SetTradingState,
+    TradingStateIs,
+)
+from protocols.enums import OrdRejReason, TradingState
+from protocols.ids import AccountID, Path, Venue
+from protocols.journal import (
+    JOURNAL,
+    Append,
+    JournalState,
+    ReplayAnswer,
+    ReplayQuery,
+    StateSnapshot,
+    SymbolHalted,
+    TradingStateChanged,
+)
+from protocols.market import GapClosed, GapOpened, Quote
+from protocols.orders import (
+    FIRM_GATE,
+    ExecutionReport,
+    FirmApproved,
+    NewOrder,
+    OrderRefused,
+    RiskApproved,
+    RoutedOrder,
+    account_gate,
+    account_path,
+    refuse,
+)
+from protocols.positions import AccountPicture, AccountQuery, AccountResynced
+from protocols.reconcile import InstrumentsQuery, instruments_path
+from supervisors.actor import Actor, AskError
+
+__all__ = ["FIRM_SCOPE", "AccountGate", "FirmGate", "gate_path", "risk_key"]
+
+FIRM_SCOPE = "firm"
+
+_MS = 1_000_000
+ASK_TIMEOUT_NS = 5_000 * _MS
+RETRY_NS = 100 * _MS
+INSTRUMENTS_TIMEOUT_NS = 1_000 * _MS
+"""Not waited for longer: a venue that is down must not keep the gate from serving the others."""
+
+_COUNT_SAVES_PER_DAY = 256
+
+
+def gate_path(scope: str) -> Path:
+    """Address of the gate that owns a scope."""
+    return FIRM_GATE if scope == FIRM_SCOPE else account_gate(AccountID(scope))
+
+
+def risk_key(scope: str) -> str:
+    """Journal stream of a gate."""
+    return f"risk/{scope}"
+
+
+class _Gate(Actor):
+    """What both gates share: everything but the name of what they approve and whom they ask."""
+
+    COMMAND: ClassVar[type[RoutedOrder] | type[FirmApproved]]
+    APPROVED: ClassVar[type[FirmApproved] | type[RiskApproved]]
+
+    def __init__(
+        self,
+        scope: str,
+        limits: FirmLimits | AccountLimits,
+        accounts: Iterable[tuple[AccountID, Venue]],
+        listeners: Iterable[Path],
+    ) -> None:
+        self.gate = RiskGate(scope, limits)
+        self._accounts = tuple(accounts)
+        self._listeners = tuple(listeners)
+        self._approved: dict[tuple[AccountID, Venue], Path] = {}
+        self._cause = ""
+        self._waiting_for = ""
+        self._refused: dict[OrdRejReason, int] = {}
+        self._ignored: dict[str, int] = {}
+        # The day's order count is saved now and then; after a restart it is taken as high as it can have been.
+        self._count_stride = max(1, limits.max_orders_per_day // _COUNT_SAVES_PER_DAY)
+        self._handlers: dict[type[Message], Callable[[Any], None]] = {
+            ExecutionReport: self.gate.exposure.report,
+            OrderRefused: self._on_order_refused,
+            Quote: self._on_quote,
+            GapOpened: self._on_gap_opened,
+            GapClosed: self._on_gap_closed,
+            AccountResynced: self._on_account_resynced,
+            InstrumentsChanged: self._on_instruments,
+            SymbolHalted: self._on_symbol_halted,
+            SetTradingState: self._on_set_trading_state,
+            JournalState: self._on_journal_state,
+            Drain: self._on_drain,
+        }
+
+    # ---- coming to life ---------------------------------------------------------------------------------------
+
+    async def started(self) -> None:
+        """Rebuild trading state and exposure; returning opens the ready gate."""
+        await self._restore()
+        for venue in dict.fromkeys(venue for _, venue in self._accounts):
+            await self._ask_instruments(venue)
+        for account, venue in self._accounts:
+            await self._settle_approved(account)
+            asked_ns = self.ctx.now_ns
+            picture = await self._ask(account_path(account, venue), AccountQuery())
+            assert isinstance(picture, AccountPicture)
+            self.gate.exposure.rebuild(picture, picture.taken_ns or asked_ns)
+        self._waiting_for = ""
+        self._announce()
+
+    async def _settle_approved(self, account: AccountID) -> None:
+        """Make sure that what a former incarnation approved has reached the account."""
+
+    async def _restore(self) -> None:
+        answer = await self._ask(JOURNAL, ReplayQuery(risk_key(self.gate.scope)))
+        assert isinstance(answer, ReplayAnswer)
+        gate = self.gate
+        day, orders_today = self.ctx.now_ns // DAY_NS, 0
+        if answer.snapshot is not None:
+            saved = json.loads(answer.snapshot.state)
+            gate.state = TradingState(saved["state"])
+            self._cause = saved["cause"]
+            if saved["day"] == day:
+                orders_today = saved["orders_today"]
+        # Orders since the last save are not in it: take the most that there can have been.
+        gate.count_day(day, orders_today + self._count_stride - 1)
+        for record in answer.records:
+            if isinstance(record, TradingStateChanged):
+                gate.state = record.state
+                self._cause = record.cause
+
+    async def _ask_instruments(self, venue: Venue) -> None:
+        try:
+            changed = await self.ctx.ask(instruments_path(venue), InstrumentsQuery(), INSTRUMENTS_TIMEOUT_NS)
+        except AskError:
+            return  # they are announced when the venue is up; until then its orders are refused as unknown
+        self._on_instruments(changed)
+
+    async def _ask(self, path: Path, query: Query) -> object:
+        """An answer that must be had: wait for it as long as it takes, and show for whom."""
+        while True:
+            self._waiting_for = path
+            try:
+                await self.ctx.wait_ready(path)
+                return await self.ctx.ask(path, query, ASK_TIMEOUT_NS)
+            except (AskError, KeyError):  # down, or not yet in the tree: both pass, or are shown in `inspect`
+                await self.ctx.sleep(RETRY_NS)
+
+    # ---- orders -----------------------------------------------------------------------------------------------
+
+    def receive(self, message: Message) -> None:
+        """Orders first; what a gate has no use for is counted, visible in `inspect`."""
+        if type(message) is self.COMMAND:
+            self._on_order(message.order)
+            return
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            name = type(message).__name__
+            self._ignored[name] = self._ignored.get(name, 0) + 1
+            return
+        handler(message)
+
+    def _on_order(self, order: NewOrder) -> None:
+        ctx, gate = self.ctx, self.gate
+        to = self._approved.get((order.account, order.venue))
+        if to is None:
+            text = f"{ctx.path} has no account {order.account} on {order.venue}"
+            self._refuse(order, Refusal(OrdRejReason.NO_ROUTE, text))
+            return
+        refusal = gate.decide(order, ctx.now_ns, ctx.monotonic_ns)
+        if refusal is None:
+            ctx.send(to, self.APPROVED(order))
+            if not gate.orders_today % self._count_stride:
+                self._save(())
+            return
+        self._refuse(order, refusal)
+        if gate.tripped:
+            self._change(TradingState.REDUCING, principal=ctx.path, cause=gate.tripped)
+            gate.tripped = ""
+
+    def _refuse(self, order: NewOrder, refusal: Refusal) -> None:
+        reason = refusal.reason
+        self._refused[reason] = self._refused.get(reason, 0) + 1
+        # While the id belongs to a live order, the gates must not hear of this one: they would release that one.
+        reused = order.cl_ord_id in self.gate.exposure.orders
+        for to, refused in refuse(order, reason, f"{self.ctx.path}: {refusal.text}"):
+            if to == order.reply_to or not (reused or to == self.ctx.path):
+                self.ctx.send(to, refused)
+
+    def _on_order_refused(self, message: OrderRefused) -> None:
+        self.gate.exposure.release(message.cl_ord_id)
+
+    # ---- market -----------------------------------------------------------------------------------------------
+
+    def _on_quote(self, message: Quote) -> None:
+        self.gate.exposure.set_quote(message, self.ctx.now_ns, self.ctx.monotonic_ns)
+
+    def _on_gap_opened(self, message: GapOpened) -> None:
+        self.gate.exposure.gap_opened(message.venue, message.symbol, message.stream)
+
+    def _on_gap_closed(self, message: GapClosed) -> None:
+        self.gate.exposure.gap_closed(message.venue, message.symbol, message.stream, message.closed_ns)
+
+    def _on_instruments(self, message: InstrumentsChanged) -> None:
+        for instrument in message.instruments:
+            self.gate.exposure.set_instrument(instrument)
+
+    def _on_symbol_halted(self, message: SymbolHalted) -> None:
+        self.gate.exposure.market(message.venue, message.symbol).halted = message.halted
+
+    def _on_account_resynced(self, message: AccountResynced) -> None:
+        if (message.account, message.venue) in self._approved:
+            self.gate.exposure.rebuild(message.picture, message.picture.taken_ns or self.ctx.now_ns)
+
+    # ---- trading state ----------------------------------------------------------------------------------------
+
+    def _on_set_trading_state(self, message: SetTradingState) -> None:
+        owner = gate_path(message.scope)
+        if owner != self.ctx.path:
+            self.ctx.send(owner, message)
+            return
+        if message.state is TradingState.ACTIVE:
+            self.gate.reset_breaker()
+        self._change(message.state, message.principal, message.cause)
+
+    def _change(self, state: TradingState, principal: str, cause: str) -> None:
+        self.gate.state = state
+        self._cause = cause
+        changed = TradingStateChanged(self.gate.scope, state, principal, cause, self.ctx.now_ns)
+        self._save((changed,))
+        self._announce()
+
+    def _save(self, changes: tuple[TradingStateChanged, ...]) -> None:
+        """Write the change and the whole state after it: recovery needs the newest pair only."""
+        gate, now_ns = self.gate, self.ctx.now_ns
+        state = {
+            "state": gate.state.value,
+            "cause": self._cause,
+            "day": gate.day,
+            "orders_today": gate.orders_today,
+        }
+        text = json.dumps(state, sort_keys=True)
+        key = risk_key(gate.scope)
+        self.ctx.send(JOURNAL, Append(key, "engine", (*changes, StateSnapshot(text, "", now_ns)), (), self.ctx.path))
+
+    def _announce(self) -> None:
+        announced = TradingStateIs(self.gate.scope, self.gate.state, self._cause)
+        for listener in self._listeners:
+            self.ctx.send(listener, announced)
+
+    def _on_journal_state(self, message: JournalState) -> None:
+        self.gate.journal_healthy = message.healthy
+
+    def _on_drain(self, message: Drain) -> None:
+        self.gate.draining = True
+
+    # ---- questions --------------------------------------------------------------------------------------------
+
+    def answer(self, query: Query) -> object:
+        """`ExposureQuery` -> `ExposurePicture`."""
+        if isinstance(query, ExposureQuery):
+            return self.gate.picture(self.ctx.monotonic_ns)
+        return super().answer(query)
+
+    def inspect(self) -> Mapping[str, object]:
+        """State summary for the console."""
+        gate = self.gate
+        return {
+            "scope": gate.scope,
+            "state": gate.state.value,
+            "cause": self._cause,
+            "waiting_for": self._waiting_for,
+            "draining": gate.draining,
+            "journal_healthy": gate.journal_healthy,
+            "open_orders": len(gate.exposure.orders),
+            "exposure": str(gate.exposure.worth),
+            "orders_today": gate.orders_today,
+            "refused": {reason.value: count for reason, count in self._refused.items()},
+            "ignored": dict(self._ignored),
+        }
+
+
+class FirmGate(_Gate):
+    """`/risk/firm`: `RoutedOrder` in, `FirmApproved` out to the gate of the order's account."""
+
+    COMMAND = RoutedOrder
+    APPROVED = FirmApproved
+
+    def __init__(
+        self,
+        limits: FirmLimits,
+        accounts: Iterable[tuple[AccountID, Venue]],
+        listeners: Iterable[Path] = (),
+    ) -> None:
+        super().__init__(FIRM_SCOPE, limits, accounts, listeners)
+        self._approved = {pair: account_gate(pair[0]) for pair in self._accounts}
+
+    async def _settle_approved(self, account: AccountID) -> None:
+        await self._ask(account_gate(account), ExposureQuery())
+
+
+class AccountGate(_Gate):
+    """`/risk/<account>`: `FirmApproved` in, `RiskApproved` out to the account on the order's venue."""
+
+    COMMAND = FirmApproved
+    APPROVED = RiskApproved
+
+    def __init__(
+        self,
+        account: AccountID,
+        limits: AccountLimits,
+        venues: Iterable[Venue],
+        listeners: Iterable[Path] = (),
+    ) -> None:
+        super().__init__(account, limits, [(account, venue) for venue in venues], listeners)
+        self._approved = {pair: account_path(*pair) for pair in self._accounts}

@@ -1,0 +1,548 @@
+"""Exposure of one scope: positions plus what live orders could still add, kept by increments.
+
+Per account, venue and symbol there is a `Row` with two `Leg`s, BUY and SELL.  A leg's `net` is where the position
+would stand, seen from its side, if all live orders of that side filled and none of the other::
+
+    BUY net  =  position + live buys          SELL net  =  live sells - position
+
+No subset of fills can carry the position further than the larger of the two, so that is the row's worst case.  Its
+worth is counted with what a fill may cost at most (`value_px` of each order, fixed at approval) and never below the
+present mark.  A leg whose net is not above zero can only reduce.
+
+What is reserved at approval is released by fills, cancels, rejects and refusals; an order in doubt has none of these
+and stays reserved.  A fill moves quantity from the leg to the position: the worst case never grows by it.
+
+Events may come twice, late, out of order, and around a picture that already contains them:
+
+* an order's fills are counted by its `cum_qty`, so a repeated or overtaken report adds nothing;
+* a report that was received before the account's picture was taken moves no position, unless its order is in the
+  picture with less filled;
+* orders that were approved here but not yet seen by the account when it took its picture (in flight) stay reserved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import attrs
+
+from actors.risk.limits import Bounds, Limits
+from actors.risk.market import Market
+from protocols.enums import FINAL_STATUSES, ExecType, OrdRejReason, OrdType, Side
+from protocols.ids import AccountID, StrategyID, Symbol, Venue
+from protocols.instruments import Instrument
+from protocols.market import Quote
+from protocols.orders import ExecutionReport, NewOrder
+from protocols.positions import AccountPicture, OpenOrder
+
+__all__ = ["Breach", "Exposure", "Leg", "LiveOrder", "Repeats", "Row", "SymbolTotal", "worth_of"]
+
+ZERO = Decimal(0)
+
+FINISHED_KEPT = 10_000
+"""Finished orders remembered, so that a late or repeated report of theirs counts once."""
+
+_BUY, _TRADE, _LIMIT = Side.BUY, ExecType.TRADE, OrdType.LIMIT
+_CORRECTIONS = (ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT)
+_FINAL = tuple(FINAL_STATUSES)  # found by identity; a set would hash the member by name, in Python
+
+Why = OrdRejReason
+
+
+class SymbolTotal:
+    """Worst cases of one symbol over all rows of the scope, with the limits on them."""
+
+    __slots__ = (
+        "high",
+        "low",
+        "max_order_notional",
+        "max_order_qty",
+        "max_position_notional",
+        "max_position_qty",
+        "notional",
+        "qty",
+    )
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.max_order_qty = bounds.max_order_qty
+        self.max_order_notional = bounds.max_order_notional
+        self.max_position_qty = bounds.max_position_qty
+        self.max_position_notional = bounds.max_position_notional
+        self.low = 1 - bounds.price_band
+        self.high = 1 + bounds.price_band
+        self.qty = ZERO
+        """Base units."""
+        self.notional = ZERO
+
+
+@attrs.frozen
+class Breach:
+    """A limit that an order would break."""
+
+    reason: OrdRejReason
+    limit: str
+    value: Decimal | int
+    bound: Decimal | int
+
+
+class Repeats:
+    """The newest decision of one strategy on one side, and how often in a row it was made."""
+
+    __slots__ = ("count", "ord_type", "order_qty", "price", "since_ns")
+
+    def __init__(self) -> None:
+        self.order_qty = ZERO
+        self.price: Decimal | None = None
+        self.ord_type: OrdType | None = None
+        self.since_ns = 0
+        self.count = 0
+
+    def begin(self, order: NewOrder, since_ns: int) -> None:
+        """A decision that differs from the one before."""
+        self.order_qty = order.order_qty
+        self.price = order.price
+        self.ord_type = order.ord_type
+        self.since_ns = since_ns
+        self.count = 0
+
+
+class Leg:
+    """One side of a row; see the module text."""
+
+    __slots__ = ("cost", "is_buy", "net", "qty", "row", "value", "worth")
+
+    def __init__(self, row: Row, *, is_buy: bool) -> None:
+        self.row = row
+        self.is_buy = is_buy
+        self.qty = ZERO
+        """Reserved: what live orders of this side may still trade."""
+        self.value = ZERO
+        """What those trades may cost at most."""
+        self.net = ZERO
+        self.cost = ZERO
+        """`value` and what is held, seen from this side, at the mark."""
+        self.worth = ZERO
+
+
+class Row:
+    """Exposure of one account in one market."""
+
+    __slots__ = (
+        "account",
+        "buy",
+        "buy_repeats",
+        "fallback_px",
+        "mark",
+        "market",
+        "orders",
+        "position",
+        "qty",
+        "sell",
+        "sell_repeats",
+        "unvalued",
+        "worth",
+    )
+
+    def __init__(self, account: AccountID, market: Market) -> None:
+        self.account = account
+        self.market = market
+        self.position = ZERO
+        self.mark = ZERO
+        """Worth of one contract: by the newest quote, or by what we last knew; 0 when nothing is known."""
+        self.buy = Leg(self, is_buy=True)
+        self.sell = Leg(self, is_buy=False)
+        self.orders = 0
+        self.qty = ZERO
+        """Worst case in contracts."""
+        self.worth = ZERO
+        """Worst case in the limits' currency."""
+        self.unvalued = False
+        """There is exposure here and nothing to value it with."""
+        self.fallback_px = ZERO
+        """Values the row until the first quote."""
+        self.buy_repeats: dict[StrategyID, Repeats] = {}
+        """Newest decision per strategy; kept by the gate's breaker."""
+        self.sell_repeats: dict[StrategyID, Repeats] = {}
+
+
+class LiveOrder:
+    """A reservation: an order that may still trade, as far as we can prove."""
+
+    __slots__ = ("cum_qty", "key", "leg", "order_qty", "reported", "resting_px", "value_px")
+
+    def __init__(self, key: str, leg: Leg, order_qty: Decimal, value_px: Decimal, resting_px: Decimal | None) -> None:
+        self.key = key
+        self.leg = leg
+        self.order_qty = order_qty
+        self.cum_qty = ZERO
+        self.value_px = value_px
+        self.resting_px = resting_px
+        """Where a LIMIT order may rest; None for all others."""
+        self.reported = False
+        """The account has been heard about it; False: in flight."""
+
+    @property
+    def leaves_qty(self) -> Decimal:
+        """What may still trade; 0 after an overfill."""
+        leaves_qty = self.order_qty - self.cum_qty
+        return leaves_qty if leaves_qty > ZERO else ZERO
+
+
+def worth_of(net: Decimal, value: Decimal, mark: Decimal) -> Decimal:
+    """What a leg could be worth: its cost, but never less than its net at the mark; a reducing leg adds nothing."""
+    if net <= ZERO:
+        return ZERO
+    floor = net * mark
+    return value if value > floor else floor
+
+
+class Exposure:
+    """All rows of a scope; every change is O(1) in the number of orders, rows and symbols."""
+
+    def __init__(self, limits: Limits, *, own_prices: bool = False) -> None:
+        self._limits = limits
+        self._max_exposure = limits.max_exposure
+        self._max_open_orders = limits.max_open_orders
+        self._own_prices = own_prices
+        self.markets: dict[tuple[Venue, Symbol], Market] = {}
+        self.totals: dict[Symbol, SymbolTotal] = {}
+        self.orders: dict[str, LiveOrder] = {}
+        self.finished: dict[str, Decimal] = {}
+        """Key -> cum_qty of orders that ended, oldest first."""
+        self.worth = ZERO
+        """Gross worst case of the whole scope."""
+        self.unvalued = 0
+        """Rows with exposure that has no price: while there are any, the scope's worth is not known."""
+        self._unpictured: set[str] = set()
+        """Orders in flight that were approved before their account's last picture, which does not show them."""
+        self._pictured: dict[tuple[AccountID, Venue], int] = {}
+        self._venue_gaps: dict[Venue, set[str]] = {}
+
+    # ---- markets ----------------------------------------------------------------------------------------------
+
+    def market(self, venue: Venue, symbol: Symbol) -> Market:
+        """The market of a symbol, made on first sight."""
+        market = self.markets.get((venue, symbol))
+        if market is None:
+            total = self.totals.get(symbol)
+            if total is None:
+                total = self.totals[symbol] = SymbolTotal(self._limits.bounds(symbol))
+            gaps = self._venue_gaps.setdefault(venue, set())
+            market = self.markets[venue, symbol] = Market(venue, symbol, total, gaps)
+        return market
+
+    def row(self, account: AccountID, market: Market) -> Row:
+        """An account's row in a market, made on first sight."""
+        row = market.rows.get(account)
+        if row is None:
+            row = market.rows[account] = Row(account, market)
+        return row
+
+    def rows(self) -> Iterator[Row]:
+        """Every row."""
+        for market in self.markets.values():
+            yield from market.rows.values()
+
+    def set_instrument(self, instrument: Instrument) -> None:
+        """Take a symbol's current rules and revalue what is held of it."""
+        market = self.market(instrument.venue, instrument.symbol)
+        self._forget_worth(market)
+        market.set_instrument(instrument, self._limits.rate(instrument.quote))
+        self._revalue(market)
+
+    def set_quote(self, quote: Quote, now_ns: int, monotonic_ns: int) -> None:
+        """Take a newer quote and revalue what is held at it."""
+        market = self.market(quote.venue, quote.symbol)
+        if market.quote(quote, now_ns, monotonic_ns):
+            self._revalue(market)
+
+    def gap_opened(self, venue: Venue, symbol: Symbol | None, stream: str) -> None:
+        """Nothing may be priced from this symbol (None: from this venue) until the gap is closed."""
+        if symbol is not None:
+            self.market(venue, symbol).gap_opened(stream)
+            return
+        self._venue_gaps.setdefault(venue, set()).add(stream)
+        for market in self._markets_of(venue):
+            market.doubt()
+
+    def gap_closed(self, venue: Venue, symbol: Symbol | None, stream: str, closed_ns: int) -> None:
+        """Proven again."""
+        if symbol is not None:
+            self.market(venue, symbol).gap_closed(stream, closed_ns)
+            return
+        self._venue_gaps.setdefault(venue, set()).discard(stream)
+        for market in self._markets_of(venue):
+            market.gap_closed(stream, closed_ns)
+
+    def _markets_of(self, venue: Venue) -> list[Market]:
+        return [market for market in self.markets.values() if market.venue == venue]
+
+    # ---- reservations -----------------------------------------------------------------------------------------
+
+    def reserve(self, order: NewOrder, leg: Leg, value_px: Decimal) -> Breach | None:
+        """Count an order that adds risk as live, unless the worst case with it would break a limit."""
+        row = leg.row
+        market = row.market
+        total = market.total
+        qty = order.order_qty
+        value = qty * value_px
+        base_qty = qty if market.is_plain else qty * market.contract_size
+        if base_qty > total.max_order_qty:
+            return Breach(Why.MAX_ORDER_QTY, "max_order_qty", base_qty, total.max_order_qty)
+        if value > total.max_order_notional:
+            return Breach(Why.MAX_ORDER_NOTIONAL, "max_order_notional", value, total.max_order_notional)
+        net = leg.net + qty
+        cost = leg.cost + value
+        worth = net * row.mark
+        if cost > worth:
+            worth = cost
+        # A leg that is not the worse one may grow up to the other for nothing.
+        position, notional, gross = total.qty, total.notional, self.worth
+        if net > row.qty:
+            position += net - row.qty if market.is_plain else (net - row.qty) * market.contract_size
+            if position > total.max_position_qty:
+                return Breach(Why.MAX_POSITION, "max_position_qty", position, total.max_position_qty)
+        if worth > row.worth:
+            notional += worth - row.worth
+            gross += worth - row.worth
+            if notional > total.max_position_notional:
+                return Breach(Why.MAX_POSITION, "max_position_notional", notional, total.max_position_notional)
+            if gross > self._max_exposure:
+                return Breach(Why.MAX_EXPOSURE, "max_exposure", gross, self._max_exposure)
+        open_orders = len(self.orders)
+        if open_orders >= self._max_open_orders:
+            return Breach(Why.MAX_OPEN_ORDERS, "max_open_orders", open_orders + 1, self._max_open_orders)
+        if row.orders >= market.max_open_orders:
+            text = f"open orders on {market.venue}"
+            return Breach(Why.MAX_OPEN_ORDERS, text, row.orders + 1, market.max_open_orders)
+
+        leg.qty += qty
+        leg.value += value
+        leg.net, leg.cost, leg.worth = net, cost, worth
+        if net > row.qty:
+            row.qty, total.qty = net, position
+        if worth > row.worth:
+            row.worth, total.notional, self.worth = worth, notional, gross
+        self._hold(order, leg, value_px)
+        return None
+
+    def reserve_reducing(self, order: NewOrder, leg: Leg, value_px: Decimal) -> None:
+        """Count an order as live that cannot enlarge the position: it changes no worst case."""
+        leg.qty += order.order_qty
+        leg.net += order.order_qty
+        leg.value += order.order_qty * value_px
+        leg.cost += order.order_qty * value_px
+        self._hold(order, leg, value_px)
+
+    def _hold(self, order: NewOrder, leg: Leg, value_px: Decimal) -> None:
+        key = order.cl_ord_id
+        if order.ord_type is _LIMIT:
+            self.orders[key] = LiveOrder(key, leg, order.order_qty, value_px, order.price)
+            if self._own_prices and order.price is not None:
+                leg.row.market.rest(leg.is_buy, order.price)
+        else:
+            self.orders[key] = LiveOrder(key, leg, order.order_qty, value_px, None)
+        leg.row.orders += 1
+
+    def release(self, key: str) -> None:
+        """The order ended without a report: refused, rejected, or proven never to have arrived."""
+        live = self.orders.get(key)
+        if live is not None:
+            self._end(live)
+            self._settle(live.leg.row)
+
+    def report(self, report: ExecutionReport) -> None:
+        """Take one execution report; see the module text for repeated and late ones."""
+        key = report.cl_ord_id or report.order_id
+        live = self.orders.get(key)
+        if live is None:
+            self._report_of_unknown(key, report)
+            return
+        live.reported = True
+        filled = _cum_qty(report, live.cum_qty) - live.cum_qty
+        is_final = report.ord_status in _FINAL
+        amended = ZERO < report.order_qty < live.order_qty
+        if not filled and not is_final and not amended:
+            return
+        leg = live.leg
+        before = live.leaves_qty
+        if filled > ZERO or (filled and report.exec_type in _CORRECTIONS):
+            live.cum_qty += filled
+            if not (key in self._unpictured and self._is_in_picture(report)):
+                leg.row.position += filled if leg.is_buy else -filled
+        if amended:
+            live.order_qty = report.order_qty
+        _reduce(leg, before - live.leaves_qty, live.value_px)
+        if is_final:
+            self._end(live)
+        self._settle(leg.row)
+
+    def _report_of_unknown(self, key: str, report: ExecutionReport) -> None:
+        """An order that is not live here: finished before, or made by somebody else."""
+        if self._is_in_picture(report):
+            return
+        row = self.row(report.account, self.market(report.venue, report.symbol))
+        leg = row.buy if report.side is _BUY else row.sell
+        known = self.finished.get(key)
+        before = known
+        if before is None:
+            before = report.cum_qty - report.last_qty if report.exec_type is _TRADE else report.cum_qty
+            before = before if before > ZERO else ZERO
+        filled = _cum_qty(report, before) - before
+        if filled > ZERO or (filled and report.exec_type in _CORRECTIONS):
+            row.position += filled if leg.is_buy else -filled
+            before += filled
+        if not row.fallback_px:
+            row.fallback_px = report.last_px or report.price or ZERO
+        if known is not None or report.ord_status in _FINAL:
+            self._remember(key, before)  # a late fill moves quantities; the order stays finished
+        else:
+            self._adopt(key, leg, report.ord_type, report.order_qty, before, report.price, ZERO)
+        self._settle(row)
+
+    def _is_in_picture(self, report: ExecutionReport) -> bool:
+        """Whether the account had this report when it took its last picture: its session stamped it before."""
+        return report.received_ns < self._pictured.get((report.account, report.venue), 0)
+
+    def _adopt(
+        self,
+        key: str,
+        leg: Leg,
+        ord_type: OrdType,
+        order_qty: Decimal,
+        cum_qty: Decimal,
+        price: Decimal | None,
+        value_px: Decimal,
+    ) -> None:
+        """Count a live order that was not approved by this incarnation, at its limit price or the mark."""
+        row = leg.row
+        if price is not None and not row.fallback_px:
+            row.fallback_px = price
+        if not value_px:
+            value_px = max((price or ZERO) * row.market.unit, row.mark)
+        live = LiveOrder(key, leg, order_qty, value_px, price if ord_type is _LIMIT else None)
+        live.reported = True
+        live.cum_qty = cum_qty
+        self._add(live)
+
+    # ---- rebuilding -------------------------------------------------------------------------------------------
+
+    def rebuild(self, picture: AccountPicture, taken_ns: int) -> None:
+        """Replace what is believed of one account by its picture; `taken_ns`: everything that our sessions had
+        received before it (wall clock) is in it."""
+        account, venue = picture.account, picture.venue
+        self._pictured[account, venue] = taken_ns
+        rows = dict.fromkeys(row for row in self.rows() if row.account == account and row.market.venue == venue)
+        before = {live.key: live for live in self.orders.values() if live.leg.row in rows}
+        for live in before.values():
+            self._end(live)
+            # How much of it the picture contains is not known, so a late report of it counts by its own size.
+            del self.finished[live.key]
+        for row in rows:
+            row.position = ZERO
+        for position in picture.positions:
+            row = self.row(account, self.market(venue, position.symbol))
+            row.position += position.qty
+            row.fallback_px = position.avg_px or row.fallback_px
+            rows[row] = None
+        for order in picture.open_orders:
+            believed = before.pop(order.cl_ord_id, None)
+            rows[self._from_picture(order, believed)] = None
+        for live in before.values():
+            if not live.reported:
+                self._add(live)
+                self._unpictured.add(live.key)
+        for row in rows:
+            self._settle(row)
+
+    def _from_picture(self, order: OpenOrder, believed: LiveOrder | None) -> Row:
+        key = order.cl_ord_id or order.order_id or ""
+        row = self.row(order.account, self.market(order.venue, order.symbol))
+        leg = row.buy if order.side is _BUY else row.sell
+        value_px = believed.value_px if believed is not None else ZERO
+        self.finished.pop(key, None)
+        self._adopt(key, leg, order.ord_type, order.order_qty, order.cum_qty, order.price, value_px)
+        return row
+
+    # ---- increments -------------------------------------------------------------------------------------------
+
+    def _add(self, live: LiveOrder) -> None:
+        leg, leaves_qty = live.leg, live.leaves_qty
+        self.orders[live.key] = live
+        leg.row.orders += 1
+        leg.qty += leaves_qty
+        leg.value += leaves_qty * live.value_px
+        if self._own_prices and live.resting_px is not None:
+            leg.row.market.rest(leg.is_buy, live.resting_px)
+
+    def _end(self, live: LiveOrder) -> None:
+        key, leg = live.key, live.leg
+        _reduce(leg, live.leaves_qty, live.value_px)
+        leg.row.orders -= 1
+        del self.orders[key]
+        if self._own_prices and live.resting_px is not None:
+            leg.row.market.unrest(leg.is_buy, live.resting_px)
+        if self._unpictured:
+            self._unpictured.discard(key)
+        self._remember(key, live.cum_qty)
+
+    def _remember(self, key: str, cum_qty: Decimal) -> None:
+        finished = self.finished
+        finished[key] = cum_qty
+        if len(finished) > FINISHED_KEPT:
+            del finished[next(iter(finished))]
+
+    def _settle(self, row: Row) -> None:
+        """Bring a row's worst case and the sums above it up to date."""
+        market, buy, sell, position = row.market, row.buy, row.sell, row.position
+        mark = row.mark = market.mark or row.fallback_px * market.unit
+        held = position * mark
+        buy.net = position + buy.qty
+        sell.net = sell.qty - position
+        buy.cost = buy.value + held
+        sell.cost = sell.value - held
+        buy.worth = worth_of(buy.net, buy.cost, mark)
+        sell.worth = worth_of(sell.net, sell.cost, mark)
+        qty = buy.net if buy.net > sell.net else sell.net
+        worth = buy.worth if buy.worth > sell.worth else sell.worth
+        total = market.total
+        if qty != row.qty:
+            total.qty += (qty - row.qty) * market.contract_size
+        if worth != row.worth:
+            total.notional += worth - row.worth
+            self.worth += worth - row.worth
+        unvalued = bool(qty) and not mark
+        if unvalued is not row.unvalued:
+            self.unvalued += 1 if unvalued else -1
+            row.unvalued = unvalued
+        row.qty = qty
+        row.worth = worth
+
+    def _forget_worth(self, market: Market) -> None:
+        """Take the rows out of the sums before the size of a contract changes."""
+        for row in market.rows.values():
+            market.total.qty -= row.qty * market.contract_size
+            market.total.notional -= row.worth
+            self.worth -= row.worth
+            row.qty = row.worth = ZERO
+
+    def _revalue(self, market: Market) -> None:
+        for row in market.rows.values():
+            self._settle(row)
+
+
+def _reduce(leg: Leg, less: Decimal, value_px: Decimal) -> None:
+    """Live orders of the leg may trade `less` than before."""
+    leg.qty -= less
+    # An emptied leg is set to zero outright: a product that was cut to 28 digits must not leave dust behind.
+    leg.value = leg.value - less * value_px if leg.qty else ZERO
+
+
+def _cum_qty(report: ExecutionReport, before: Decimal) -> Decimal:
+    """The order's total after this report.  A trade whose total is below its own size does not state it (own-trade
+    histories of some venues): it adds to what was known."""
+    cum_qty = report.cum_qty
+    if report.exec_type is _TRADE and cum_qty < report.last_qty:
+        return before + report.last_qty
+    return cum_qty

@@ -1,0 +1,1 @@
+"""Benchmarks: what the engine's parts cost, measured on this machine."""
