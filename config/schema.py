@@ -255,6 +255,14 @@ class LimitsConfig:
     """Sum over all symbols, worst case, quote units."""
     max_open_orders: int = attrs.field(metadata=within(low=0, high=100_000))
     max_orders_per_s: int = attrs.field(metadata=within(low=0, high=1_000_000))
+    max_orders_per_minute: int | None = attrs.field(default=None, metadata=within(low=0, high=60_000_000))
+    """Absent: sixty times `max_orders_per_s`."""
+    max_orders_per_day: int = attrs.field(default=1_000_000, metadata=within(low=0, high=1_000_000_000))
+    """Beyond it the scope halts itself: something has run away."""
+    max_repeats: int = attrs.field(default=1_000, metadata=within(low=0, high=1_000_000))
+    """How often a strategy may make the very same decision within a minute; beyond it the account halts itself."""
+    max_quote_age_ms: int = attrs.field(default=5_000, metadata=within(low=1, high=3_600_000))
+    """An older quote is no reference price."""
     price_band: Decimal = attrs.field(metadata=within(low=ZERO, high=Decimal(1)))
     """Furthest that a limit price may be from the reference price, as a fraction of it: "0.05" is five percent."""
     symbols: Mapping[str, SymbolLimits] = attrs.field(factory=dict)
