@@ -17,10 +17,10 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 128 KiB; skipped where this process may not mount one."""
+    """A real file system of 128 KiB and 32 files; skipped where this process may not mount one."""
     mount = tmp_path / "small"
     mount.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=128k,mode=700", "tmpfs", str(mount)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=128k,nr_inodes=32,mode=700", "tmpfs", str(mount)]
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -28,4 +28,4 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield mount
     finally:
-        subprocess.run(["umount", str(mount)], check=True, capture_output=True)
+        subprocess.run(["umount", "-l", str(mount)], check=True, capture_output=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
+
+import trio
 
 from actors.journal.actor import JournalActor
 from actors.journal.home import JournalHome
@@ -80,6 +83,12 @@ def fact(number: int) -> Append:
 def plain(*records: Record, key: str = KEY) -> Append:
     """Records that announce nothing."""
     return Append(key, SUBJECT, records, (), ACCOUNT)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what a worker thread or another task will bring about; the suite's own time limit bounds it."""
+    while not condition():  # noqa: ASYNC110 - there is no event for "the actor has sent 49 messages"
+        await trio.sleep(0.001)
 
 
 class Bench:
