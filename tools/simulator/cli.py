@@ -270,9 +270,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, InvalidOperation) as error:
         print(f"bulkhead sim: {error}", file=sys.stderr)
         return 2
+    code = 0
     try:
-        trio.run(_run, simulator, options, strict_exception_groups=False)
-    except OSError as error:
-        print(f"bulkhead sim: cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
-        return 1
-    return 0
+        trio.run(_run, simulator, options)
+    except* OSError as group:
+        cause = group.exceptions[0]
+        while isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        print(f"bulkhead sim: cannot listen on {options.host}:{options.port}: {cause}", file=sys.stderr)
+        code = 1
+    return code
