@@ -1,0 +1,607 @@
+"""What an account decides: commands and venue events in, records out.
+
+Every method is one decision.  It changes the state only by applying the records that it sends to the journal, in the
+same order, so live and replayed states are the same.  What a record causes outside travels as `forward` of its Append.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import attrs
+
+from actors.account.order import Order
+from actors.account.reports import Verdict, is_live, judge
+from actors.account.settings import AccountSettings
+from actors.account.state import AccountState
+from actors.account.watch import PROOFS, Watch, next_query_in
+from protocols.base import Event, Message, message
+from protocols.control import SetTradingState
+from protocols.enums import AlarmKind, CxlRejReason, DoubtReason, ExecType, OrdRejReason, OrdStatus, TradingState
+from protocols.errors import InvariantViolation
+from protocols.ids import MANUAL, AccountID, ClOrdID, Path, StrategyID, Symbol, Venue, account_code, parse_cl_ord_id
+from protocols.ids import strategy_code as code_of
+from protocols.instruments import Instrument, Product
+from protocols.journal import (
+    JOURNAL,
+    AlarmRaised,
+    AmendIntent,
+    Append,
+    CancelClosed,
+    CancelIntent,
+    DoubtClosed,
+    DoubtOpened,
+    OrderClosed,
+    OrderIntent,
+    Record,
+    SymbolDefined,
+    account_key,
+)
+from protocols.orders import (
+    FIRM_GATE,
+    AmendOrder,
+    CancelOrder,
+    CancelRejected,
+    ExecutionReport,
+    NotSent,
+    OrderInDoubt,
+    OrderNotFound,
+    RiskApproved,
+    SubmitAmend,
+    SubmitCancel,
+    SubmitOrder,
+    VenueCancelReject,
+    VenueReject,
+    account_gate,
+    refuse,
+)
+from protocols.positions import PORTFOLIO, BalancesChanged
+from protocols.reconcile import BelievedOrder, OrderFound, QueryOrder, entry_path, reconciler_path
+from supervisors.actor import Context
+
+ZERO = Decimal(0)
+
+Forward = tuple[tuple[Path, Message], ...]
+
+_PENDING = (OrdStatus.PENDING_CANCEL, OrdStatus.PENDING_REPLACE)
+_ALARMS_THAT_HALT = (AlarmKind.OVERFILL, AlarmKind.ORDER_CAME_BACK)
+
+
+@message
+class AskOrder(Event):
+    """Timer of a watch: ask the venue about this order now."""
+
+    cl_ord_id: ClOrdID
+    number: int
+
+
+class AccountCore:
+    """The decisions of one account on one venue."""
+
+    ctx: Context
+    """Set before the first message."""
+
+    def __init__(
+        self, account: AccountID, venue: Venue, settings: AccountSettings, strategies: Sequence[StrategyID]
+    ) -> None:
+        self.account = account
+        self.venue = venue
+        self.settings = settings
+        self.state = AccountState(account, venue, settings.retention)
+        self.instruments: Mapping[Symbol, Instrument] = {}
+        self.watches: dict[ClOrdID, Watch] = {}
+        self.counts: Counter[str] = Counter()
+        """What became of every venue event: `applied`, or why not (I22)."""
+        self.records = 0
+        """Appended in this incarnation."""
+        self.movements = 0
+        """Fills and statements of balances so far: equal numbers mean that nothing moved in between."""
+        self.draining = False
+        self.stream_up = False
+        self._owners = {code_of(strategy): strategy for strategy in strategies}
+        self._key = account_key(account, venue)
+        self._gate = account_gate(account)
+        self._entry = entry_path(account, venue)
+        self._reconciler = reconciler_path(account, venue)
+        self._subjects: dict[Symbol, tuple[str, str]] = {}
+        self._cancelers: dict[ClOrdID, Path] = {}
+        """Who wants to hear of a cancel or amend that has no effect."""
+        self._watch_number = 0
+
+    # ---- the way out -------------------------------------------------------------------------------------------
+
+    def append(self, subject: str, records: tuple[Record, ...], forward: Forward) -> None:
+        """Write records that have been applied, then deliver `forward`."""
+        self.records += len(records)
+        self.ctx.send(JOURNAL, Append(self._key, subject, records, forward, self.ctx.path))
+
+    def record(self, subject: str, record: Record, forward: Forward = ()) -> None:
+        """Apply one record and write it."""
+        self.state.apply(record)
+        self.append(subject, (record,), forward)
+
+    def subjects(self, symbol: Symbol) -> tuple[str, str]:
+        """Journal subjects of a symbol's orders and of its trades."""
+        known = self._subjects.get(symbol)
+        if known is None:
+            known = self._subjects[symbol] = (f"orders.{self.venue}.{symbol}", f"trades.{self.venue}.{symbol}")
+        return known
+
+    @property
+    def positions_subject(self) -> str:
+        """Journal subject of balances and snapshots."""
+        return f"positions.{self.venue}"
+
+    def alarm(self, kind: AlarmKind, subject: str, text: str) -> None:
+        """Record what should never happen.  When our quantities cannot be trusted the account is halted with it."""
+        forward: Forward = ()
+        if kind in _ALARMS_THAT_HALT:
+            halt = SetTradingState(self.account, TradingState.HALTED, self.ctx.path, f"{kind.value}: {text}")
+            forward = ((self._gate, halt),)
+        self.record(self.positions_subject, AlarmRaised(self.ctx.path, kind, subject, text, self.ctx.now_ns), forward)
+
+    # ---- commands ----------------------------------------------------------------------------------------------
+
+    def approve(self, approved: RiskApproved) -> None:
+        """An order that passed every gate: refuse it, or make its intent durable and send it."""
+        order = approved.order
+        now_ns = self.ctx.now_ns
+        if (
+            order.cl_ord_id in self.state.orders.by_cl_ord_id
+            or now_ns - order.created_ns > self.settings.stale_ns
+            or self.draining
+            or order.account != self.account
+            or order.venue != self.venue
+        ):
+            self._refuse(approved, *self._objection(approved, now_ns))
+            return
+        if order.symbol not in self.state.ledger.symbols and not self._define(order.symbol, now_ns):
+            text = f"{self.ctx.path} knows no instrument {order.symbol}"
+            self._refuse(approved, OrdRejReason.UNKNOWN_INSTRUMENT, text)
+            return
+        intent = OrderIntent(order, now_ns)
+        self.state.order_intent(intent)
+        self.append(self.subjects(order.symbol)[0], (intent,), ((self._entry, SubmitOrder(order, self.ctx.path)),))
+
+    def _objection(self, approved: RiskApproved, now_ns: int) -> tuple[OrdRejReason, str]:
+        order = approved.order
+        if order.account != self.account or order.venue != self.venue:
+            return OrdRejReason.NO_ROUTE, f"{self.ctx.path} is not the way to {order.account}/{order.venue}"
+        if order.cl_ord_id in self.state.orders.by_cl_ord_id:
+            return OrdRejReason.DUPLICATE_CL_ORD_ID, f"{order.cl_ord_id} was used before"
+        if self.draining:
+            return OrdRejReason.DRAINING, f"{self.ctx.path} takes no new orders"
+        age_ms = (now_ns - order.created_ns) // 1_000_000
+        return OrdRejReason.STALE, f"made {age_ms} ms ago, at most {self.settings.stale_ns // 1_000_000} ms allowed"
+
+    def _refuse(self, approved: RiskApproved, reason: OrdRejReason, text: str) -> None:
+        self.counts[f"refused {reason.value}"] += 1
+        for path, refused in refuse(approved.order, reason, text):
+            self.ctx.send(path, refused)
+
+    def _define(self, symbol: Symbol, now_ns: int) -> bool:
+        """Record what a symbol's fills move; False when we do not know."""
+        instrument = self.instruments.get(symbol)
+        if instrument is None or instrument.product is Product.INVERSE:
+            return False
+        self.record(
+            self.subjects(symbol)[0],
+            SymbolDefined(
+                self.venue,
+                symbol,
+                instrument.product,
+                instrument.base,
+                instrument.quote,
+                instrument.contract_size,
+                now_ns,
+            ),
+        )
+        return True
+
+    def intents_refused(self, records: tuple[Record, ...], text: str) -> None:
+        """The journal could not make these durable: they never left, and are forgotten."""
+        for record in records:
+            if type(record) is OrderIntent and self.state.intent_refused(record):
+                self._drop_watch(record.order.cl_ord_id)
+                self._cancelers.pop(record.order.cl_ord_id, None)
+                for path, refused in refuse(record.order, OrdRejReason.JOURNAL, text):
+                    self.ctx.send(path, refused)
+
+    def cancel_order(self, command: CancelOrder) -> None:
+        """Cancel one order, unless it is over or a cancel is on its way already (one in doubt may go again)."""
+        order = self.state.orders.by_cl_ord_id.get(command.cl_ord_id)
+        if order is None:
+            self._reject(command, CxlRejReason.UNKNOWN_ORDER, f"{self.ctx.path} has no such order")
+        elif order.finished_ns:
+            self._reject(command, CxlRejReason.TOO_LATE, f"the order is {order.ord_status.value}")
+        elif order.ord_status is OrdStatus.PENDING_CANCEL and order.cancel_doubt is None:
+            self._reject(command, CxlRejReason.ALREADY_PENDING, "a cancel is on its way")
+        else:
+            self.cancel((order,), command.reply_to)
+
+    def cancel(self, orders: Sequence[Order], reply_to: Path) -> None:
+        """Send a cancel for each of these live orders."""
+        for order in orders:
+            self._cancelers[order.cl_ord_id] = reply_to
+            self.record(
+                self.subjects(order.symbol)[0],
+                CancelIntent(order.cl_ord_id, self.ctx.now_ns),
+                ((self._entry, self._submit_cancel(order)),),
+            )
+            self._tidy(order)
+
+    def _submit_cancel(self, order: Order) -> SubmitCancel:
+        return SubmitCancel(order.cl_ord_id, order.order_id, order.symbol, self.ctx.path)
+
+    def cancelable(self, symbol: Symbol | None, strategy: StrategyID | None) -> list[Order]:
+        """Live orders that match and have no cancel on its way."""
+        return [
+            order
+            for order in self.state.orders.matching(symbol, strategy)
+            if order.ord_status is not OrdStatus.PENDING_CANCEL or order.cancel_doubt is not None
+        ]
+
+    def amend_order(self, command: AmendOrder) -> None:
+        """Reduce an order's quantity.  Only a confirmed order can be amended, and only to less than it is."""
+        order = self.state.orders.by_cl_ord_id.get(command.cl_ord_id)
+        if order is None:
+            self._reject(command, CxlRejReason.UNKNOWN_ORDER, f"{self.ctx.path} has no such order")
+        elif order.finished_ns or command.order_qty <= order.cum_qty:
+            self._reject(
+                command, CxlRejReason.TOO_LATE, f"the order is {order.ord_status.value}, {order.cum_qty} are filled"
+            )
+        elif order.ord_status in _PENDING:
+            self._reject(command, CxlRejReason.ALREADY_PENDING, f"the order is {order.ord_status.value}")
+        elif order.order_id is None or order.doubt is not None:
+            self._reject(command, CxlRejReason.NOT_READY, "the venue has not confirmed the order yet")
+        elif command.order_qty >= order.order_qty:
+            text = f"order_qty was {command.order_qty}, must be less than {order.order_qty}"
+            self._reject(command, CxlRejReason.UNSUPPORTED, text)
+        else:
+            self._cancelers[order.cl_ord_id] = command.reply_to
+            submit = SubmitAmend(order.cl_ord_id, order.order_id, order.symbol, command.order_qty, self.ctx.path)
+            self.record(
+                self.subjects(order.symbol)[0],
+                AmendIntent(order.cl_ord_id, command.order_qty, self.ctx.now_ns),
+                ((self._entry, submit),),
+            )
+
+    def _reject(self, command: CancelOrder | AmendOrder, reason: CxlRejReason, text: str) -> None:
+        self.ctx.send(command.reply_to, CancelRejected(command.cl_ord_id, reason, text))
+
+    # ---- what order entry says ---------------------------------------------------------------------------------
+
+    def not_sent(self, event: NotSent) -> None:
+        """A request surely did not leave: the order never was, or the cancel had no effect."""
+        order = self._live(event.cl_ord_id)
+        if order is None:
+            return
+        if event.cancel:
+            self._cancel_failed(order, CxlRejReason.NOT_SENT, event.text)
+        elif order.order_id is not None:
+            self.counts["contradicted"] += 1
+        else:
+            self._close(order, event.reason, event.text)
+
+    def venue_reject(self, event: VenueReject) -> None:
+        """The venue surely refused a new order.  A confirmed order cannot be refused any more: ask what it means."""
+        order = self._live(event.cl_ord_id)
+        if order is None:
+            return
+        if order.order_id is not None:
+            self.counts["contradicted"] += 1
+            self._ask_once(order)
+        else:
+            self._close(order, event.reason, f"{event.code}: {event.text}" if event.code else event.text)
+
+    def venue_cancel_reject(self, event: VenueCancelReject) -> None:
+        """A cancel or amend had no effect.  If the venue says that the order is gone, its query tells where to."""
+        order = self._live(event.cl_ord_id)
+        if order is None:
+            return
+        reason = CxlRejReason.TOO_LATE if event.order_gone else CxlRejReason.VENUE
+        self._cancel_failed(order, reason, f"{event.code}: {event.text}" if event.code else event.text)
+        if event.order_gone:
+            self._ask_once(order)
+
+    def in_doubt(self, event: OrderInDoubt) -> None:
+        """Nobody knows what the venue did with a request; a report that came meanwhile knows better."""
+        order = self._live(event.cl_ord_id)
+        if order is None:
+            return
+        if (order.ord_status not in _PENDING) if event.cancel else (order.order_id is not None):
+            self.counts["contradicted"] += 1
+            return
+        self.open_doubt(order, event.reason, event.since_ns, event.settles_ns, cancel=event.cancel)
+
+    def open_doubt(
+        self, order: Order, reason: DoubtReason, since_ns: int, settles_ns: int, *, cancel: bool = False
+    ) -> None:
+        """From now on the order's fate is asked for; its exposure counts as live (I8)."""
+        self.counts["doubts"] += 1
+        self.record(self.subjects(order.symbol)[0], DoubtOpened(order.cl_ord_id, cancel, reason, since_ns, settles_ns))
+        self.watch(order)
+
+    def _live(self, cl_ord_id: ClOrdID) -> Order | None:
+        """The live order that an answer is about; others are counted, because a report may have been faster."""
+        orders = self.state.orders
+        order = orders.live.get(cl_ord_id)
+        if order is None:
+            self.counts["duplicate" if cl_ord_id in orders.by_cl_ord_id else "unknown_order"] += 1
+        else:
+            self.counts["applied"] += 1
+        return order
+
+    def _close(self, order: Order, reason: OrdRejReason, text: str) -> None:
+        """End an order without a report of the venue; everybody hears of it as of a refusal."""
+        closed = OrderClosed(order.cl_ord_id, reason, text, self.ctx.now_ns)
+        self.record(self.subjects(order.symbol)[0], closed, refuse(order.request, reason, text))
+        self._tidy(order)
+
+    def _cancel_failed(self, order: Order, reason: CxlRejReason, text: str) -> None:
+        """A cancel or amend ended without effect."""
+        if order.ord_status not in _PENDING:
+            self.counts["contradicted"] += 1
+            return
+        rejected = CancelRejected(order.cl_ord_id, reason, text)
+        reply_to = self._cancelers.pop(order.cl_ord_id, order.request.reply_to)
+        forward: Forward = ((reply_to, rejected),) if reply_to else ()
+        self.record(self.subjects(order.symbol)[0], CancelClosed(rejected, self.ctx.now_ns), forward)
+        self._tidy(order)
+
+    def _tidy(self, order: Order) -> None:
+        """Drop what a change of the order has made needless."""
+        cl_ord_id = order.cl_ord_id
+        if order.finished_ns:
+            self._cancelers.pop(cl_ord_id, None)
+        watch = self.watches.get(cl_ord_id)
+        if watch is not None and not watch.is_needed(order):
+            self._drop_watch(cl_ord_id)
+
+    # ---- what the venue says -----------------------------------------------------------------------------------
+
+    def report(self, report: ExecutionReport) -> None:
+        """One report from the stream, a reply or a query: apply what is new, once."""
+        state = self.state
+        order = state.orders.by_cl_ord_id.get(report.cl_ord_id)
+        if order is None or report.account != self.account:
+            order = self._owner(report)
+            if order is None:
+                return
+        watch = self.watches.get(order.request.cl_ord_id) if self.watches else None
+        judged = judge(order, report, state.orders, watch.claimed if watch is not None else ZERO)
+        if isinstance(judged, Verdict):
+            self._not_applied(order, report, judged)
+            return
+        if order.doubt is not None:
+            settled = DoubtClosed(order.cl_ord_id, f"report {report.exec_type.value}", self.ctx.now_ns)
+            self.record(self.subjects(order.symbol)[0], settled)
+        cum_qty = order.cum_qty
+        entry = state.execution(judged, order)
+        reply_to = order.request.reply_to
+        forward: Forward
+        if reply_to:
+            forward = ((FIRM_GATE, judged), (self._gate, judged), (reply_to, judged))
+        else:
+            forward = ((FIRM_GATE, judged), (self._gate, judged))
+        if entry is None:
+            self.append(self.subjects(order.request.symbol)[0], (judged,), forward)
+        else:
+            self.movements += 1
+            forward = (*forward, (PORTFOLIO, state.ledger.position(entry)))
+            self.append(self.subjects(order.request.symbol)[1], (judged,), forward)
+        self.counts["applied"] += 1
+        if cum_qty <= order.order_qty < order.cum_qty:
+            text = f"{order.cum_qty} filled of {order.order_qty}"
+            self.alarm(AlarmKind.OVERFILL, order.cl_ord_id, text)
+        if report.cum_qty > order.cum_qty or order.closed_by_us or watch is not None or order.finished_ns:
+            self._follow_up(order, report, watch)
+
+    def _owner(self, report: ExecutionReport) -> Order | None:
+        """The order of a report whose ClOrdID we do not know: found by the venue's id, or adopted."""
+        if report.account != self.account or report.venue != self.venue:
+            self.counts["foreign"] += 1
+            return None
+        orders = self.state.orders
+        order = orders.find(report.cl_ord_id, report.symbol, report.order_id)
+        if order is not None:
+            return order
+        if not report.cl_ord_id and not report.order_id:
+            self.counts["nameless"] += 1
+            return None
+        is_answer = report.exec_type is ExecType.ORDER_STATUS
+        if not is_answer and report.transact_ns < orders.orders_horizon.get(report.symbol, 0):
+            self.counts[Verdict.TOO_OLD.value] += 1
+            return None
+        return self._adopt(report)
+
+    def _adopt(self, report: ExecutionReport) -> Order:
+        """Take in an order that we do not know: the owner's own (MANUAL), or ours from before our memory.
+
+        It begins as a working order without fills; the report itself follows and is judged like any other.
+        """
+        cl_ord_id = report.cl_ord_id or ClOrdID(f"x-{report.symbol}-{report.order_id}")
+        order_qty = max(report.order_qty, report.cum_qty, report.last_qty)
+        began = attrs.evolve(
+            report,
+            cl_ord_id=cl_ord_id,
+            strategy=self._strategy_of(cl_ord_id),
+            exec_type=ExecType.NEW,
+            ord_status=OrdStatus.NEW,
+            order_qty=order_qty,
+            cum_qty=ZERO,
+            cum_quote=ZERO,
+            last_qty=ZERO,
+            last_px=ZERO,
+            trade_id=None,
+            fee=ZERO,
+            fee_asset="",
+        )
+        self.record(self.subjects(report.symbol)[0], began, ((FIRM_GATE, began), (self._gate, began)))
+        self.counts["adopted"] += 1
+        return self.state.orders.by_cl_ord_id[cl_ord_id]
+
+    def _strategy_of(self, cl_ord_id: ClOrdID) -> StrategyID:
+        parts = parse_cl_ord_id(cl_ord_id)
+        if parts is None or parts.account_code != account_code(self.account):
+            return MANUAL
+        return self._owners.get(parts.strategy_code, MANUAL)
+
+    def _not_applied(self, order: Order, report: ExecutionReport, verdict: Verdict) -> None:
+        self.counts[verdict.value] += 1
+        if verdict is Verdict.NO_TRADE_ID:
+            self._ask_once(order)
+        watch = self.watches.get(order.cl_ord_id)
+        if verdict is Verdict.HELD:
+            watch = watch or self.watch(order)
+            watch.held = report
+        self._follow_up(order, report, watch)
+
+    def _follow_up(self, order: Order, report: ExecutionReport, watch: Watch | None) -> None:
+        """The rarer consequences of a report."""
+        if report.cum_qty > order.cum_qty and report.exec_type is not ExecType.TRADE_CANCEL:
+            watch = watch or self.watches.get(order.cl_ord_id) or self._open_watch(order)
+            watch.claimed = max(watch.claimed, report.cum_qty)
+            self._arm(watch, order)
+        if order.closed_by_us and is_live(report):
+            self._came_back(order)
+        if watch is not None:
+            if report.exec_type is ExecType.TRADE_CANCEL:
+                watch.claimed = min(watch.claimed, order.cum_qty)
+            held = watch.held
+            if held is not None and watch.claimed <= order.cum_qty:
+                watch.held = None
+                self.report(held)
+        self._tidy(order)
+
+    def _came_back(self, order: Order) -> None:
+        """An order that we had declared over works at the venue: get rid of it, loudly."""
+        self.ctx.send(self._entry, self._submit_cancel(order))
+        self.alarm(
+            AlarmKind.ORDER_CAME_BACK, order.cl_ord_id, f"{order.cl_ord_id} was over for us and works at the venue"
+        )
+
+    def balances_changed(self, changed: BalancesChanged) -> bool:
+        """The venue's statement of balances; False when it told nothing new."""
+        if not self.state.balances.has_news(changed):
+            self.counts["duplicate"] += 1
+            return False
+        self.record(self.positions_subject, changed)
+        self.movements += 1
+        self.counts["applied"] += 1
+        return True
+
+    # ---- asking ------------------------------------------------------------------------------------------------
+
+    def watch(self, order: Order) -> Watch:
+        """See that the venue is asked about this order."""
+        watch = self.watches.get(order.cl_ord_id) or self._open_watch(order)
+        self._arm(watch, order)
+        return watch
+
+    def _open_watch(self, order: Order) -> Watch:
+        self._watch_number += 1
+        watch = self.watches[order.cl_ord_id] = Watch(order.cl_ord_id, self.ctx.now_ns, self._watch_number)
+        return watch
+
+    def _arm(self, watch: Watch, order: Order) -> None:
+        if watch.timer is not None:
+            watch.timer.cancel()
+        delay_ns = next_query_in(watch, order, self.ctx.now_ns)
+        watch.timer = self.ctx.after(delay_ns, AskOrder(watch.cl_ord_id, watch.number))
+
+    def _drop_watch(self, cl_ord_id: ClOrdID) -> None:
+        watch = self.watches.pop(cl_ord_id, None)
+        if watch is not None and watch.timer is not None:
+            watch.timer.cancel()
+
+    def _ask_once(self, order: Order) -> None:
+        watch = self.watches.get(order.cl_ord_id) or self._open_watch(order)
+        watch.once = True
+        self._ask(order)
+        self._arm(watch, order)
+
+    def _ask(self, order: Order) -> None:
+        believed = BelievedOrder(order.cl_ord_id, order.order_id, order.symbol)
+        self.ctx.send(self._reconciler, QueryOrder(believed, self.ctx.path))
+
+    def ask_order(self, timer: AskOrder) -> None:
+        """A watch's time has come."""
+        watch = self.watches.get(timer.cl_ord_id)
+        order = self.state.orders.by_cl_ord_id.get(timer.cl_ord_id)
+        if watch is None or order is None or watch.number != timer.number:
+            return
+        self._ask(order)
+        self._arm(watch, order)
+
+    def order_found(self, found: OrderFound) -> None:
+        """A query's answer: missing fills first, then the status."""
+        for fill in found.fills:
+            self.report(fill)
+        self.report(found.report)
+        order = self.state.orders.find(found.report.cl_ord_id, found.report.symbol, found.report.order_id)
+        watch = self.watches.get(order.cl_ord_id) if order is not None else None
+        if order is None or watch is None:
+            return
+        watch.once = False
+        watch.not_found = 0
+        doubt = order.cancel_doubt
+        if doubt is not None and is_live(found.report) and self.ctx.now_ns > doubt.settles_ns:
+            self._cancel_failed(order, CxlRejReason.VENUE, "the cancel or amend never took effect")
+        if watch.claimed > order.cum_qty:
+            watch.fruitless += 1
+            if watch.fruitless >= self.settings.fills_attempts:
+                self._give_up_fills(order, watch)
+        self._tidy(order)
+
+    def _give_up_fills(self, order: Order, watch: Watch) -> None:
+        """The venue counts trades that it cannot show: end the order without them, and say so."""
+        text = f"the venue counts {watch.claimed} filled and shows trades for {order.cum_qty}"
+        held, watch.held, watch.claimed = watch.held, None, ZERO
+        self.alarm(AlarmKind.FILLS_MISSING, order.cl_ord_id, text)
+        if held is not None:
+            self.report(attrs.evolve(held, cum_qty=order.cum_qty))
+
+    def order_not_found(self, answer: OrderNotFound) -> None:
+        """The venue does not know an order: proof only after the deadline, twice, with the stream up."""
+        order = self._live(answer.cl_ord_id)
+        if order is None:
+            return
+        if order.doubt is None:
+            settles_ns = self.ctx.now_ns + self.settings.settle_ns
+            self.open_doubt(order, DoubtReason.VENUE_UNKNOWN, answer.asked_ns, settles_ns)
+            return
+        watch = self.watch(order)
+        if answer.asked_ns <= order.doubt.settles_ns or not self.stream_up:
+            return
+        watch.not_found += 1
+        if watch.not_found < PROOFS:
+            self._arm(watch, order)
+        elif order.order_id is None:
+            self._close(order, OrdRejReason.NEVER_ARRIVED, f"the venue said {PROOFS} times that it has no such order")
+        else:
+            text = f"the venue had confirmed it as {order.order_id} and does not know it any more"
+            self._close(order, OrdRejReason.VENUE, text)
+            self.alarm(AlarmKind.ORDER_VANISHED, order.cl_ord_id, text)
+
+    def stream_lost(self) -> None:
+        """The private stream is down: what "not found" meant so far is no proof."""
+        self.stream_up = False
+        for watch in self.watches.values():
+            watch.not_found = 0
+
+    def check(self) -> None:
+        """State and what stands beside it; InvariantViolation says what is wrong."""
+        self.state.check()
+        live = self.state.orders.live
+        for cl_ord_id, watch in self.watches.items():
+            order = self.state.orders.by_cl_ord_id.get(cl_ord_id)
+            if order is None or not watch.is_needed(order) or watch.timer is None:
+                raise InvariantViolation(f"watch of {cl_ord_id} without need: {watch}")
+        for cl_ord_id, order in live.items():
+            if order.in_doubt and cl_ord_id not in self.watches:
+                raise InvariantViolation(f"order {cl_ord_id} is in doubt and nobody asks")
+        if not set(self._cancelers) <= set(live):
+            raise InvariantViolation(f"cancels of finished orders: {set(self._cancelers) - set(live)}")

@@ -1,0 +1,197 @@
+"""All orders of one account, and every fill that was ever applied as far back as memory is kept.
+
+Live orders stay for ever.  Finished ones stay indexed for a while (`Retention`), so that a late fill finds its owner;
+fills stay known by (symbol, trade id), so that one that is delivered again is recognised.  What falls out of memory
+leaves a horizon behind: a report that is older than the oldest thing we can still recognise is not applied, because
+nobody could say any more whether it had been.  Memory is bounded by counts, whatever the rate of trading.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from decimal import Decimal
+
+import attrs
+
+from actors.account.order import Order
+from protocols.enums import Side
+from protocols.errors import InvariantViolation
+from protocols.ids import ClOrdID, OrderID, StrategyID, Symbol, TradeID
+
+ZERO = Decimal(0)
+
+FillKey = tuple[Symbol, TradeID]
+
+
+@attrs.frozen(kw_only=True)
+class Retention:
+    """How long finished orders and applied fills are kept; whichever bound is reached first."""
+
+    finished_max: int = attrs.field(default=1_000, validator=attrs.validators.ge(1))
+    finished_ns: int = attrs.field(default=24 * 3600 * 1_000_000_000, validator=attrs.validators.ge(1))
+    fills_max: int = attrs.field(default=2_000, validator=attrs.validators.ge(1))
+
+
+@attrs.define(eq=False)
+class Fill:
+    """One trade as it was applied, so that it can be recognised, corrected and taken back."""
+
+    cl_ord_id: ClOrdID
+    symbol: Symbol
+    trade_id: TradeID
+    strategy: StrategyID
+    side: Side
+    qty: Decimal
+    px: Decimal
+    fee: Decimal
+    fee_asset: str
+    transact_ns: int
+    reported_ns: int
+    """Venue time of the report that said so; later than `transact_ns` for a correction."""
+    canceled: bool = False
+
+
+class Orders:
+    """The orders, by our id and the venue's; and the fills."""
+
+    __slots__ = (
+        "_fill_order",
+        "_retention",
+        "by_cl_ord_id",
+        "by_order_id",
+        "fills",
+        "fills_horizon",
+        "finished",
+        "last_fill",
+        "live",
+        "orders_horizon",
+    )
+
+    def __init__(self, retention: Retention) -> None:
+        self._retention = retention
+        self.by_cl_ord_id: dict[ClOrdID, Order] = {}
+        self.by_order_id: dict[tuple[Symbol, OrderID], Order] = {}
+        self.live: dict[ClOrdID, Order] = {}
+        self.finished: deque[Order] = deque()
+        """In the order in which they finished."""
+        self.fills: dict[FillKey, Fill] = {}
+        self._fill_order: deque[FillKey] = deque()
+        self.fills_horizon: dict[Symbol, int] = {}
+        """Venue time of the newest forgotten fill: older ones cannot be told from new ones."""
+        self.orders_horizon: dict[Symbol, int] = {}
+        """Time at which the newest forgotten order finished."""
+        self.last_fill: dict[Symbol, tuple[int, TradeID]] = {}
+        """Newest fill of each symbol in the venue's order: where its history is continued."""
+
+    def find(self, cl_ord_id: str, symbol: Symbol, order_id: OrderID | None) -> Order | None:
+        """By our id, else by the venue's: a report may lack ours, or carry one that a cancel has made up."""
+        order = self.by_cl_ord_id.get(ClOrdID(cl_ord_id))
+        if order is None and order_id:
+            order = self.by_order_id.get((symbol, order_id))
+        return order
+
+    def matching(self, symbol: Symbol | None, strategy: StrategyID | None) -> Iterator[Order]:
+        """Live orders of a symbol and a strategy, oldest first; None matches all.
+
+        A walk over what is live: there are hundreds of those at most, and an index would cost every order.
+        """
+        for order in self.live.values():
+            request = order.request
+            if (symbol is None or request.symbol == symbol) and (strategy is None or request.strategy == strategy):
+                yield order
+
+    def add(self, order: Order) -> None:
+        """A new order of ours, or one found at the venue."""
+        self.by_cl_ord_id[order.request.cl_ord_id] = order
+        self.live[order.request.cl_ord_id] = order
+
+    def forget(self, order: Order) -> None:
+        """As if it had never been: its intent did not become durable, so it never left."""
+        del self.by_cl_ord_id[order.request.cl_ord_id]
+        del self.live[order.request.cl_ord_id]
+
+    def name(self, order: Order, order_id: OrderID) -> None:
+        """The venue's id of an order became known."""
+        order.order_id = order_id
+        self.by_order_id[order.request.symbol, order_id] = order
+
+    def finish(self, order: Order, at_ns: int) -> None:
+        """An order became final: from live to finished, and the oldest finished ones out of memory."""
+        order.finished_ns = at_ns
+        order.doubt = order.cancel_doubt = order.amend_qty = None
+        del self.live[order.request.cl_ord_id]
+        finished, retention = self.finished, self._retention
+        finished.append(order)
+        while len(finished) > retention.finished_max or finished[0].finished_ns < at_ns - retention.finished_ns:
+            self._evict(finished.popleft())
+
+    def _evict(self, order: Order) -> None:
+        symbol = order.request.symbol
+        del self.by_cl_ord_id[order.request.cl_ord_id]
+        if order.order_id is not None:
+            del self.by_order_id[symbol, order.order_id]
+        self.orders_horizon[symbol] = max(self.orders_horizon.get(symbol, 0), order.finished_ns)
+
+    def note(self, fill: Fill) -> None:
+        """A fill is being applied: from now on it is known.  The oldest known ones go out of memory."""
+        key = (fill.symbol, fill.trade_id)
+        if key not in self.fills:
+            self._fill_order.append(key)
+        self.fills[key] = fill
+        last = self.last_fill.get(fill.symbol)
+        if last is None or (fill.transact_ns, len(fill.trade_id), fill.trade_id) > (last[0], len(last[1]), last[1]):
+            self.last_fill[fill.symbol] = (fill.transact_ns, fill.trade_id)
+        while len(self._fill_order) > self._retention.fills_max:
+            old = self.fills.pop(self._fill_order.popleft())
+            self.fills_horizon[old.symbol] = max(self.fills_horizon.get(old.symbol, 0), old.transact_ns)
+
+    def restore(self, orders: list[Order], finished: list[ClOrdID], fills: list[Fill]) -> None:
+        """Fill an empty instance from a snapshot's parts."""
+        for order in orders:
+            self.by_cl_ord_id[order.request.cl_ord_id] = order
+            if order.order_id is not None:
+                self.by_order_id[order.request.symbol, order.order_id] = order
+            if not order.finished_ns:
+                self.live[order.request.cl_ord_id] = order
+        self.finished.extend(self.by_cl_ord_id[cl_ord_id] for cl_ord_id in finished)
+        for fill in fills:
+            self.fills[fill.symbol, fill.trade_id] = fill
+            self._fill_order.append((fill.symbol, fill.trade_id))
+
+    def check(self) -> None:
+        """Every order and every index; InvariantViolation says which does not fit."""
+        for cl_ord_id, order in self.by_cl_ord_id.items():
+            order.check()
+            if order.request.cl_ord_id != cl_ord_id:
+                raise InvariantViolation(f"order {order.request.cl_ord_id} is filed under {cl_ord_id}")
+            if (cl_ord_id in self.live) is order.is_final:
+                raise InvariantViolation(
+                    f"order {cl_ord_id} is {order.ord_status.value}, live: {cl_ord_id in self.live}"
+                )
+        if len(self.live) + len(self.finished) != len(self.by_cl_ord_id):
+            raise InvariantViolation(
+                f"{len(self.live)} live and {len(self.finished)} finished of {len(self.by_cl_ord_id)} orders"
+            )
+        for (symbol, order_id), order in self.by_order_id.items():
+            if order.order_id != order_id or order.symbol != symbol or order.cl_ord_id not in self.by_cl_ord_id:
+                raise InvariantViolation(f"venue id {order_id} of {symbol} leads to {order.cl_ord_id}")
+        self._check_fills()
+
+    def _check_fills(self) -> None:
+        if len(self.fills) != len(self._fill_order) or set(self.fills) != set(self._fill_order):
+            raise InvariantViolation(f"{len(self.fills)} fills, {len(self._fill_order)} in order of arrival")
+        sums: dict[ClOrdID, Decimal] = {}
+        for (symbol, trade_id), fill in self.fills.items():
+            if (fill.symbol, fill.trade_id) != (symbol, trade_id) or fill.qty < 0:
+                raise InvariantViolation(f"fill {symbol} {trade_id}: {fill}")
+            if not fill.canceled:
+                sums[fill.cl_ord_id] = sums.get(fill.cl_ord_id, ZERO) + fill.qty
+        for cl_ord_id, order in self.by_cl_ord_id.items():
+            known = sums.get(cl_ord_id, ZERO)
+            forgotten = order.symbol in self.fills_horizon
+            if known > order.cum_qty or (known != order.cum_qty and not forgotten):
+                raise InvariantViolation(f"order {cl_ord_id}: cum_qty {order.cum_qty}, fills add up to {known}")
+        for symbol, (transact_ns, _) in self.last_fill.items():
+            if transact_ns < self.fills_horizon.get(symbol, 0):
+                raise InvariantViolation(f"last fill of {symbol} at {transact_ns} is behind the horizon")

@@ -1,0 +1,76 @@
+"""Comparing what we believe with what the venue says.
+
+What goes to the reconciler is here (`believed`, `fills_since`), and what its answer means for balances (`Remainders`).
+Orders need nothing of their own: the answer's reports take the same road as those of the stream, missing fills first,
+and "not found" opens a doubt.
+
+A balance is explained by our fills up to a remainder: the inventory that we started with, deposits and withdrawals,
+trades that we never saw.  The remainder of each asset is kept in the state and belongs to nobody's strategy (MANUAL).
+When it changes, the change is real only if it is seen twice with nothing in flight: balances and fills of one answer
+are fetched one after the other, and a fill in between would look like a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+
+from actors.account.state import AccountState
+from protocols.ids import Symbol
+from protocols.journal import UnexplainedChanged
+from protocols.reconcile import BelievedOrder, FillsSince
+
+ZERO = Decimal(0)
+
+
+def believed(state: AccountState, *, with_unanswered: bool) -> tuple[BelievedOrder, ...]:
+    """Orders that we think are live or in doubt.
+
+    In an audit the ones that were sent a moment ago are left out (`with_unanswered` false): their answer is on its way.
+    """
+    return tuple(
+        BelievedOrder(order.cl_ord_id, order.order_id, order.symbol)
+        for order in state.orders.live.values()
+        if with_unanswered or order.order_id is not None or order.in_doubt
+    )
+
+
+def fills_since(state: AccountState, symbols: Iterable[Symbol], now_ns: int) -> tuple[FillsSince, ...]:
+    """Where to continue each symbol's history: after its newest fill, else from the beginning of our records."""
+    known = dict.fromkeys([*state.ledger.symbols, *state.orders.last_fill, *symbols])
+    since_ns = state.born_ns or now_ns
+    rows = []
+    for symbol in known:
+        last = state.orders.last_fill.get(symbol)
+        rows.append(FillsSince(symbol, last[1], last[0]) if last is not None else FillsSince(symbol, None, since_ns))
+    return tuple(rows)
+
+
+class Remainders:
+    """Finds changes of what our fills do not explain; remembers what it saw once and wants to see again."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Decimal] = {}
+        """Differences seen once."""
+
+    def compare(self, state: AccountState, at_ns: int) -> Iterator[UnexplainedChanged]:
+        """Records of the changes that are certain now.  Call it only when nothing was in flight."""
+        explained = state.ledger.explained()
+        first = not state.unexplained
+        for asset in sorted({*state.balances.by_asset, *explained, *state.unexplained}):
+            balance = state.balances.by_asset.get(asset)
+            remainder = (balance.total if balance is not None else ZERO) - explained.get(asset, ZERO)
+            known = None if first else state.unexplained.get(asset, ZERO)
+            if remainder == known:
+                self._seen.pop(asset, None)
+            elif known is None or self._seen.get(asset) == remainder:
+                self._seen.pop(asset, None)
+                yield UnexplainedChanged(state.account, state.venue, asset, remainder, known, at_ns)
+            else:
+                self._seen[asset] = remainder
+
+    def pending(self) -> bool:
+        """Whether a difference was seen once and should be looked at again soon."""
+        return bool(self._seen)

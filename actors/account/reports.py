@@ -1,0 +1,174 @@
+"""What the venue says about an order, judged: the account's own version of it, or why there is none.
+
+Reports of one order come by three roads (stream, reply, query) in any order, any number of times, and some not at all.
+`judge` makes of each the report that goes into the journal and to all readers.  There `cum_qty` and `ord_status` are
+those of the order after the report, so readers see quantities that never fall and a status that never goes back; a
+report that changes nothing becomes `DUPLICATE`.
+
+Fills first, then the end: a report that ends an order while it counts more than the trades that we hold is `HELD` until
+those have come, because whoever hears that an order is over acts on the position at once.  Nothing is ever booked from
+a cumulative quantity: what is missing is fetched (P5).
+"""
+
+from __future__ import annotations
+
+import enum
+from decimal import Decimal
+
+from actors.account.order import FILL_TYPES, MEANING, Order, next_status
+from actors.account.orders import Fill, Orders
+from protocols.enums import ExecType, OrdStatus
+from protocols.ids import OrderID, TradeID
+from protocols.orders import ExecutionReport
+
+ZERO = Decimal(0)
+
+_TRADE, _NEW, _REPLACED, _RESTATED = ExecType.TRADE, ExecType.NEW, ExecType.REPLACED, ExecType.RESTATED
+_ORDER_STATUS = ExecType.ORDER_STATUS
+
+
+class Verdict(enum.Enum):
+    """Why a report does not go into the journal."""
+
+    DUPLICATE = "duplicate"
+    """It tells nothing that we did not know."""
+    HELD = "held"
+    """It ends the order, and trades that it counts have not come yet."""
+    TOO_OLD = "too_old"
+    """Older than our memory of fills: nobody can say whether it was applied."""
+    NO_TRADE_ID = "no_trade_id"
+    """A fill without an id could not be recognised when it comes again; the order is queried instead."""
+
+
+def judge(order: Order, report: ExecutionReport, orders: Orders, claimed: Decimal) -> ExecutionReport | Verdict:
+    """The account's version of `report` about `order`; `claimed` is the most that the venue ever said was filled."""
+    kind = report.exec_type
+    request = order.request
+    if kind is _TRADE:
+        trade_id = report.trade_id or TradeID(report.exec_id)
+        if not trade_id:
+            return Verdict.NO_TRADE_ID
+        if (request.symbol, trade_id) in orders.fills:
+            return Verdict.DUPLICATE
+        if orders.fills_horizon and report.transact_ns < orders.fills_horizon.get(request.symbol, 0):
+            return Verdict.TOO_OLD
+        cum_qty = order.cum_qty + report.last_qty
+        cum_quote = order.cum_quote + report.last_qty * report.last_px
+        order_qty = order.order_qty
+        if cum_qty > order_qty and order.is_manual:
+            order_qty = cum_qty  # its total was never ours to know
+        status = next_status(order.ord_status, kind, cum_qty, order_qty)
+        return _report(order, report, kind, status, order_qty, order.price, cum_qty, cum_quote, trade_id)
+    if kind in FILL_TYPES:
+        return _judge_correction(order, report, orders)
+    if kind is _ORDER_STATUS:
+        kind = _meaning(order, report)
+    order_qty, price = _terms(order, report, kind)
+    status = next_status(order.ord_status, kind, order.cum_qty, order_qty)
+    if kind is _ORDER_STATUS and not order.finished_ns:
+        status = OrdStatus.FILLED
+    if status is order.ord_status:
+        if (
+            order_qty == order.order_qty
+            and (order.order_id is not None or not report.order_id)
+            and order.doubt is None
+            and (kind is not _REPLACED or order.amend_qty is None)
+        ):
+            return Verdict.DUPLICATE
+    elif status.is_final and (claimed > order.cum_qty or report.cum_qty > order.cum_qty):
+        return Verdict.HELD
+    return _report(order, report, kind, status, order_qty, price, order.cum_qty, order.cum_quote, None)
+
+
+def is_live(report: ExecutionReport) -> bool:
+    """Whether the report says that the order works at the venue."""
+    kind = MEANING[report.ord_status] if report.exec_type is _ORDER_STATUS else report.exec_type
+    return kind in (_NEW, _REPLACED, _RESTATED, ExecType.PENDING_NEW, ExecType.SUSPENDED)
+
+
+def _meaning(order: Order, report: ExecutionReport) -> ExecType:
+    """What a query's answer says happened; an amend on its way is confirmed by the quantity it asked for."""
+    kind = MEANING[report.ord_status]
+    if kind is _NEW and order.amend_qty is not None and report.order_qty == order.amend_qty:
+        return _REPLACED
+    return kind
+
+
+def _terms(order: Order, report: ExecutionReport, kind: ExecType) -> tuple[Decimal, Decimal | None]:
+    """Total quantity and price after the report: the newest statement wins, of two at one time the smaller quantity."""
+    order_qty = report.order_qty
+    newer = report.transact_ns > order.terms_ns
+    if order_qty <= 0 or not (newer or (report.transact_ns == order.terms_ns and order_qty < order.order_qty)):
+        return order.order_qty, order.price
+    if kind in (_REPLACED, _RESTATED) and report.price is not None:
+        return order_qty, report.price
+    return order_qty, order.price
+
+
+def _judge_correction(order: Order, report: ExecutionReport, orders: Orders) -> ExecutionReport | Verdict:
+    """A trade that the venue took back or changed.  One that we do not know yet must not be booked when it comes."""
+    kind = report.exec_type
+    trade_id = report.trade_id or TradeID(report.exec_id)
+    if not trade_id:
+        return Verdict.NO_TRADE_ID
+    known = orders.fills.get((order.request.symbol, trade_id))
+    if known is not None and (known.canceled or report.transact_ns < known.reported_ns or _same(known, report)):
+        return Verdict.DUPLICATE
+    cum_qty, cum_quote = order.cum_qty, order.cum_quote
+    if known is not None:
+        cum_qty -= known.qty
+        cum_quote -= known.qty * known.px
+    if kind is ExecType.TRADE_CORRECT:
+        cum_qty += report.last_qty
+        cum_quote += report.last_qty * report.last_px
+    if not cum_qty:
+        cum_quote = ZERO
+    status = next_status(order.ord_status, kind, cum_qty, order.order_qty)
+    return _report(order, report, kind, status, order.order_qty, order.price, cum_qty, cum_quote, trade_id)
+
+
+def _same(known: Fill, report: ExecutionReport) -> bool:
+    return report.exec_type is ExecType.TRADE_CORRECT and (
+        (known.qty, known.px, known.fee) == (report.last_qty, report.last_px, report.fee)
+    )
+
+
+def _report(
+    order: Order,
+    report: ExecutionReport,
+    kind: ExecType,
+    status: OrdStatus,
+    order_qty: Decimal,
+    price: Decimal | None,
+    cum_qty: Decimal,
+    cum_quote: Decimal,
+    trade_id: TradeID | None,
+) -> ExecutionReport:
+    request = order.request
+    return ExecutionReport(
+        request.cl_ord_id,
+        report.order_id or order.order_id or OrderID(""),
+        request.account,
+        request.strategy,
+        request.venue,
+        request.symbol,
+        request.side,
+        kind,
+        status,
+        order_qty,
+        cum_qty,
+        report.transact_ns,
+        report.received_ns,
+        request.ord_type,
+        price,
+        report.last_qty,
+        report.last_px,
+        cum_quote,
+        trade_id,
+        report.fee,
+        report.fee_asset,
+        report.liquidity,
+        report.exec_id,
+        report.text,
+        report.poss_dup,
+    )

@@ -1,0 +1,1 @@
+"""Positions and profit over all accounts and venues."""
