@@ -1,0 +1,474 @@
+"""The tree of the whole engine: from a checked configuration to one specification.
+
+    root (rest_for_one)
+      control                       stays while the rest is repaired, goes last
+      <extra>                       e.g. the simulator as a child process
+      journal                       if the journal goes, nothing trades: everything below restarts with it
+      engine (one_for_one, no level in the addresses)
+        files
+        venues/<venue>              rest_for_one: limiter, clock, rest, instruments, books, candles, public
+        portfolio
+        risk                        one_for_one: firm, <account>...
+        accounts/<account>/<venue>  rest_for_one: reconciler, private, entry, account
+        router
+        strategies                  one_for_one
+
+Budgets grow towards the root, so that the tries of a lower rung fit into one try of the rung above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import attrs
+
+from actors.account.actor import AccountActor
+from actors.account.settings import AccountSettings
+from actors.book.actor import BookActor
+from actors.control.server import ControlActor
+from actors.control.verbs import Premises
+from actors.journal.actor import JournalActor
+from actors.journal.home import JournalHome
+from actors.market.actor import CandleActor
+from actors.portfolio.actor import PortfolioActor
+from actors.risk.actor import AccountGate, FirmGate
+from actors.risk.limits import UNLIMITED, AccountLimits, FirmLimits, SymbolLimits
+from actors.router.actor import RouterActor
+from actors.strategy.actor import StrategyActor
+from actors.strategy.base import Strategy
+from actors.venue.clock import ClockActor
+from actors.venue.entry import OrderEntryActor
+from actors.venue.http import HttpClient
+from actors.venue.instruments import InstrumentsActor
+from actors.venue.limiter import LimiterActor
+from actors.venue.private import PrivateStreamActor
+from actors.venue.public import PublicStreamActor
+from actors.venue.reconciler import ReconcilerActor
+from actors.venue.rest import RestActor
+from actors.venue.sent import SentOnce
+from actors.venue.settings import MS, EntrySettings, TransportSettings, VenueEndpoints
+from config.schema import Config, LimitsConfig
+from protocols.control import SetTradingState
+from protocols.enums import MoneyPolicy, TradingState
+from protocols.ids import AccountID, Path, StrategyID, Symbol, Venue
+from protocols.journal import JOURNAL
+from protocols.orders import FIRM_GATE, ROUTER, account_gate, account_path
+from protocols.reconcile import (
+    book_path,
+    candles_path,
+    clock_path,
+    entry_path,
+    instruments_path,
+    limiter_path,
+    private_path,
+    reconciler_path,
+)
+from protocols.venue import Limit, PrivateCodec, PublicCodec, Signer
+from protocols.venues.registry import VENUES
+from supervisors.actor import Actor
+from supervisors.spec import Backoff, ChildSpec, Intensity, SupervisorSpec
+from supervisors.spec import Strategy as Restarting
+
+PORTFOLIO: Path = "/portfolio"
+_SECOND_NS = 1_000_000_000
+
+
+def strategy_path(strategy: StrategyID) -> Path:
+    """Address of a strategy's actor."""
+    return f"/strategies/{strategy}"
+
+
+@attrs.frozen(kw_only=True)
+class VenuePlan:
+    """One venue's parts that outlive the incarnations of its actors."""
+
+    name: Venue
+    symbols: tuple[Symbol, ...]
+    endpoints: VenueEndpoints
+    public: PublicCodec
+    http: HttpClient
+    """Public REST."""
+    signed_http: HttpClient
+    """Signed REST: another host in paper trading."""
+    transport: TransportSettings
+    entry: EntrySettings
+
+
+@attrs.frozen(kw_only=True)
+class StrategyPlan:
+    """One strategy: how its code is made, for whom."""
+
+    name: StrategyID
+    account: AccountID
+    venue: Venue
+    symbols: tuple[Symbol, ...]
+    make: Callable[[], Strategy]
+    bars_ns: tuple[int, ...]
+    """Candle intervals that it reads."""
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """Everything that the tree is built from."""
+
+    config: Config
+    build: str
+    journal: JournalHome
+    venues: Mapping[Venue, VenuePlan]
+    signers: Mapping[tuple[AccountID, Venue], Signer]
+    strategies: tuple[StrategyPlan, ...]
+    premises: Premises | None = None
+    """Without them there is no control socket."""
+    extra: tuple[ChildSpec, ...] = ()
+    """Children before the journal, such as the simulator's process."""
+    files: tuple[ChildSpec, ...] = ()
+    """Writers of the files that people read, fed from the journal."""
+
+    @property
+    def accounts(self) -> tuple[tuple[AccountID, Venue], ...]:
+        """Every (account, venue) that trades."""
+        return tuple(self.signers)
+
+
+class _Budgets:
+    """Restart budgets by level; the configured one is that of the lowest."""
+
+    def __init__(self, config: Config) -> None:
+        given = config.supervision
+        self.backoff = Backoff(
+            base_ns=max(1, given.backoff_first_ms * MS),
+            max_ns=max(given.backoff_first_ms * MS, given.backoff_max_ms * MS, 1),
+        )
+        self._restarts = given.max_restarts
+        self._within_ns = given.within_s * _SECOND_NS
+        self.poison = given.poison_crashes
+        self.shutdown_ns = max(1, given.stop_timeout_ms * MS)
+
+    def at(self, level: int) -> Intensity:
+        """Level 0 is the group of actors, 1 the one above, ...: half as many, over a longer time."""
+        return Intensity(max(1, self._restarts >> level), self._within_ns << level)
+
+
+def build(plan: Plan) -> SupervisorSpec:
+    """The whole tree."""
+    return _Builder(plan).root()
+
+
+class _Builder:
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._config = plan.config
+        self._budgets = _Budgets(plan.config)
+        self._sent = {pair: SentOnce() for pair in plan.accounts}
+        self._gates = (FIRM_GATE, *(account_gate(a) for a in dict.fromkeys(a for a, _ in plan.accounts)))
+
+    # ---- helpers -----------------------------------------------------------------------------------------------
+
+    def _child(self, name: str, factory: Callable[[], Actor], **more: Any) -> ChildSpec:
+        return ChildSpec(
+            name=name,
+            factory=factory,
+            poison_after=self._budgets.poison,
+            shutdown_ns=self._budgets.shutdown_ns,
+            **more,
+        )
+
+    def _group(
+        self,
+        name: str,
+        children: Iterable[ChildSpec | SupervisorSpec],
+        *,
+        level: int,
+        strategy: Restarting = Restarting.ONE_FOR_ONE,
+        money: MoneyPolicy = MoneyPolicy.HOLD,
+        on_escalation: tuple[tuple[Path, SetTradingState], ...] = (),
+    ) -> SupervisorSpec:
+        return SupervisorSpec(
+            name=name,
+            children=tuple(children),
+            strategy=strategy,
+            intensity=self._budgets.at(level),
+            backoff=self._budgets.backoff,
+            money=money,
+            on_escalation=on_escalation,
+        )
+
+    # ---- the levels --------------------------------------------------------------------------------------------
+
+    def root(self) -> SupervisorSpec:
+        plan = self._plan
+        control: tuple[ChildSpec, ...] = ()
+        if plan.premises is not None:
+            premises = plan.premises
+            control = (self._child("control", lambda: ControlActor(self._config.socket_path, premises)),)
+        engine = self._group(
+            "",
+            (
+                *plan.files,
+                self._group("venues", (self._venue(v) for v in plan.venues.values()), level=2),
+                self._portfolio(),
+                self._risk(),
+                self._accounts(),
+                self._router(),
+                self._group("strategies", (self._strategy(s) for s in plan.strategies), level=1),
+            ),
+            level=3,
+        )
+        return self._group(
+            "", (*control, *plan.extra, self._journal(), engine), level=4, strategy=Restarting.REST_FOR_ONE
+        )
+
+    def _journal(self) -> ChildSpec:
+        config = self._config
+        return self._child(
+            "journal",
+            lambda: JournalActor(
+                self._plan.journal,
+                sync=config.journal.sync,
+                interval_ns=config.journal.interval_ms * MS,
+                build=self._plan.build,
+                config_hash=config.config_hash(),
+                readers=self._gates,
+            ),
+            capacity=65_536,
+            batch=256,
+        )
+
+    def _venue(self, venue: VenuePlan) -> SupervisorSpec:
+        name, codec = venue.name, venue.public
+        limiter, clock = limiter_path(name), clock_path(name)
+        accounts = [pair for pair in self._plan.accounts if pair[1] == name]
+        strategies = [s for s in self._plan.strategies if s.venue == name]
+        signing = [
+            path for pair in accounts for path in (private_path(*pair), entry_path(*pair), reconciler_path(*pair))
+        ]
+        aware = (
+            *self._gates,
+            *(account_path(*pair) for pair in accounts),
+            *(strategy_path(s.name) for s in strategies),
+            ROUTER,
+            PORTFOLIO,
+        )
+        bars = self._bars(name)
+        return self._group(
+            name,
+            (
+                self._child(
+                    "limiter", lambda: LimiterActor(name, _assumed_limits(), [entry_path(*p) for p in accounts])
+                ),
+                self._child(
+                    "clock", lambda: ClockActor(codec, venue.http, limiter=limiter, readers=[limiter, *signing])
+                ),
+                self._child("rest", lambda: RestActor(codec, venue.http, limiter=limiter, clock=clock)),
+                self._child(
+                    "instruments",
+                    lambda: InstrumentsActor(
+                        codec, venue.http, venue.symbols, limiter=limiter, clock=clock, readers=aware
+                    ),
+                ),
+                self._group(
+                    "books", (self._book(venue, s, strategies, bool(bars.get(s))) for s in venue.symbols), level=0
+                ),
+                self._group(
+                    "candles",
+                    (
+                        self._child(str(symbol), _bind(CandleActor, name, symbol, tuple(intervals)))
+                        for symbol, intervals in bars.items()
+                    ),
+                    level=0,
+                ),
+                self._child(
+                    "public",
+                    lambda: PublicStreamActor(
+                        codec, venue.endpoints, venue.symbols, limiter=limiter, transport=venue.transport
+                    ),
+                ),
+            ),
+            level=1,
+            strategy=Restarting.REST_FOR_ONE,
+        )
+
+    def _bars(self, venue: Venue) -> dict[Symbol, set[int]]:
+        bars: dict[Symbol, set[int]] = {}
+        for strategy in self._plan.strategies:
+            if strategy.venue == venue and strategy.bars_ns:
+                for symbol in strategy.symbols:
+                    bars.setdefault(symbol, set()).update(strategy.bars_ns)
+        return bars
+
+    def _book(self, venue: VenuePlan, symbol: Symbol, strategies: list[StrategyPlan], has_candles: bool) -> ChildSpec:
+        readers: list[Path] = [*self._gates, PORTFOLIO, ROUTER]
+        readers += [strategy_path(s.name) for s in strategies if symbol in s.symbols]
+        if has_candles:
+            readers.append(candles_path(venue.name, symbol))
+        parts = VENUES[self._config.venues[venue.name].kind.value]
+        return self._child(
+            str(symbol),
+            lambda: BookActor(venue.name, symbol, parts.sequencer(), tuple(readers)),
+            capacity=65_536,
+        )
+
+    def _portfolio(self) -> ChildSpec:
+        return self._child("portfolio", lambda: PortfolioActor(self._plan.accounts, zone=self._config.engine.timezone))
+
+    def _risk(self) -> SupervisorSpec:
+        config, plan = self._config, self._plan
+        listeners = tuple(strategy_path(s.name) for s in plan.strategies)
+        symbols = [symbol for venue in plan.venues.values() for symbol in venue.symbols]
+        gates = [
+            self._child(
+                "firm",
+                _bind(FirmGate, firm_limits(config.risk.firm, symbols), plan.accounts, listeners),
+                capacity=65_536,
+            )
+        ]
+        for account in dict.fromkeys(a for a, _ in plan.accounts):
+            limits = account_limits(config.risk.accounts[account], symbols)
+            pairs = tuple(pair for pair in plan.accounts if pair[0] == account)
+            own = tuple(strategy_path(s.name) for s in plan.strategies if s.account == account)
+            gates.append(self._child(account, _bind(AccountGate, account, limits, pairs, own), capacity=65_536))
+        return self._group("risk", gates, level=0)
+
+    def _accounts(self) -> SupervisorSpec:
+        by_account: dict[AccountID, list[Venue]] = {}
+        for account, venue in self._plan.accounts:
+            by_account.setdefault(account, []).append(venue)
+        return self._group(
+            "accounts",
+            (
+                self._group(account, (self._account(account, self._plan.venues[v]) for v in venues), level=1)
+                for account, venues in by_account.items()
+            ),
+            level=2,
+        )
+
+    def _account(self, account: AccountID, venue: VenuePlan) -> SupervisorSpec:
+        plan, name = self._plan, venue.name
+        pair = (account, name)
+        settings = self._config.venues[name]
+        parts = VENUES[settings.kind.value]
+        limiter, clock = limiter_path(name), clock_path(name)
+
+        def codec() -> PrivateCodec:
+            return parts.private(account, plan.signers[pair], settings.recv_window_ms)
+
+        halted = SetTradingState(
+            account, TradingState.HALTED, "supervisor", f"/accounts/{account}/{name} could not be kept running"
+        )
+        return self._group(
+            name,
+            (
+                self._child(
+                    "reconciler", lambda: ReconcilerActor(codec(), venue.signed_http, limiter=limiter, clock=clock)
+                ),
+                self._child(
+                    "private",
+                    lambda: PrivateStreamActor(
+                        codec(), venue.endpoints, limiter=limiter, clock=clock, transport=venue.transport
+                    ),
+                ),
+                self._child(
+                    "entry",
+                    lambda: OrderEntryActor(
+                        codec(),
+                        venue.endpoints,
+                        venue.signed_http,
+                        self._sent[pair],
+                        limiter=limiter,
+                        clock=clock,
+                        settings=venue.entry,
+                        transport=venue.transport,
+                    ),
+                ),
+                self._child(
+                    "account",
+                    lambda: AccountActor(
+                        account,
+                        name,
+                        subscribers=(*self._gates_of(account), PORTFOLIO),
+                        settings=AccountSettings(snapshot_records=self._config.journal.snapshot_records),
+                    ),
+                    capacity=65_536,
+                    depends_on=(JOURNAL,),
+                ),
+            ),
+            level=0,
+            strategy=Restarting.REST_FOR_ONE,
+            money=MoneyPolicy.CANCEL,
+            on_escalation=((account_gate(account), halted),),
+        )
+
+    def _gates_of(self, account: AccountID) -> tuple[Path, ...]:
+        return (FIRM_GATE, account_gate(account))
+
+    def _router(self) -> ChildSpec:
+        return self._child("router", lambda: RouterActor(self._plan.accounts), capacity=65_536)
+
+    def _strategy(self, strategy: StrategyPlan) -> ChildSpec:
+        return self._child(
+            str(strategy.name),
+            _bind(StrategyActor, strategy.name, strategy.account, strategy.venue, strategy.symbols, strategy.make),
+            capacity=65_536,
+            depends_on=(account_gate(strategy.account), FIRM_GATE),
+        )
+
+
+def _bind(make: Callable[..., Actor], *args: object) -> Callable[[], Actor]:
+    return lambda: make(*args)
+
+
+def _assumed_limits() -> tuple[Limit, ...]:
+    """Until the venue has told its own limits: less than any venue that we know grants."""
+    return (
+        Limit("weight", 60 * _SECOND_NS, 1_000),
+        Limit("orders", 10 * _SECOND_NS, 50),
+        Limit("connections", 300 * _SECOND_NS, 100),
+    )
+
+
+def _symbols(given: LimitsConfig, symbols: Iterable[Symbol]) -> dict[Symbol, SymbolLimits]:
+    """Every symbol that the engine trades; where nothing tighter is said, the scope's limits hold."""
+    rows: dict[Symbol, SymbolLimits] = {}
+    for symbol in symbols:
+        own = given.symbols.get(symbol)
+        rows[symbol] = SymbolLimits(
+            max_order_qty=_or_unlimited(own.max_order_qty if own else None),
+            max_position_qty=_or_unlimited(own.max_position_qty if own else None),
+            max_order_notional=own.max_order_notional if own else None,
+            max_position_notional=own.max_position_notional if own else None,
+            price_band=own.price_band if own else None,
+        )
+    return rows
+
+
+def _or_unlimited(value: Decimal | None) -> Decimal:
+    return UNLIMITED if value is None else value
+
+
+def _common(given: LimitsConfig, symbols: Iterable[Symbol]) -> dict[str, Any]:
+    return {
+        "max_order_notional": given.max_order_notional,
+        "max_position_notional": given.max_position_notional,
+        "max_exposure": given.max_exposure,
+        "max_open_orders": given.max_open_orders,
+        "max_orders_per_s": given.max_orders_per_s,
+        "max_orders_per_minute": (
+            given.max_orders_per_s * 60 if given.max_orders_per_minute is None else given.max_orders_per_minute
+        ),
+        "max_orders_per_day": given.max_orders_per_day,
+        "price_band": given.price_band,
+        "max_quote_age_ns": given.max_quote_age_ms * MS,
+        "symbols": _symbols(given, symbols),
+    }
+
+
+def firm_limits(given: LimitsConfig, symbols: Iterable[Symbol]) -> FirmLimits:
+    """`[risk.firm]` as the gate wants it."""
+    return FirmLimits(**_common(given, symbols))
+
+
+def account_limits(given: LimitsConfig, symbols: Iterable[Symbol]) -> AccountLimits:
+    """`[risk.accounts.<name>]` as the gate wants it."""
+    return AccountLimits(**_common(given, symbols), max_repeats=given.max_repeats)

@@ -1,0 +1,285 @@
+"""One engine in one process: from a configuration to a running tree, and to an orderly end.
+
+    host = await Host.prepare(config, os.environ)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(host.run)
+        ...
+        host.stop("why")                 # drain, flush, stop; a second call skips the draining
+
+The end is the same for Ctrl-C, SIGTERM, `bulkhead stop` and the end of `--for`: no new entries, strategies and accounts
+cancel what rests, at most `engine.drain_timeout_ms`; then the tree stops in reverse order, which flushes the journal.
+A crash needs no end: start and recovery are one path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from zoneinfo import ZoneInfo
+
+import trio
+
+from actors.control.verbs import Premises
+from actors.journal.home import JournalHome
+from actors.strategy.loader import strategy_factory
+from actors.venue.http import HttpClient
+from actors.venue.settings import MS, EntrySettings, TransportSettings, VenueEndpoints
+from bulkhead import __version__
+from config import Config, render
+from config.schema import SIMULATOR, VenueConfig
+from protocols.control import Drain
+from protocols.errors import ConfigError
+from protocols.ids import AccountID, StrategyID, Symbol, Venue
+from protocols.orders import FIRM_GATE, account_gate, account_path
+from protocols.positions import AccountPicture, AccountQuery
+from protocols.venues.registry import VENUES
+from supervisors.actor import AskError
+from supervisors.cell import Exit
+from supervisors.clock import Clock, SystemClock
+from supervisors.runtime import Lifecycle, Runtime
+from supervisors.spec import ChildSpec
+from supervisors.supervisor import Supervisor, run_tree
+from supervisors.tree import Plan, StrategyPlan, VenuePlan, build, strategy_path
+from supervisors.watchdog import LoopWatchdog, WatchdogSettings, patrol
+from tools.engine.keys import Keyring, load_keys
+from tools.engine.logs import EngineLog
+from tools.engine.simulator_child import SimulatorActor, SimulatorAddress
+
+_WARNINGS = frozenset({"crash", "poison", "escalation", "normal"})
+
+
+class Host:
+    """See the module text; make it with `prepare`."""
+
+    def __init__(self, config: Config, plan: Plan, runtime: Runtime, log: EngineLog) -> None:
+        self.config = config
+        self.plan = plan
+        self.runtime = runtime
+        self.log = log
+        self.root: Supervisor | None = None
+        self.end: Exit | None = None
+        self.ended = trio.Event()
+        self.stop_reason = ""
+        self._stop_asked = trio.Event()
+        self._hurry = trio.Event()
+        self._token: trio.lowlevel.TrioToken | None = None
+        self.started_ns = runtime.clock.wall_ns()
+        self._noteworthy: list[Lifecycle] = []
+
+    # ---- preparation -------------------------------------------------------------------------------------------
+
+    @classmethod
+    def prepare(cls, config: Config, env: Mapping[str, str], clock: Clock | None = None) -> Host:
+        """Check everything that can be checked before anything starts; ConfigError names what is wrong."""
+        clock = clock if clock is not None else SystemClock()
+        keyring = load_keys(config, env)
+        simulator = SimulatorAddress.choose(config) if config.simulator.enabled else None
+        _refuse_stray_simulator(config, simulator)
+        runtime = Runtime(clock=clock)
+        data = config.data.dir
+        try:
+            data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ConfigError(
+                f"data.dir: {data} cannot be made ({error.strerror}); choose another with BULKHEAD__DATA__DIR"
+            ) from error
+        log = EngineLog(data / "logs", ZoneInfo(config.engine.timezone), config.log.level.value, clock.wall_ns)
+        venues = {Venue(n): _venue_plan(n, v, simulator, clock) for n, v in config.venues.items() if v.enabled}
+        strategies = tuple(_strategy_plans(config))
+        host: list[Host] = []
+        premises = Premises(
+            runtime=runtime,
+            root=lambda: host[0].the_root,
+            accounts=tuple(keyring.signers),
+            strategies={s.name: strategy_path(s.name) for s in strategies},
+            profile=config.origin.profile,
+            build=__version__,
+            config_hash=config.config_hash(),
+            config_text=render(config),
+            started_ns=clock.wall_ns(),
+            stop=lambda reason: host[0].stop(reason),
+            allow_faults=all(v.trades_on_simulator for v in config.venues.values()),
+        )
+        plan = Plan(
+            config=config,
+            build=__version__,
+            journal=JournalHome(data / "journal", segment_bytes=config.journal.segment_mb * 1024 * 1024),
+            venues=venues,
+            signers=keyring.signers,
+            strategies=strategies,
+            premises=premises,
+            extra=_simulator_child(config, simulator, keyring),
+        )
+        host.append(cls(config, plan, runtime, log))
+        runtime.observers.append(host[0].observe)
+        return host[0]
+
+    @property
+    def the_root(self) -> Supervisor:
+        """The running tree's root."""
+        if self.root is None:
+            raise RuntimeError("the tree has not been started")
+        return self.root
+
+    # ---- life --------------------------------------------------------------------------------------------------
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> Exit:
+        """Run until stopped or until the root gives up; started when the tree is being built."""
+        self._token = trio.lowlevel.current_trio_token()
+        watchdog = LoopWatchdog(self.runtime, self._watchdog_settings(), self._report_stall)
+        self.log.write("info", "engine_starting", profile=self.config.origin.profile, build=__version__)
+        watchdog.start()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(patrol, self.runtime, self._watchdog_settings())
+                nursery.start_soon(self._await_stop)
+                self.end = await run_tree(build(self.plan), self.runtime, on_started=self._note_root(task_status))
+                nursery.cancel_scope.cancel()
+        finally:
+            watchdog.stop()
+            with trio.CancelScope(shield=True):
+                await self._close()
+        assert self.end is not None
+        return self.end
+
+    def _note_root(self, task_status: trio.TaskStatus[None]) -> Callable[[Supervisor], None]:
+        def note(root: Supervisor) -> None:
+            self.root = root
+            task_status.started()
+
+        return note
+
+    def stop(self, reason: str) -> None:
+        """Begin the orderly end; asked a second time, stop without waiting for resting orders."""
+        if self._stop_asked.is_set():
+            self._hurry.set()
+            return
+        self.stop_reason = reason
+        self._stop_asked.set()
+
+    async def _await_stop(self) -> None:
+        await self._stop_asked.wait()
+        self.log.write("info", "draining", reason=self.stop_reason)
+        with trio.move_on_after(self.config.engine.drain_timeout_ms / 1000):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._cut_short, nursery.cancel_scope)
+                await self._drain()
+                nursery.cancel_scope.cancel()
+        self.the_root.request_stop(self.stop_reason)
+
+    async def _cut_short(self, scope: trio.CancelScope) -> None:
+        await self._hurry.wait()
+        scope.cancel()
+
+    async def _drain(self) -> None:
+        """Nothing new, cancel what rests, wait until no account has a live order."""
+        drain = Drain(self.stop_reason)
+        for strategy in self.plan.strategies:
+            self.runtime.deliver(strategy_path(strategy.name), drain)
+        for account, venue in self.plan.accounts:
+            self.runtime.deliver(account_gate(account), drain)
+            self.runtime.deliver(account_path(account, venue), drain)
+        self.runtime.deliver(FIRM_GATE, drain)
+        while await self.open_orders():  # noqa: ASYNC110 - the accounts are asked, they do not call back
+            await trio.sleep(0.05)
+
+    async def open_orders(self) -> int:
+        """Live orders of all accounts; an account that cannot answer counts as one."""
+        count = 0
+        for account, venue in self.plan.accounts:
+            try:
+                picture: AccountPicture = await self.runtime.ask(account_path(account, venue), AccountQuery(), 500 * MS)
+            except AskError:
+                count += 1
+            else:
+                count += len(picture.open_orders)
+        return count
+
+    async def _close(self) -> None:
+        for venue in self.plan.venues.values():
+            await venue.http.aclose()
+            if venue.signed_http is not venue.http:
+                await venue.signed_http.aclose()
+        self.plan.journal.close()
+        cause = self.end.cause if self.end is not None else "cancelled"
+        self.log.write("info", "engine_stopped", reason=self.stop_reason, end=cause)
+        self.log.close()
+        self.ended.set()
+
+    # ---- what others hear ----------------------------------------------------------------------------------------
+
+    def observe(self, event: Lifecycle) -> None:
+        """Every step of every actor goes into the log; what deserves attention also to the plain view."""
+        level = "warning" if event.what in _WARNINGS else "info"
+        self.log.write(level, f"actor_{event.what}", path=event.path, epoch=event.epoch, text=event.text)
+        if event.what in _WARNINGS or event.what == "unready":
+            self._noteworthy.append(event)
+            del self._noteworthy[:-200]
+
+    def take_lifecycle(self) -> list[Lifecycle]:
+        """The newest steps that deserve attention, each given once."""
+        taken, self._noteworthy = self._noteworthy, []
+        return taken
+
+    def _report_stall(self, path: str, stack: str) -> None:
+        """Called by the watchdog's thread while the loop stands still: the line is written when it moves again."""
+        assert self._token is not None
+        self._token.run_sync_soon(lambda: self.log.write("error", "loop_stalled", path=path, stack=stack))
+
+    def _watchdog_settings(self) -> WatchdogSettings:
+        limit_ns = self.config.supervision.watchdog_ms * MS
+        return WatchdogSettings(break_ns=limit_ns, age_ns=limit_ns * 2)
+
+
+def _refuse_stray_simulator(config: Config, simulator: SimulatorAddress | None) -> None:
+    for name, venue in config.venues.items():
+        urls = (venue.rest_url, venue.stream_url, venue.entry_url, venue.signed_rest_url)
+        if simulator is None and venue.enabled and SIMULATOR in urls:
+            raise ConfigError(f"venues.{name}: an address is `simulator`, but [simulator] enabled is false")
+
+
+def _venue_plan(name: str, venue: VenueConfig, simulator: SimulatorAddress | None, clock: Clock) -> VenuePlan:
+    transport = TransportSettings(
+        connect_timeout_ns=venue.connect_timeout_ms * MS, http_timeout_ns=venue.request_timeout_ms * MS
+    )
+
+    def at(url: str, kind: str) -> str:
+        if url != SIMULATOR:
+            return url
+        assert simulator is not None
+        return simulator.url(kind)
+
+    rest, signed = at(venue.rest_url, "http"), at(venue.signed_rest_url, "http")
+    http = HttpClient(rest, transport, now_ns=clock.wall_ns)
+    return VenuePlan(
+        name=Venue(name),
+        symbols=tuple(Symbol(s) for s in venue.symbols),
+        endpoints=VenueEndpoints(
+            rest_url=rest, stream_url=at(venue.stream_url, "ws"), entry_url=at(venue.entry_url, "ws")
+        ),
+        public=VENUES[venue.kind.value].public(),
+        http=http,
+        signed_http=http if signed == rest else HttpClient(signed, transport, now_ns=clock.wall_ns),
+        transport=transport,
+        entry=EntrySettings(request_window_ns=venue.recv_window_ms * MS),
+    )
+
+
+def _strategy_plans(config: Config) -> Iterator[StrategyPlan]:
+    for name, entry in config.strategies.items():
+        if not entry.enabled:
+            continue
+        make = strategy_factory(entry.kind, entry.params, key=f"strategies.{name}")
+        yield StrategyPlan(
+            name=StrategyID(name),
+            account=AccountID(entry.account),
+            venue=Venue(entry.venue),
+            symbols=tuple(Symbol(s) for s in entry.symbols),
+            make=make,
+            bars_ns=tuple(make().bars()),
+        )
+
+
+def _simulator_child(config: Config, simulator: SimulatorAddress | None, keyring: Keyring) -> tuple[ChildSpec, ...]:
+    if simulator is None:
+        return ()
+    return (ChildSpec(name="simulator", factory=lambda: SimulatorActor(config, simulator, keyring.demo)),)

@@ -1,0 +1,165 @@
+"""The simulator as a supervised child: a process of its own, started, watched and ended like any actor.
+
+Its port is chosen once, so that a simulator that died comes back at the same address.  Its accounts (demo keys,
+balances) travel in a file that only we can read and that is gone as soon as the simulator has read it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import attrs
+import trio
+
+from config.schema import Config, MarketSource
+from supervisors.actor import Actor, ReadyWhen
+from tools.engine.keys import DemoCredential
+
+_PR_SET_PDEATHSIG = 1
+
+
+class SimulatorFailed(Exception):
+    """The simulator's process ended, or never became ready; the text holds its last words."""
+
+
+@attrs.frozen
+class SimulatorAddress:
+    """Where the simulator is, or will be."""
+
+    port: int
+
+    @classmethod
+    def choose(cls, config: Config) -> Self:
+        """The configured port, or a free one of the loopback interface."""
+        if config.simulator.port:
+            return cls(config.simulator.port)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return cls(probe.getsockname()[1])
+
+    def url(self, scheme: str) -> str:
+        """`scheme://127.0.0.1:port`"""
+        return f"{scheme}://127.0.0.1:{self.port}"
+
+
+class SimulatorActor(Actor):
+    """Runs the simulator; ready when it serves, crashes when it ends."""
+
+    READY_WHEN = ReadyWhen.TOLD
+
+    def __init__(self, config: Config, address: SimulatorAddress, credentials: Sequence[DemoCredential]) -> None:
+        self._config = config
+        self._address = address
+        self._credentials = credentials
+        self._pid = 0
+        self._said: dict[str, object] = {}
+
+    async def run(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="bulkhead-") as folder:
+            accounts = Path(folder) / "accounts.json"
+            accounts.touch(mode=0o600)
+            accounts.write_text(json.dumps(self._accounts()))
+            process = await trio.lowlevel.open_process(
+                [sys.executable, "-m", "tools.simulator", *self._arguments(accounts)],
+                stdout=-1,
+                stderr=-1,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+            self._pid = process.pid
+            try:
+                await self._watch(process)
+            finally:
+                if process.returncode is None:
+                    process.terminate()
+                    with trio.CancelScope(shield=True), trio.move_on_after(3):
+                        await process.wait()
+                if process.returncode is None:
+                    process.kill()
+
+    def inspect(self) -> Mapping[str, object]:
+        return {"pid": self._pid, "port": self._address.port, **self._said}
+
+    async def _watch(self, process: trio.Process) -> None:
+        last_words: list[str] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen, process.stdout)
+            nursery.start_soon(_collect, process.stderr, last_words)
+            await process.wait()
+        raise SimulatorFailed(f"the simulator ended with {process.returncode}: {' | '.join(last_words[-3:])}")
+
+    async def _listen(self, stdout: trio.abc.ReceiveStream | None) -> None:
+        assert stdout is not None
+        buffer = b""
+        async for chunk in stdout:
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            for text in lines:
+                said = json.loads(text)
+                self._said[str(said.pop("event", "said"))] = said
+                if "ready" in self._said:
+                    self.ctx.set_ready()
+
+    def _arguments(self, accounts: Path) -> list[str]:
+        given = self._config.simulator
+        symbols = [s for venue in self._config.venues.values() if venue.enabled for s in venue.symbols]
+        arguments = [
+            "--json",
+            "--port",
+            str(self._address.port),
+            "--seed",
+            str(given.seed),
+            "--accounts",
+            str(accounts),
+        ]
+        if given.market is MarketSource.CAPTURE:
+            assert given.capture is not None
+            arguments += ["--capture", str(given.capture), "--speed", str(given.speed)]
+            # The recording begins when we listen, and waits at its snapshot until our books have asked for theirs.
+            arguments += ["--wait-subscribers", "1", "--wait-snapshots", "1"]
+        else:
+            arguments += ["--symbols", ",".join(dict.fromkeys(symbols))]
+        low, high = given.order_latency_ms, given.order_latency_ms + given.latency_jitter_ms
+        if high:
+            arguments += ["--request-latency", f"{low}-{high}"]
+        if given.stream_latency_ms:
+            arguments += ["--market-latency", str(given.stream_latency_ms)]
+        return arguments
+
+    def _accounts(self) -> list[dict[str, object]]:
+        rows: list[dict[str, object]] = []
+        for credential in self._credentials:
+            balances = self._config.simulator.balances.get(credential.account, {})
+            kind, secret = "HMAC", credential.hmac_secret
+            if secret is None:
+                kind, secret = "ED25519", credential.ed25519_public_pem
+            rows.append(
+                {
+                    "name": credential.account,
+                    "balances": {asset: str(amount) for asset, amount in balances.items()},
+                    "keys": [{"api_key": credential.api_key, "kind": kind, "secret": secret}],
+                }
+            )
+        return rows
+
+
+async def _collect(stderr: trio.abc.ReceiveStream | None, lines: list[str]) -> None:
+    assert stderr is not None
+    async for chunk in stderr:
+        lines += chunk.decode(errors="replace").splitlines()
+        del lines[:-20]
+
+
+def _die_with_parent() -> None:
+    """In the child, before it starts: end when the engine's process ends, however it ends (Linux)."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() == 1:
+        os._exit(1)

@@ -1,0 +1,104 @@
+"""What a run has done, in numbers: for the plain view while it runs and for the last lines when it has ended."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from protocols.control import PnlChanged, PnlQuery
+from protocols.orders import account_path
+from protocols.positions import AccountPicture, AccountQuery
+from supervisors.actor import AskError
+from supervisors.cell import Cell
+from supervisors.runtime import Runtime
+from supervisors.tree import PORTFOLIO, Plan
+
+_ASK_NS = 1_000_000_000
+
+
+@attrs.frozen
+class Figures:
+    """One look at the engine."""
+
+    at_ns: int
+    actors: int
+    ready: int
+    handled: int
+    restarts: int
+    dead_letters: int
+    open_orders: int
+    reports: int
+    """ExecutionReports that the accounts have handled."""
+    pnl: tuple[PnlChanged, ...]
+    silent: tuple[str, ...]
+    """Who could not answer."""
+
+    @property
+    def total(self) -> Decimal:
+        """Realized and unrealized profit of everything, quote units."""
+        return sum((row.realized + row.unrealized for row in self.pnl), Decimal(0))
+
+    def line(self, zone: ZoneInfo, before: Figures | None) -> str:
+        """One line of the plain view."""
+        rate = 0
+        if before is not None and self.at_ns > before.at_ns:
+            rate = (self.handled - before.handled) * 1_000_000_000 // (self.at_ns - before.at_ns)
+        return (
+            f"{self.ready}/{self.actors} actors ready, {self.open_orders} open orders, {self.reports} reports, "
+            f"P&L {self.total:+.4f}, {rate} msg/s, {self.restarts} restarts, {self.dead_letters} dead letters"
+        )
+
+
+async def look(runtime: Runtime, plan: Plan) -> Figures:
+    """Ask everyone who knows; who cannot answer now is named, not guessed."""
+    silent: list[str] = []
+    orders = 0
+    for account, venue in plan.accounts:
+        path = account_path(account, venue)
+        try:
+            picture: AccountPicture = await runtime.ask(path, AccountQuery(), _ASK_NS)
+            orders += len(picture.open_orders)
+        except AskError:
+            silent.append(path)
+    pnl: tuple[PnlChanged, ...] = ()
+    try:
+        pnl = tuple(await runtime.ask(PORTFOLIO, PnlQuery(), _ASK_NS))
+    except AskError:
+        silent.append(PORTFOLIO)
+    cells = list(runtime.cells())
+    accounts = [runtime.find(account_path(*pair)) for pair in plan.accounts]
+    return Figures(
+        at_ns=runtime.clock.wall_ns(),
+        actors=len(cells),
+        ready=sum(cell.ready for cell in cells),
+        handled=sum(cell.handled for cell in cells),
+        restarts=sum(cell.restart_count for cell in cells),
+        dead_letters=runtime.dead_letter_count,
+        open_orders=orders,
+        reports=sum(_reports(cell) for cell in accounts if cell is not None),
+        pnl=pnl,
+        silent=tuple(silent),
+    )
+
+
+def _reports(cell: Cell) -> int:
+    return sum(count for kind, count in cell.counts.items() if kind.__name__ == "ExecutionReport")
+
+
+def closing_lines(figures: Figures, started_ns: int, reason: str) -> list[str]:
+    """The summary at the end of a run."""
+    seconds = (figures.at_ns - started_ns) / 1e9
+    lines = [
+        f"ran {seconds:.1f} s, ended by: {reason}",
+        f"{figures.reports} execution reports, {figures.handled} messages, {figures.restarts} restarts, "
+        f"{figures.dead_letters} dead letters, {figures.open_orders} orders left open",
+    ]
+    for row in figures.pnl:
+        lines.append(
+            f"  {row.account}/{row.strategy} {row.symbol}: position {row.qty}, realized {row.realized:+.4f}, "
+            f"unrealized {row.unrealized:+.4f}"
+        )
+    lines.append(f"  total {figures.total:+.4f}")
+    return lines
