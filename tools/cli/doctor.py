@@ -1,0 +1,145 @@
+"""`bulkhead doctor`: can this machine, this configuration and this data folder run the engine?"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import attrs
+import click
+import trio
+
+from actors.journal.replay import verify
+from actors.venue.http import HttpClient
+from actors.venue.settings import TransportSettings
+from config import Config
+from config.schema import SIMULATOR, KeySource
+from protocols.errors import BulkheadError, JournalError
+from protocols.venues.registry import VENUES
+from tools.cli.common import json_option, load, print_json, profile_options
+from tools.cli.failure import CommandFailure
+from tools.engine.keys import load_keys
+
+_FREE_BYTES_MIN = 1 << 30
+_OFFSET_MAX_NS = 500_000_000
+
+
+@attrs.frozen
+class Finding:
+    """One check: passed, and if not, what would help."""
+
+    check: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+@click.command()
+@profile_options
+@click.option("--no-network", is_flag=True, help="Do not try to reach the venues.")
+@json_option
+def doctor(profile: str, overrides: tuple[str, ...], no_network: bool, as_json: bool) -> None:
+    """Check the machine, the configuration, keys, the data folder, the journal and the venues' addresses and clocks.
+
+    Exit code 1 when a check fails.
+    """
+    config = load(profile, overrides)
+    findings = [*_machine(), *_data(config), *_keys(config, os.environ)]
+    if not no_network:
+        findings += _venues(config)
+    if as_json:
+        print_json({"ok": all(f.ok for f in findings), "checks": [attrs.asdict(f) for f in findings]})
+    else:
+        for finding in findings:
+            click.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.check}: {finding.detail}")
+            if not finding.ok and finding.fix:
+                click.echo(f"     fix: {finding.fix}")
+    failed = [f.check for f in findings if not f.ok]
+    if failed:
+        raise CommandFailure(f"{len(failed)} checks failed: {', '.join(failed)}")
+
+
+def _machine() -> Iterator[Finding]:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    yield Finding("python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")
+    ours = Path(__file__).resolve().parents[2]
+    for package in ("actors", "config", "protocols", "supervisors", "tools"):
+        spec = importlib.util.find_spec(package)
+        where = Path(spec.origin).resolve().parent.parent if spec is not None and spec.origin else None
+        yield Finding(
+            f"package {package}",
+            where == ours,
+            str(where) if where != ours else "ours",
+            "another package of this name shadows ours: use an environment of its own",
+        )
+    now, earlier = time.time_ns(), time.monotonic_ns()
+    drift_ns = abs((time.time_ns() - now) - (time.monotonic_ns() - earlier))
+    yield Finding("clock steps", drift_ns < 50_000_000, f"{drift_ns} ns between two readings", "check NTP")
+
+
+def _data(config: Config) -> Iterator[Finding]:
+    folder = config.data.dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = folder / ".doctor"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        yield Finding("data folder", False, f"{folder}: {error.strerror}", "choose another with BULKHEAD__DATA__DIR")
+        return
+    free = shutil.disk_usage(folder).free
+    yield Finding("data folder", True, str(folder))
+    yield Finding("free space", free >= _FREE_BYTES_MIN, f"{free >> 20} MiB", "the journal needs at least 1 GiB")
+    length = len(str(config.socket_path.absolute()))
+    yield Finding("control socket path", length <= 107, f"{length} characters", "set [control] socket to a short path")
+    journal = folder / "journal"
+    if journal.is_dir():
+        try:
+            checked = verify(journal)
+        except JournalError as error:
+            yield Finding("journal", False, str(error), "an unfinished tail: `bulkhead replay --repair`")
+        else:
+            yield Finding("journal", True, f"{checked.records} records, every line checked")
+
+
+def _keys(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:
+    try:
+        keyring = load_keys(config, env)
+    except BulkheadError as error:
+        yield Finding("keys", False, str(error), "see docs/operator.md, keys")
+        return
+    real = sum(k.source is not KeySource.DEMO for a in config.accounts.values() for k in a.keys.values())
+    yield Finding("keys", True, f"{len(keyring.signers)} usable, {real} of them real")
+
+
+def _venues(config: Config) -> Iterator[Finding]:
+    for name, venue in config.venues.items():
+        if not venue.enabled or venue.rest_url == SIMULATOR:
+            continue
+        parts = urlsplit(venue.rest_url)
+        try:
+            socket.getaddrinfo(parts.hostname, parts.port or 443)
+        except OSError as error:
+            yield Finding(f"{name} address", False, f"{parts.hostname}: {error}", "check DNS and the network")
+            continue
+
+        yield trio.run(_venue_clock, name, venue.rest_url, venue.kind.value)
+
+
+async def _venue_clock(name: str, url: str, kind: str) -> Finding:
+    codec = VENUES[kind].public()
+    async with HttpClient(url, TransportSettings(), now_ns=time.time_ns) as http:
+        try:
+            reply = await http.request(codec.time_request())
+            offset_ns = codec.decode_time(reply) - (reply.sent_ns + reply.received_ns) // 2
+        except BulkheadError as error:
+            return Finding(f"{name} REST", False, str(error), "check the network and [venues] rest_url")
+    detail = f"reached, clock offset {offset_ns / 1e6:.1f} ms"
+    return Finding(f"{name} clock", abs(offset_ns) < _OFFSET_MAX_NS, detail, "synchronize this machine's clock")

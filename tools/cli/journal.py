@@ -1,0 +1,104 @@
+"""`bulkhead replay`: the journal read back into state, without an engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import click
+
+from actors.account.settings import AccountSettings
+from actors.account.state import AccountState
+from actors.journal.replay import read, repair_tail, verify
+from protocols.canonical import canonical_json, state_hash
+from protocols.errors import JournalError
+from protocols.ids import AccountID, Venue
+from protocols.journal import StateSnapshot
+from tools.cli.common import json_option, load, print_json, profile_options
+from tools.cli.failure import CommandFailure
+
+
+@attrs.define
+class KeyReplay:
+    """One account's stream, folded from its first record."""
+
+    state: AccountState
+    records: int = 0
+    snapshots: int = 0
+    mismatches: list[int] = attrs.Factory(list)
+    """Sequence numbers of snapshots whose hash is not that of the records before them."""
+
+
+def fold_accounts(directory: Path) -> dict[str, KeyReplay]:
+    """Every account's state from an empty start; each snapshot on the way is checked against the records."""
+    found: dict[str, KeyReplay] = {}
+    for stored in read(directory):
+        kind, _, rest = stored.key.partition("/")
+        if kind != "account":
+            continue
+        replay = found.get(stored.key)
+        if replay is None:
+            account, _, venue = rest.rpartition("/")
+            state = AccountState(AccountID(account), Venue(venue), AccountSettings().retention)
+            replay = found[stored.key] = KeyReplay(state)
+        replay.records += 1
+        if isinstance(stored.record, StateSnapshot):
+            replay.snapshots += 1
+            if stored.record.state_hash != replay.state.hash():
+                replay.mismatches.append(stored.seq)
+        else:
+            replay.state.apply(stored.record)
+    return found
+
+
+@click.command()
+@profile_options
+@click.option("--journal", "directory", type=click.Path(path_type=Path), help="Journal folder; default: [data] dir.")
+@click.option("--repair", is_flag=True, help="Cut an unfinished last record first (nothing else is ever changed).")
+@json_option
+def replay(profile: str, overrides: tuple[str, ...], directory: Path | None, repair: bool, as_json: bool) -> None:
+    """Check every line of the journal, rebuild every account's state from it, and print the hashes.
+
+    Exit code 1 when a line is damaged, or when a snapshot contradicts the records before it.
+    """
+    if directory is None:
+        directory = load(profile, overrides).data.dir / "journal"
+    if not directory.is_dir():
+        raise CommandFailure(f"there is no journal at {directory}", "name it with --journal, or run the engine first")
+    try:
+        repaired = repair_tail(directory) if repair else ""
+        checked = verify(directory)
+        replays = fold_accounts(directory)
+    except JournalError as error:
+        raise CommandFailure(
+            str(error), "an unfinished tail: `bulkhead replay --repair`; else restore from a copy"
+        ) from error
+    hashes = {key: found.state.hash() for key, found in sorted(replays.items())}
+    whole = state_hash(canonical_json(hashes))
+    mismatches = {key: found.mismatches for key, found in replays.items() if found.mismatches}
+    if as_json:
+        print_json(
+            {
+                "directory": str(directory),
+                "hash": whole,
+                "records": checked.records,
+                "repaired": repaired,
+                "keys": {
+                    key: {
+                        "hash": hashes[key],
+                        "records": found.records,
+                        "snapshots": found.snapshots,
+                        "snapshot_mismatches": found.mismatches,
+                    }
+                    for key, found in sorted(replays.items())
+                },
+            }
+        )
+    else:
+        if repaired:
+            click.echo(repaired)
+        for key, found in sorted(replays.items()):
+            click.echo(f"{hashes[key]}  {key}  {found.records} records, {found.snapshots} snapshots")
+        click.echo(f"{whole}  all accounts, {checked.records} records in the journal")
+    if mismatches:
+        raise CommandFailure(f"snapshots contradict the records before them: {mismatches}", "report this as a bug")
