@@ -9,7 +9,14 @@ from __future__ import annotations
 import enum
 
 
-class Side(enum.Enum):
+class Word(enum.Enum):
+    """Base of the vocabularies.  Members are singletons, so identity is their hash: a lookup by status costs 20 ns and
+    not the 100 ns of hashing the name."""
+
+    __hash__ = object.__hash__
+
+
+class Side(Word):
     """FIX 54."""
 
     BUY = "BUY"
@@ -25,7 +32,7 @@ class Side(enum.Enum):
         return Side.SELL if self is Side.BUY else Side.BUY
 
 
-class OrdType(enum.Enum):
+class OrdType(Word):
     """FIX 40."""
 
     MARKET = "MARKET"
@@ -37,7 +44,7 @@ class OrdType(enum.Enum):
     TRAILING_STOP = "TRAILING_STOP"
 
 
-class TimeInForce(enum.Enum):
+class TimeInForce(Word):
     """FIX 59.  Post-only is not a lifetime but an `ExecInst`."""
 
     GTC = "GTC"
@@ -56,7 +63,7 @@ class ExecInst(enum.Flag):
     CLOSE_POSITION = enum.auto()
 
 
-class OrdStatus(enum.Enum):
+class OrdStatus(Word):
     """FIX 39.  Certainty is kept beside it (`Order.in_doubt`): FIX has no word for "we do not know"."""
 
     PENDING_NEW = "PENDING_NEW"
@@ -79,7 +86,7 @@ class OrdStatus(enum.Enum):
 FINAL_STATUSES = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED})
 
 
-class ExecType(enum.Enum):
+class ExecType(Word):
     """FIX 150: what happened to the order."""
 
     PENDING_NEW = "PENDING_NEW"
@@ -96,7 +103,7 @@ class ExecType(enum.Enum):
     ORDER_STATUS = "ORDER_STATUS"
 
 
-class Liquidity(enum.Enum):
+class Liquidity(Word):
     """FIX 851: LastLiquidityInd."""
 
     MAKER = "MAKER"
@@ -104,7 +111,7 @@ class Liquidity(enum.Enum):
     UNKNOWN = "UNKNOWN"
 
 
-class OrdRejReason(enum.Enum):
+class OrdRejReason(Word):
     """FIX 103 in our words: who refused an order, and why."""
 
     # decided by us, before the wire
@@ -144,7 +151,7 @@ class OrdRejReason(enum.Enum):
     NEVER_ARRIVED = "never_arrived"
 
 
-class CxlRejReason(enum.Enum):
+class CxlRejReason(Word):
     """FIX 102: why a cancel or an amend had no effect."""
 
     UNKNOWN_ORDER = "unknown_order"
@@ -157,7 +164,7 @@ class CxlRejReason(enum.Enum):
     JOURNAL = "journal"
 
 
-class DoubtReason(enum.Enum):
+class DoubtReason(Word):
     """Why we do not know what the venue did with a request."""
 
     NO_REPLY = "no_reply"
@@ -166,7 +173,7 @@ class DoubtReason(enum.Enum):
     RESTARTED = "restarted"
 
 
-class AlarmKind(enum.Enum):
+class AlarmKind(Word):
     """What should never happen and did; each one is looked at by a person."""
 
     OVERFILL = "overfill"
@@ -181,7 +188,7 @@ class AlarmKind(enum.Enum):
     """The venue's balance moved and no fill of ours says why."""
 
 
-class TradingState(enum.Enum):
+class TradingState(Word):
     """What new orders are allowed, per scope; ordered by strictness."""
 
     ACTIVE = "active"
@@ -189,7 +196,7 @@ class TradingState(enum.Enum):
     HALTED = "halted"
 
 
-class MoneyPolicy(enum.Enum):
+class MoneyPolicy(Word):
     """What a supervisor does with money when its restart budget is spent."""
 
     HOLD = "hold"
@@ -198,7 +205,7 @@ class MoneyPolicy(enum.Enum):
     FLATTEN = "flatten"
 
 
-class GapReason(enum.Enum):
+class GapReason(Word):
     """Why a stream is not proven continuous."""
 
     STARTING = "starting"

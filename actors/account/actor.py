@@ -26,7 +26,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from actors.account.core import AccountCore, AskOrder
+from actors.account.core import AccountCore
+from actors.account.desk import AskOrder
 from actors.account.reconcile import Remainders, believed, fills_since
 from actors.account.settings import SECOND, AccountSettings
 from protocols.base import Event, Message, Query, message
@@ -385,7 +386,7 @@ class AccountActor(Actor):
             "reconciled": not self._resyncing,
             "attempt": self._attempt,
             "draining": core.draining,
-            "events": dict(sorted(core.counts.items())),
+            "events": {"applied": core.applied, **dict(sorted(core.counts.items()))},
         }
 
     def check_invariants(self) -> None:

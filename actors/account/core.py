@@ -6,29 +6,20 @@ same order, so live and replayed states are the same.  What a record causes outs
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 
 import attrs
 
+from actors.account.desk import Desk, Forward
 from actors.account.order import Order
 from actors.account.reports import Verdict, is_live, judge
-from actors.account.settings import AccountSettings
-from actors.account.state import AccountState
-from actors.account.watch import PROOFS, Watch, next_query_in
-from protocols.base import Event, Message, message
-from protocols.control import SetTradingState
-from protocols.enums import AlarmKind, CxlRejReason, DoubtReason, ExecType, OrdRejReason, OrdStatus, TradingState
-from protocols.errors import InvariantViolation
-from protocols.ids import MANUAL, AccountID, ClOrdID, Path, StrategyID, Symbol, Venue, account_code, parse_cl_ord_id
-from protocols.ids import strategy_code as code_of
-from protocols.instruments import Instrument, Product
+from actors.account.watch import PROOFS, Watch
+from protocols.enums import AlarmKind, CxlRejReason, DoubtReason, ExecType, OrdRejReason, OrdStatus
+from protocols.ids import MANUAL, ClOrdID, Path, StrategyID, Symbol, account_code, parse_cl_ord_id
+from protocols.instruments import Product
 from protocols.journal import (
-    JOURNAL,
-    AlarmRaised,
     AmendIntent,
-    Append,
     CancelClosed,
     CancelIntent,
     DoubtClosed,
@@ -37,7 +28,6 @@ from protocols.journal import (
     OrderIntent,
     Record,
     SymbolDefined,
-    account_key,
 )
 from protocols.orders import (
     FIRM_GATE,
@@ -54,93 +44,18 @@ from protocols.orders import (
     SubmitOrder,
     VenueCancelReject,
     VenueReject,
-    account_gate,
     refuse,
 )
 from protocols.positions import PORTFOLIO, BalancesChanged
-from protocols.reconcile import BelievedOrder, OrderFound, QueryOrder, entry_path, reconciler_path
-from supervisors.actor import Context
+from protocols.reconcile import OrderFound
 
 ZERO = Decimal(0)
 
-Forward = tuple[tuple[Path, Message], ...]
-
 _PENDING = (OrdStatus.PENDING_CANCEL, OrdStatus.PENDING_REPLACE)
-_ALARMS_THAT_HALT = (AlarmKind.OVERFILL, AlarmKind.ORDER_CAME_BACK)
 
 
-@message
-class AskOrder(Event):
-    """Timer of a watch: ask the venue about this order now."""
-
-    cl_ord_id: ClOrdID
-    number: int
-
-
-class AccountCore:
+class AccountCore(Desk):
     """The decisions of one account on one venue."""
-
-    ctx: Context
-    """Set before the first message."""
-
-    def __init__(
-        self, account: AccountID, venue: Venue, settings: AccountSettings, strategies: Sequence[StrategyID]
-    ) -> None:
-        self.account = account
-        self.venue = venue
-        self.settings = settings
-        self.state = AccountState(account, venue, settings.retention)
-        self.instruments: Mapping[Symbol, Instrument] = {}
-        self.watches: dict[ClOrdID, Watch] = {}
-        self.counts: Counter[str] = Counter()
-        """What became of every venue event: `applied`, or why not (I22)."""
-        self.records = 0
-        """Appended in this incarnation."""
-        self.movements = 0
-        """Fills and statements of balances so far: equal numbers mean that nothing moved in between."""
-        self.draining = False
-        self.stream_up = False
-        self._owners = {code_of(strategy): strategy for strategy in strategies}
-        self._key = account_key(account, venue)
-        self._gate = account_gate(account)
-        self._entry = entry_path(account, venue)
-        self._reconciler = reconciler_path(account, venue)
-        self._subjects: dict[Symbol, tuple[str, str]] = {}
-        self._cancelers: dict[ClOrdID, Path] = {}
-        """Who wants to hear of a cancel or amend that has no effect."""
-        self._watch_number = 0
-
-    # ---- the way out -------------------------------------------------------------------------------------------
-
-    def append(self, subject: str, records: tuple[Record, ...], forward: Forward) -> None:
-        """Write records that have been applied, then deliver `forward`."""
-        self.records += len(records)
-        self.ctx.send(JOURNAL, Append(self._key, subject, records, forward, self.ctx.path))
-
-    def record(self, subject: str, record: Record, forward: Forward = ()) -> None:
-        """Apply one record and write it."""
-        self.state.apply(record)
-        self.append(subject, (record,), forward)
-
-    def subjects(self, symbol: Symbol) -> tuple[str, str]:
-        """Journal subjects of a symbol's orders and of its trades."""
-        known = self._subjects.get(symbol)
-        if known is None:
-            known = self._subjects[symbol] = (f"orders.{self.venue}.{symbol}", f"trades.{self.venue}.{symbol}")
-        return known
-
-    @property
-    def positions_subject(self) -> str:
-        """Journal subject of balances and snapshots."""
-        return f"positions.{self.venue}"
-
-    def alarm(self, kind: AlarmKind, subject: str, text: str) -> None:
-        """Record what should never happen.  When our quantities cannot be trusted the account is halted with it."""
-        forward: Forward = ()
-        if kind in _ALARMS_THAT_HALT:
-            halt = SetTradingState(self.account, TradingState.HALTED, self.ctx.path, f"{kind.value}: {text}")
-            forward = ((self._gate, halt),)
-        self.record(self.positions_subject, AlarmRaised(self.ctx.path, kind, subject, text, self.ctx.now_ns), forward)
 
     # ---- commands ----------------------------------------------------------------------------------------------
 
@@ -163,7 +78,7 @@ class AccountCore:
             return
         intent = OrderIntent(order, now_ns)
         self.state.order_intent(intent)
-        self.append(self.subjects(order.symbol)[0], (intent,), ((self._entry, SubmitOrder(order, self.ctx.path)),))
+        self.append(self.subjects(order.symbol)[0], (intent,), ((self.entry, SubmitOrder(order, self.ctx.path)),))
 
     def _objection(self, approved: RiskApproved, now_ns: int) -> tuple[OrdRejReason, str]:
         order = approved.order
@@ -204,8 +119,8 @@ class AccountCore:
         """The journal could not make these durable: they never left, and are forgotten."""
         for record in records:
             if type(record) is OrderIntent and self.state.intent_refused(record):
-                self._drop_watch(record.order.cl_ord_id)
-                self._cancelers.pop(record.order.cl_ord_id, None)
+                self.drop_watch(record.order.cl_ord_id)
+                self.cancelers.pop(record.order.cl_ord_id, None)
                 for path, refused in refuse(record.order, OrdRejReason.JOURNAL, text):
                     self.ctx.send(path, refused)
 
@@ -224,13 +139,13 @@ class AccountCore:
     def cancel(self, orders: Sequence[Order], reply_to: Path) -> None:
         """Send a cancel for each of these live orders."""
         for order in orders:
-            self._cancelers[order.cl_ord_id] = reply_to
+            self.cancelers[order.cl_ord_id] = reply_to
             self.record(
                 self.subjects(order.symbol)[0],
                 CancelIntent(order.cl_ord_id, self.ctx.now_ns),
-                ((self._entry, self._submit_cancel(order)),),
+                ((self.entry, self._submit_cancel(order)),),
             )
-            self._tidy(order)
+            self.tidy(order)
 
     def _submit_cancel(self, order: Order) -> SubmitCancel:
         return SubmitCancel(order.cl_ord_id, order.order_id, order.symbol, self.ctx.path)
@@ -260,12 +175,12 @@ class AccountCore:
             text = f"order_qty was {command.order_qty}, must be less than {order.order_qty}"
             self._reject(command, CxlRejReason.UNSUPPORTED, text)
         else:
-            self._cancelers[order.cl_ord_id] = command.reply_to
+            self.cancelers[order.cl_ord_id] = command.reply_to
             submit = SubmitAmend(order.cl_ord_id, order.order_id, order.symbol, command.order_qty, self.ctx.path)
             self.record(
                 self.subjects(order.symbol)[0],
                 AmendIntent(order.cl_ord_id, command.order_qty, self.ctx.now_ns),
-                ((self._entry, submit),),
+                ((self.entry, submit),),
             )
 
     def _reject(self, command: CancelOrder | AmendOrder, reason: CxlRejReason, text: str) -> None:
@@ -292,7 +207,7 @@ class AccountCore:
             return
         if order.order_id is not None:
             self.counts["contradicted"] += 1
-            self._ask_once(order)
+            self.ask_once(order)
         else:
             self._close(order, event.reason, f"{event.code}: {event.text}" if event.code else event.text)
 
@@ -304,7 +219,7 @@ class AccountCore:
         reason = CxlRejReason.TOO_LATE if event.order_gone else CxlRejReason.VENUE
         self._cancel_failed(order, reason, f"{event.code}: {event.text}" if event.code else event.text)
         if event.order_gone:
-            self._ask_once(order)
+            self.ask_once(order)
 
     def in_doubt(self, event: OrderInDoubt) -> None:
         """Nobody knows what the venue did with a request; a report that came meanwhile knows better."""
@@ -331,14 +246,14 @@ class AccountCore:
         if order is None:
             self.counts["duplicate" if cl_ord_id in orders.by_cl_ord_id else "unknown_order"] += 1
         else:
-            self.counts["applied"] += 1
+            self.applied += 1
         return order
 
     def _close(self, order: Order, reason: OrdRejReason, text: str) -> None:
         """End an order without a report of the venue; everybody hears of it as of a refusal."""
         closed = OrderClosed(order.cl_ord_id, reason, text, self.ctx.now_ns)
         self.record(self.subjects(order.symbol)[0], closed, refuse(order.request, reason, text))
-        self._tidy(order)
+        self.tidy(order)
 
     def _cancel_failed(self, order: Order, reason: CxlRejReason, text: str) -> None:
         """A cancel or amend ended without effect."""
@@ -346,19 +261,10 @@ class AccountCore:
             self.counts["contradicted"] += 1
             return
         rejected = CancelRejected(order.cl_ord_id, reason, text)
-        reply_to = self._cancelers.pop(order.cl_ord_id, order.request.reply_to)
+        reply_to = self.cancelers.pop(order.cl_ord_id, order.request.reply_to)
         forward: Forward = ((reply_to, rejected),) if reply_to else ()
         self.record(self.subjects(order.symbol)[0], CancelClosed(rejected, self.ctx.now_ns), forward)
-        self._tidy(order)
-
-    def _tidy(self, order: Order) -> None:
-        """Drop what a change of the order has made needless."""
-        cl_ord_id = order.cl_ord_id
-        if order.finished_ns:
-            self._cancelers.pop(cl_ord_id, None)
-        watch = self.watches.get(cl_ord_id)
-        if watch is not None and not watch.is_needed(order):
-            self._drop_watch(cl_ord_id)
+        self.tidy(order)
 
     # ---- what the venue says -----------------------------------------------------------------------------------
 
@@ -383,21 +289,23 @@ class AccountCore:
         reply_to = order.request.reply_to
         forward: Forward
         if reply_to:
-            forward = ((FIRM_GATE, judged), (self._gate, judged), (reply_to, judged))
+            forward = ((FIRM_GATE, judged), (self.gate, judged), (reply_to, judged))
         else:
-            forward = ((FIRM_GATE, judged), (self._gate, judged))
+            forward = ((FIRM_GATE, judged), (self.gate, judged))
         if entry is None:
             self.append(self.subjects(order.request.symbol)[0], (judged,), forward)
         else:
             self.movements += 1
             forward = (*forward, (PORTFOLIO, state.ledger.position(entry)))
             self.append(self.subjects(order.request.symbol)[1], (judged,), forward)
-        self.counts["applied"] += 1
+        self.applied += 1
         if cum_qty <= order.order_qty < order.cum_qty:
             text = f"{order.cum_qty} filled of {order.order_qty}"
             self.alarm(AlarmKind.OVERFILL, order.cl_ord_id, text)
-        if report.cum_qty > order.cum_qty or order.closed_by_us or watch is not None or order.finished_ns:
+        if report.cum_qty > order.cum_qty or order.closed_by_us or watch is not None:
             self._follow_up(order, report, watch)
+        elif order.finished_ns and self.cancelers:
+            self.cancelers.pop(order.request.cl_ord_id, None)
 
     def _owner(self, report: ExecutionReport) -> Order | None:
         """The order of a report whose ClOrdID we do not know: found by the venue's id, or adopted."""
@@ -439,7 +347,7 @@ class AccountCore:
             fee=ZERO,
             fee_asset="",
         )
-        self.record(self.subjects(report.symbol)[0], began, ((FIRM_GATE, began), (self._gate, began)))
+        self.record(self.subjects(report.symbol)[0], began, ((FIRM_GATE, began), (self.gate, began)))
         self.counts["adopted"] += 1
         return self.state.orders.by_cl_ord_id[cl_ord_id]
 
@@ -447,12 +355,12 @@ class AccountCore:
         parts = parse_cl_ord_id(cl_ord_id)
         if parts is None or parts.account_code != account_code(self.account):
             return MANUAL
-        return self._owners.get(parts.strategy_code, MANUAL)
+        return self.owners.get(parts.strategy_code, MANUAL)
 
     def _not_applied(self, order: Order, report: ExecutionReport, verdict: Verdict) -> None:
         self.counts[verdict.value] += 1
         if verdict is Verdict.NO_TRADE_ID:
-            self._ask_once(order)
+            self.ask_once(order)
         watch = self.watches.get(order.cl_ord_id)
         if verdict is Verdict.HELD:
             watch = watch or self.watch(order)
@@ -462,9 +370,9 @@ class AccountCore:
     def _follow_up(self, order: Order, report: ExecutionReport, watch: Watch | None) -> None:
         """The rarer consequences of a report."""
         if report.cum_qty > order.cum_qty and report.exec_type is not ExecType.TRADE_CANCEL:
-            watch = watch or self.watches.get(order.cl_ord_id) or self._open_watch(order)
+            watch = watch or self.watches.get(order.cl_ord_id) or self.open_watch(order)
             watch.claimed = max(watch.claimed, report.cum_qty)
-            self._arm(watch, order)
+            self.arm(watch, order)
         if order.closed_by_us and is_live(report):
             self._came_back(order)
         if watch is not None:
@@ -474,11 +382,11 @@ class AccountCore:
             if held is not None and watch.claimed <= order.cum_qty:
                 watch.held = None
                 self.report(held)
-        self._tidy(order)
+        self.tidy(order)
 
     def _came_back(self, order: Order) -> None:
         """An order that we had declared over works at the venue: get rid of it, loudly."""
-        self.ctx.send(self._entry, self._submit_cancel(order))
+        self.ctx.send(self.entry, self._submit_cancel(order))
         self.alarm(
             AlarmKind.ORDER_CAME_BACK, order.cl_ord_id, f"{order.cl_ord_id} was over for us and works at the venue"
         )
@@ -490,51 +398,8 @@ class AccountCore:
             return False
         self.record(self.positions_subject, changed)
         self.movements += 1
-        self.counts["applied"] += 1
+        self.applied += 1
         return True
-
-    # ---- asking ------------------------------------------------------------------------------------------------
-
-    def watch(self, order: Order) -> Watch:
-        """See that the venue is asked about this order."""
-        watch = self.watches.get(order.cl_ord_id) or self._open_watch(order)
-        self._arm(watch, order)
-        return watch
-
-    def _open_watch(self, order: Order) -> Watch:
-        self._watch_number += 1
-        watch = self.watches[order.cl_ord_id] = Watch(order.cl_ord_id, self.ctx.now_ns, self._watch_number)
-        return watch
-
-    def _arm(self, watch: Watch, order: Order) -> None:
-        if watch.timer is not None:
-            watch.timer.cancel()
-        delay_ns = next_query_in(watch, order, self.ctx.now_ns)
-        watch.timer = self.ctx.after(delay_ns, AskOrder(watch.cl_ord_id, watch.number))
-
-    def _drop_watch(self, cl_ord_id: ClOrdID) -> None:
-        watch = self.watches.pop(cl_ord_id, None)
-        if watch is not None and watch.timer is not None:
-            watch.timer.cancel()
-
-    def _ask_once(self, order: Order) -> None:
-        watch = self.watches.get(order.cl_ord_id) or self._open_watch(order)
-        watch.once = True
-        self._ask(order)
-        self._arm(watch, order)
-
-    def _ask(self, order: Order) -> None:
-        believed = BelievedOrder(order.cl_ord_id, order.order_id, order.symbol)
-        self.ctx.send(self._reconciler, QueryOrder(believed, self.ctx.path))
-
-    def ask_order(self, timer: AskOrder) -> None:
-        """A watch's time has come."""
-        watch = self.watches.get(timer.cl_ord_id)
-        order = self.state.orders.by_cl_ord_id.get(timer.cl_ord_id)
-        if watch is None or order is None or watch.number != timer.number:
-            return
-        self._ask(order)
-        self._arm(watch, order)
 
     def order_found(self, found: OrderFound) -> None:
         """A query's answer: missing fills first, then the status."""
@@ -554,7 +419,7 @@ class AccountCore:
             watch.fruitless += 1
             if watch.fruitless >= self.settings.fills_attempts:
                 self._give_up_fills(order, watch)
-        self._tidy(order)
+        self.tidy(order)
 
     def _give_up_fills(self, order: Order, watch: Watch) -> None:
         """The venue counts trades that it cannot show: end the order without them, and say so."""
@@ -578,30 +443,10 @@ class AccountCore:
             return
         watch.not_found += 1
         if watch.not_found < PROOFS:
-            self._arm(watch, order)
+            self.arm(watch, order)
         elif order.order_id is None:
             self._close(order, OrdRejReason.NEVER_ARRIVED, f"the venue said {PROOFS} times that it has no such order")
         else:
             text = f"the venue had confirmed it as {order.order_id} and does not know it any more"
             self._close(order, OrdRejReason.VENUE, text)
             self.alarm(AlarmKind.ORDER_VANISHED, order.cl_ord_id, text)
-
-    def stream_lost(self) -> None:
-        """The private stream is down: what "not found" meant so far is no proof."""
-        self.stream_up = False
-        for watch in self.watches.values():
-            watch.not_found = 0
-
-    def check(self) -> None:
-        """State and what stands beside it; InvariantViolation says what is wrong."""
-        self.state.check()
-        live = self.state.orders.live
-        for cl_ord_id, watch in self.watches.items():
-            order = self.state.orders.by_cl_ord_id.get(cl_ord_id)
-            if order is None or not watch.is_needed(order) or watch.timer is None:
-                raise InvariantViolation(f"watch of {cl_ord_id} without need: {watch}")
-        for cl_ord_id, order in live.items():
-            if order.in_doubt and cl_ord_id not in self.watches:
-                raise InvariantViolation(f"order {cl_ord_id} is in doubt and nobody asks")
-        if not set(self._cancelers) <= set(live):
-            raise InvariantViolation(f"cancels of finished orders: {set(self._cancelers) - set(live)}")

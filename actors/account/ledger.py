@@ -20,7 +20,7 @@ by `contract_size`; `cash` is then a running account of the contracts' values, n
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 
 import attrs
@@ -33,17 +33,15 @@ from protocols.journal import SymbolDefined
 from protocols.positions import Position
 
 ZERO = Decimal(0)
+_BUY, _SPOT = Side.BUY, Product.SPOT
 TAIL = 16
 """A fill may come late by at least so many fills of its entry, and realized profit is what it would have been."""
 
 TailKey = tuple[int, int, str]
-TailFill = tuple[TailKey, Decimal, Decimal]
-"""((transact_ns, length of the trade id, trade id), change of the quantity, value of one unit)."""
-
-
-def fill_key(transact_ns: int, trade_id: TradeID) -> TailKey:
-    """The venue's order of fills; ids that are numbers compare as numbers, because a longer one is a greater one."""
-    return (transact_ns, len(trade_id), trade_id)
+"""(transact_ns, length of the trade id, trade id): the venue's order of fills.  Ids that are numbers compare as
+numbers, because the longer one is the greater one."""
+TailFill = tuple[TailKey, Decimal, Decimal, Decimal, Decimal]
+"""(key, change of the quantity, value of one unit, open quantity and cost after it)."""
 
 
 def fold(qty: Decimal, cost: Decimal, delta: Decimal, value: Decimal) -> tuple[Decimal, Decimal]:
@@ -59,6 +57,10 @@ def fold(qty: Decimal, cost: Decimal, delta: Decimal, value: Decimal) -> tuple[D
     if (after > 0) is (qty > 0):
         return after, cost * after / qty
     return after, after * value
+
+
+def _key_of(fill: TailFill) -> TailKey:
+    return fill[0]
 
 
 @attrs.define(eq=False)
@@ -78,32 +80,38 @@ class Entry:
     tail: list[TailFill] = attrs.field(factory=list)
     """The newest fills, in the venue's order."""
 
-    def add(self, fill: TailFill) -> None:
+    def add(self, key: TailKey, delta: Decimal, value: Decimal) -> None:
         """Fold one fill in at its place in the venue's order."""
         tail = self.tail
-        if not tail or fill[0] >= tail[-1][0]:
-            tail.append(fill)
-            self.qty, self.cost = fold(self.qty, self.cost, fill[1], fill[2])
+        if not tail or key >= tail[-1][0]:
+            self.qty, self.cost = qty, cost = fold(self.qty, self.cost, delta, value)
+            tail.append((key, delta, value, qty, cost))
             if len(tail) >= 2 * TAIL:
-                self.base_qty, self.base_cost = self._folded(tail[:TAIL])
+                self.base_qty, self.base_cost = tail[TAIL - 1][3:]
                 del tail[:TAIL]
         else:
-            tail.insert(bisect_right(tail, fill[0], key=lambda known: known[0]), fill)
-            self.qty, self.cost = self._folded(tail)
+            at = bisect_right(tail, key, key=_key_of)
+            tail.insert(at, (key, delta, value, ZERO, ZERO))
+            self._refold(at)
 
-    def take_out(self, fill: TailFill) -> None:
+    def take_out(self, key: TailKey, delta: Decimal, value: Decimal) -> None:
         """Undo one fill: as if it had never been where the tail still has it, else by its opposite."""
-        if fill in self.tail:
-            self.tail.remove(fill)
-            self.qty, self.cost = self._folded(self.tail)
-        else:
-            self.add((fill[0], -fill[1], fill[2]))
+        for at, fill in enumerate(self.tail):
+            if fill[:3] == (key, delta, value):
+                del self.tail[at]
+                self._refold(at)
+                return
+        self.add(key, -delta, value)
 
-    def _folded(self, fills: Iterable[TailFill]) -> tuple[Decimal, Decimal]:
-        qty, cost = self.base_qty, self.base_cost
-        for _, delta, value in fills:
+    def _refold(self, start: int) -> None:
+        """Fold the tail anew from its fill number `start` on."""
+        tail = self.tail
+        qty, cost = tail[start - 1][3:] if start else (self.base_qty, self.base_cost)
+        for at in range(start, len(tail)):
+            key, delta, value = tail[at][:3]
             qty, cost = fold(qty, cost, delta, value)
-        return qty, cost
+            tail[at] = (key, delta, value, qty, cost)
+        self.qty, self.cost = qty, cost
 
     @property
     def realized(self) -> Decimal:
@@ -144,10 +152,10 @@ class Ledger:
         entry = self.entries.get((symbol, strategy))
         if entry is None:
             entry = self.entries[symbol, strategy] = Entry(symbol, strategy)
-        delta = qty if side is Side.BUY else -qty
+        delta = qty if side is _BUY else -qty
         value = px
         definition = self.symbols.get(symbol)
-        if definition is not None and definition.product is not Product.SPOT:
+        if definition is not None and definition.product is not _SPOT:
             value = px * definition.contract_size
         cash = -delta * value
         if fee:
@@ -155,41 +163,38 @@ class Ledger:
             if definition is not None:
                 if fee_asset == definition.quote:
                     cash -= fee
-                elif fee_asset == definition.base and definition.product is Product.SPOT:
+                elif fee_asset == definition.base and definition.product is _SPOT:
                     delta -= fee
-        fill = (fill_key(transact_ns, trade_id), delta, value)
+        key = (transact_ns, len(trade_id), trade_id)
         if undo:
             entry.cash -= cash
-            entry.take_out(fill)
+            entry.take_out(key, delta, value)
         else:
             entry.cash += cash
-            entry.add(fill)
+            entry.add(key, delta, value)
         if transact_ns > entry.updated_ns:
             entry.updated_ns = transact_ns
         return entry
 
     def position(self, entry: Entry) -> Position:
         """The entry as others see it."""
+        qty = entry.qty
+        avg_px = entry.cost / qty if qty else ZERO
+        definition = self.symbols.get(entry.symbol)
+        if definition is not None and definition.product is not _SPOT:
+            avg_px /= definition.contract_size
+        fees = entry.fees
         return Position(
             self._account,
             self._venue,
             entry.symbol,
             entry.strategy,
-            entry.qty,
-            self._avg_px(entry),
+            qty,
+            avg_px,
             entry.cash + entry.cost,
-            tuple(sorted(entry.fees.items())),
+            tuple(fees.items()) if len(fees) < 2 else tuple(sorted(fees.items())),
             entry.updated_ns,
         )
-
-    def _avg_px(self, entry: Entry) -> Decimal:
-        if not entry.qty:
-            return ZERO
-        average = entry.cost / entry.qty
-        definition = self.symbols.get(entry.symbol)
-        if definition is not None and definition.product is not Product.SPOT:
-            return average / definition.contract_size
-        return average
 
     def positions(self, strategy: StrategyID | None = None) -> Iterator[Position]:
         """All positions, flat ones with a history included; or those of one strategy."""
@@ -233,6 +238,8 @@ class Ledger:
                 wrong = f"tail of {len(entry.tail)} fills is too long or not in order"
             elif entry.qty != entry.base_qty + sum((fill[1] for fill in entry.tail), ZERO):
                 wrong = f"qty {entry.qty} is not base {entry.base_qty} plus the tail"
+            elif entry.tail and (entry.qty, entry.cost) != entry.tail[-1][3:]:
+                wrong = f"qty {entry.qty}, cost {entry.cost} are not those after the last fill"
             elif not entry.base_qty and entry.base_cost:
                 wrong = f"base is flat with cost {entry.base_cost}"
             elif entry.updated_ns < 0 or "" in entry.fees or not entry.cash.is_finite():

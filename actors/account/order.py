@@ -109,11 +109,15 @@ FILL_TYPES = frozenset({ExecType.TRADE, ExecType.TRADE_CANCEL, ExecType.TRADE_CO
 """What moves quantities."""
 
 
+# Looking a member up on its class costs more than the comparison itself, so what the order path needs is bound here.
+_NEW, _PARTIALLY_FILLED, _FILLED = OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.FILLED
+
+
 def working_status(cum_qty: Decimal, order_qty: Decimal) -> OrdStatus:
     """Status of an order that works at the venue, by how much of it is done."""
     if not cum_qty:
-        return OrdStatus.NEW
-    return OrdStatus.FILLED if cum_qty >= order_qty else OrdStatus.PARTIALLY_FILLED
+        return _NEW
+    return _FILLED if cum_qty >= order_qty else _PARTIALLY_FILLED
 
 
 def next_status(status: OrdStatus, exec_type: ExecType, cum_qty: Decimal, order_qty: Decimal) -> OrdStatus:
@@ -124,7 +128,7 @@ def next_status(status: OrdStatus, exec_type: ExecType, cum_qty: Decimal, order_
     if outcome is _BY_QUANTITY:
         return working_status(cum_qty, order_qty)
     if outcome is _UNTIL_FILLED:
-        return OrdStatus.FILLED if cum_qty >= order_qty else status
+        return _FILLED if cum_qty >= order_qty else status
     assert isinstance(outcome, OrdStatus)
     return outcome
 

@@ -123,7 +123,8 @@ class Orders:
         del self.live[order.request.cl_ord_id]
         finished, retention = self.finished, self._retention
         finished.append(order)
-        while len(finished) > retention.finished_max or finished[0].finished_ns < at_ns - retention.finished_ns:
+        oldest_ns = at_ns - retention.finished_ns
+        while len(finished) > retention.finished_max or finished[0].finished_ns < oldest_ns:
             self._evict(finished.popleft())
 
     def _evict(self, order: Order) -> None:
@@ -131,20 +132,29 @@ class Orders:
         del self.by_cl_ord_id[order.request.cl_ord_id]
         if order.order_id is not None:
             del self.by_order_id[symbol, order.order_id]
-        self.orders_horizon[symbol] = max(self.orders_horizon.get(symbol, 0), order.finished_ns)
+        if order.finished_ns > self.orders_horizon.get(symbol, 0):
+            self.orders_horizon[symbol] = order.finished_ns
 
     def note(self, fill: Fill) -> None:
         """A fill is being applied: from now on it is known.  The oldest known ones go out of memory."""
-        key = (fill.symbol, fill.trade_id)
-        if key not in self.fills:
-            self._fill_order.append(key)
-        self.fills[key] = fill
-        last = self.last_fill.get(fill.symbol)
-        if last is None or (fill.transact_ns, len(fill.trade_id), fill.trade_id) > (last[0], len(last[1]), last[1]):
-            self.last_fill[fill.symbol] = (fill.transact_ns, fill.trade_id)
-        while len(self._fill_order) > self._retention.fills_max:
-            old = self.fills.pop(self._fill_order.popleft())
-            self.fills_horizon[old.symbol] = max(self.fills_horizon.get(old.symbol, 0), old.transact_ns)
+        symbol, trade_id, transact_ns = fill.symbol, fill.trade_id, fill.transact_ns
+        key = (symbol, trade_id)
+        fills, order = self.fills, self._fill_order
+        if key not in fills:
+            order.append(key)
+        fills[key] = fill
+        last = self.last_fill.get(symbol)
+        if (
+            last is None
+            or transact_ns > last[0]
+            or (transact_ns == last[0] and (len(trade_id), trade_id) > (len(last[1]), last[1]))
+        ):
+            self.last_fill[symbol] = (transact_ns, trade_id)
+        while len(order) > self._retention.fills_max:
+            old = fills.pop(order.popleft())
+            horizon = self.fills_horizon
+            if old.transact_ns > horizon.get(old.symbol, 0):
+                horizon[old.symbol] = old.transact_ns
 
     def restore(self, orders: list[Order], finished: list[ClOrdID], fills: list[Fill]) -> None:
         """Fill an empty instance from a snapshot's parts."""

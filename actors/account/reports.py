@@ -144,6 +144,7 @@ def _report(
     cum_quote: Decimal,
     trade_id: TradeID | None,
 ) -> ExecutionReport:
+    """The venue's words with the order's own names and quantities."""
     request = order.request
     return ExecutionReport(
         request.cl_ord_id,

@@ -44,6 +44,7 @@ ZERO = Decimal(0)
 FORMAT = 1
 """Of `AccountSnapshot`; a snapshot with another number is refused."""
 
+_TRADE, _TRADE_CANCEL, _REPLACED = ExecType.TRADE, ExecType.TRADE_CANCEL, ExecType.REPLACED
 _ENDING = frozenset({ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED})
 
 
@@ -219,7 +220,7 @@ class AccountState:
         else:
             if report.transact_ns > order.terms_ns:
                 order.terms_ns = report.transact_ns
-            if kind is ExecType.REPLACED:
+            if kind is _REPLACED:
                 order.amend_qty = None
                 order.price = report.price
                 if order.cancel_doubt is not None and order.ord_status is OrdStatus.PENDING_REPLACE:
@@ -269,9 +270,9 @@ class AccountState:
         known = self.orders.fills.get((request.symbol, trade_id))
         transact_ns = report.transact_ns
         qty = report.last_qty
-        canceled = report.exec_type is ExecType.TRADE_CANCEL
+        canceled = report.exec_type is _TRADE_CANCEL
         if known is not None:
-            if report.exec_type is ExecType.TRADE or known.canceled:
+            if report.exec_type is _TRADE or known.canceled:
                 return None
             transact_ns = known.transact_ns
             entry = ledger.book(
