@@ -94,7 +94,7 @@ class RestActor(Actor):
         try:
             reply, error = await self._calls.call(lambda: self._codec.snapshot_request(asked.symbol, asked.depth))
             _raise_for(error)
-            answer = self._codec.decode_snapshot(asked.symbol, reply, 0)
+            answer = self._codec.decode_snapshot(asked.symbol, reply, asked.connection)
             self._snapshots += 1
         except (VenueUnavailable, OutcomeUnknown, RemoteProtocolError) as failure:
             self._note(failure)

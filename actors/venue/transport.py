@@ -14,7 +14,7 @@ Promises:
 * `send_nowait` does not await: when it returns True the whole frame is in the kernel.  What the kernel did not take
   waits in order and is written by the connection's writer task.  When it *raises*, not one byte of the message has
   left: the caller may use another path.
-* Nothing can cut a frame in two and go on.  A writer that is canceled with bytes unwritten ends the connection.
+* Nothing can cut a frame in two and go on.  The connection ends with its writer task, so with its owner's nursery.
 * A ping is answered while its bytes are parsed, before the messages in front of it are looked at.  An owner that must
   wait for something else reads ahead meanwhile (`read_ahead`).
 * Every end is an exception with its reason (`ConnectionLost`, `RemoteProtocolError`), raised in the reader after the
@@ -105,7 +105,6 @@ class WebSocket:
         self._unsent = bytearray()
         self._writer_wanted = trio.Event()
         self._flushed = trio.Event()
-        self._writer_gone = False
         self._end: BulkheadError | None = None
         self._over = trio.Event()
         self._reading = False
@@ -166,6 +165,12 @@ class WebSocket:
                 raise self._die(ConnectionLost(f"{self.url}: TLS failed while sending: {error}")) from error
         return self._write(data)
 
+    def _write_records(self, tls: TlsLayer) -> None:
+        """What the TLS layer wants to send of its own accord."""
+        records = tls.outgoing()
+        if records:
+            self._write(records)
+
     def _write(self, data: bytes) -> bool:
         """Hand `data` to the kernel, or keep what it does not take; True when it took all."""
         if self._unsent:
@@ -182,15 +187,12 @@ class WebSocket:
             return True
         self.statistics.short_writes += 1
         self._unsent += memoryview(data)[taken:]
-        if self._writer_gone:
-            self._die(ConnectionLost(f"{self.url}: nobody writes the last {len(self._unsent)} bytes"))
-            return False
         self._flushed = trio.Event()
         self._writer_wanted.set()
         return False
 
     async def write_leftovers(self) -> None:
-        """The writer task: gives the kernel, in order, what it did not take at once.  Never raises but Cancelled."""
+        """The writer task: gives the kernel, in order, what it did not take at once; the connection ends with it."""
         try:
             while self._end is None:
                 await self._writer_wanted.wait()
@@ -199,9 +201,7 @@ class WebSocket:
                 self._flushed.set()
                 self._writer_wanted = trio.Event()
         finally:
-            self._writer_gone = True
-            if self._unsent:
-                self._die(ConnectionLost(f"{self.url}: canceled with {len(self._unsent)} bytes unwritten"))
+            self._die(ConnectionLost(f"{self.url}: dropped by its owner, {len(self._unsent)} bytes unwritten"))
 
     async def _write_some(self) -> None:
         try:
@@ -284,13 +284,15 @@ class WebSocket:
         if self._tls is not None:
             self._tls.feed(data)
             data, at_end = self._tls.decrypt()
-            records = self._tls.outgoing()
-            if records:
-                self._write(records)
+            self._write_records(self._tls)
         if data:
             self._protocol.receive_data(data)
         if at_end:
             self._protocol.receive_eof()
+        self._digest()
+
+    def _digest(self) -> None:
+        """What the bytes fed so far mean: messages, pongs to send, or the end."""
         self._collect(self._protocol.events_received())
         if self._protocol.parser_exc is None and self._protocol.state is State.OPEN:
             if self._protocol.writes:
@@ -402,7 +404,7 @@ class WebSocket:
             if isinstance(cause, EOFError):
                 raise VenueUnavailable(f"{self.url}: the connection ended during the handshake")
             raise RemoteProtocolError(f"{self.url}: bad WebSocket handshake: {cause}") from problem
-        self._collect(self._protocol.events_received())
+        self._digest()  # the first frames may have come with the answer
 
     def _read_nowait_handshake(self) -> bool:
         try:
@@ -413,7 +415,7 @@ class WebSocket:
         if self._tls is not None:
             self._tls.feed(data)
             data, at_end = self._tls.decrypt()
-            self._write(self._tls.outgoing())
+            self._write_records(self._tls)
         if data:
             self._protocol.receive_data(data)
         if at_end:
@@ -424,7 +426,7 @@ class WebSocket:
         done = False
         while not done:
             done = tls.handshake()
-            self._write(tls.outgoing())
+            self._write_records(tls)
             if not done:
                 await trio.lowlevel.wait_readable(self._sock)
                 tls.feed(self._sock.recv(READ_BYTES))
