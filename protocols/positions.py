@@ -128,3 +128,25 @@ class AccountResynced(Event):
     venue: Venue
     picture: AccountPicture
     reply_to: Path
+
+
+@message
+class PnlTotalsQuery(Query):
+    """Ask the portfolio for its sums (tuple of `PnlTotal`)."""
+
+
+@attrs.frozen
+class PnlTotal:
+    """Profit of everything that has `name` as its `scope`, in units of one quote asset (never added across assets)."""
+
+    scope: str
+    """`total`, `account`, `venue`, `strategy` or `symbol`."""
+    name: str
+    quote: str
+    realized: Decimal
+    unrealized: Decimal
+    today: Decimal
+    """Realized and unrealized since the last local midnight."""
+    fees: tuple[tuple[str, Decimal], ...]
+    unmarked: int
+    """Open positions without a price: they count as unrealized 0."""
