@@ -1,0 +1,54 @@
+"""When the sessions try again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.venue.backoff import TokenBucket, reconnect_delay_ns
+from actors.venue.settings import MS, SECOND, ReconnectSettings
+
+SETTINGS = ReconnectSettings()
+
+
+@given(st.integers(1, 10_000), st.floats(0, 0.999))
+def test_a_broken_network_is_tried_again_within_five_seconds(failures: int, fraction: float) -> None:
+    assert 0 <= reconnect_delay_ns(SETTINGS, failures, fraction, refused=False) <= 5 * SECOND
+
+
+def test_the_first_retry_comes_at_once_and_then_the_delay_doubles() -> None:
+    delays = [reconnect_delay_ns(SETTINGS, failures, 0.0, refused=False) for failures in range(1, 7)]
+    assert delays == [0, 250 * MS, 500 * MS, SECOND, 2 * SECOND, 2500 * MS]
+    assert reconnect_delay_ns(SETTINGS, 1, 0.999, refused=False) < 250 * MS
+
+
+@pytest.mark.req("R390")
+def test_only_a_refusal_makes_the_delays_long() -> None:
+    longest = reconnect_delay_ns(SETTINGS, 50, 0.999, refused=True)
+    assert 29 * SECOND < longest <= 30 * SECOND
+    assert reconnect_delay_ns(SETTINGS, 1, 0.0, refused=True) >= 250 * MS
+
+
+@given(st.lists(st.integers(0, 3 * SECOND), max_size=100))
+def test_the_bucket_keeps_its_rate(pauses: list[int]) -> None:
+    """What it lets through in any span is at most the burst and one for each interval."""
+    bucket, now, times = TokenBucket(3, SECOND), 0, []
+    for pause in pauses:
+        now += pause
+        times.append(now + bucket.take(now))
+    for first in range(len(times)):
+        for last in range(first, len(times)):
+            assert last - first + 1 <= 3 + (times[last] - times[first]) // SECOND + 1
+
+
+def test_the_bucket_starts_full_and_says_how_long_to_wait() -> None:
+    bucket = TokenBucket(2, SECOND)
+    assert [bucket.take(0) for _ in range(4)] == [0, 0, SECOND, 2 * SECOND]
+    assert bucket.take(10 * SECOND) == 0
+
+
+@pytest.mark.parametrize("burst, interval_ns", [(0, 1), (1, 0)])
+def test_an_impossible_bucket_is_refused(burst: int, interval_ns: int) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        TokenBucket(burst, interval_ns)

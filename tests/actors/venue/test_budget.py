@@ -1,0 +1,295 @@
+"""The budget: no window is ever exceeded, cancels never starve, accounts share fairly, bans stop everyone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.venue.budget import SHARES, Budget, Grant, Ticket
+from protocols.errors import LocalProtocolError
+from protocols.venue import Lane, Limit, Usage
+
+SECOND = 1_000_000_000
+EDGE = SECOND // 2
+EARLY = SECOND // 10
+START = 1_790_000_000 * SECOND
+LIMITS = (Limit("weight", 10 * SECOND, 100), Limit("orders", 3 * SECOND, 20), Limit("orders", 30 * SECOND, 90))
+
+
+def ticket(
+    lane: Lane = Lane.NEW, asker: str = "a", hold_ns: int = 0, wait_ns: int = 60 * SECOND, **costs: int
+) -> Ticket:
+    return Ticket(asker, asker, lane, costs or {"weight": 1}, START + wait_ns, hold_ns)
+
+
+def budget(*limits: Limit, **options: object) -> Budget:
+    return Budget(limits or LIMITS, edge_ns=EDGE, early_ns=EARLY, **options)  # type: ignore[arg-type]
+
+
+def granted(budget: Budget, now_ns: int) -> list[Grant]:
+    return budget.grant(now_ns)[0]
+
+
+# ---- the two promises, on random runs ---------------------------------------------------------------------------
+
+steps = st.lists(
+    st.tuples(
+        st.integers(0, 3 * SECOND),  # time until the step
+        st.sampled_from(list(Lane)),
+        st.sampled_from(["a", "b", "c"]),
+        st.integers(1, 30),  # weight
+        st.integers(0, 3),  # orders
+        st.sampled_from([0, 0, SECOND]),  # lease or single request
+        st.floats(0, 1),  # when in its validity and its way it is counted
+        st.sampled_from(["answered", "answered with usage", "unused", "silent"]),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@pytest.mark.req("R011", "R264")
+@settings(max_examples=300)
+@given(steps)
+def test_no_window_of_the_venue_is_ever_exceeded(run: list[tuple[int, Lane, str, int, int, int, float, str]]) -> None:
+    """A venue of our own counts what arrives, at any moment that the promise allows, and says its counts."""
+    ours = budget()
+    counted: Counter[tuple[str, int, str, int]] = Counter()
+    now = START
+    for pause, lane, asker, weight, orders, hold, when, fate in run:
+        now += pause
+        ours.ask(ticket(lane, asker, hold, now - START + 10 * SECOND, weight=weight, orders=orders))
+        for grant in granted(ours, now):
+            costs = grant.ticket.costs
+            if fate == "unused":
+                ours.give_back(grant.number, costs)
+                continue
+            first, last = now - EARLY, grant.until_ns + EDGE
+            arrival = first + int((last - first) * when)
+            for limit in LIMITS:
+                scope = grant.ticket.account if limit.name == "orders" else ""
+                window = arrival - arrival % limit.interval_ns
+                counted[limit.name, limit.interval_ns, scope, window] += costs.get(limit.name, 0)
+            if fate.startswith("answered"):
+                ours.finish(grant.number, costs)
+            if fate == "answered with usage" and arrival <= now:
+                said = [
+                    Usage(limit.name, limit.interval_ns, counted[limit.name, limit.interval_ns, scope, window])
+                    for limit in LIMITS
+                    for scope in [grant.ticket.account if limit.name == "orders" else ""]
+                    for window in [arrival - arrival % limit.interval_ns]
+                ]
+                ours.correct(grant.ticket.account, said, arrival, now)
+    for (name, interval_ns, _, _), used in counted.items():
+        (limit_value,) = (each.limit for each in LIMITS if (each.name, each.interval_ns) == (name, interval_ns))
+        assert used <= limit_value, (name, interval_ns)
+
+
+@pytest.mark.req("R011")
+@settings(max_examples=200)
+@given(
+    st.lists(st.tuples(st.sampled_from([Lane.REDUCE, Lane.NEW, Lane.QUERY]), st.integers(1, 20)), max_size=80),
+    st.integers(0, 10 * SECOND),
+)
+def test_a_cancel_never_waits_for_others(others: list[tuple[Lane, int]], at: int) -> None:
+    """However much of everything else is wanted, the cancels' reserve is there."""
+    ours = budget()
+    now = START + at
+    for lane, weight in others:
+        ours.ask(ticket(lane, f"{lane.name}", weight=weight))
+    ours.ask(ticket(Lane.CANCEL, "canceler", weight=1))
+    lanes = [grant.ticket.lane for grant in granted(ours, now)]
+    assert Lane.CANCEL in lanes
+    ours.ask(ticket(Lane.CANCEL, "canceler", weight=1))
+    assert [grant.ticket.lane for grant in granted(ours, now)] == [Lane.CANCEL]
+
+
+# ---- windows ------------------------------------------------------------------------------------------------------
+
+
+def test_windows_are_aligned_to_the_clock_and_open_again() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 10))
+    for _ in range(12):
+        ours.ask(ticket(Lane.CANCEL))
+    assert len(granted(ours, START + 5 * SECOND)) == 10
+    assert granted(ours, START + 9 * SECOND) == []
+    assert ours.next_chance_ns(START + 9 * SECOND) == START + 10 * SECOND
+    assert len(granted(ours, START + 10 * SECOND + EARLY)) == 2
+
+
+def test_a_request_at_the_edge_counts_in_both_windows() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 10))
+    late = START + 10 * SECOND - EDGE // 2
+    for _ in range(10):
+        ours.ask(ticket(Lane.CANCEL))
+    assert len(granted(ours, late)) == 10
+    ours.ask(ticket(Lane.CANCEL))
+    assert granted(ours, START + 10 * SECOND + EARLY + 1) == [], "they may be counted in this window"
+    assert len(granted(ours, START + 20 * SECOND + EARLY)) == 1
+
+
+def test_the_first_window_is_not_trusted() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 100), assumed=Fraction(1, 2))
+    for _ in range(60):
+        ours.ask(ticket(Lane.CANCEL))
+    assert len(granted(ours, START + SECOND)) == 50
+    assert len(granted(ours, START + 10 * SECOND + EARLY)) == 10
+
+
+def test_order_counts_are_kept_for_each_account() -> None:
+    ours = budget(Limit("orders", 10 * SECOND, 10))
+    for account in ("one", "two"):
+        for _ in range(10):
+            ours.ask(ticket(Lane.CANCEL, account, orders=1))
+    assert len(granted(ours, START + SECOND)) == 20
+
+
+def test_a_limit_that_the_venue_lowers_holds_at_once() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 100))
+    for _ in range(60):
+        ours.ask(ticket(Lane.CANCEL))
+    assert len(granted(ours, START + SECOND)) == 60
+    ours.set_limits([Limit("weight", 10 * SECOND, 60)], START + SECOND)
+    ours.ask(ticket(Lane.CANCEL))
+    assert granted(ours, START + 2 * SECOND) == []
+
+
+# ---- corrections --------------------------------------------------------------------------------------------------
+
+
+def test_the_venue_corrects_upwards_with_what_is_still_on_its_way() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 100))
+    for _ in range(10):
+        ours.ask(ticket(Lane.CANCEL, weight=1))
+    first, *others = granted(ours, START + SECOND)
+    ours.finish(first.number, {"weight": 1})
+    ours.correct("a", [Usage("weight", 10 * SECOND, 50)], START + SECOND, START + SECOND)
+    assert len(others) == 9
+    assert ours.room("weight", "a", Lane.CANCEL, START + SECOND) == 100 - 50 - 9
+
+
+def test_the_venue_never_corrects_downwards() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 100))
+    ours.ask(ticket(Lane.CANCEL, weight=40))
+    (grant,) = granted(ours, START + SECOND)
+    ours.finish(grant.number, {"weight": 40})
+    ours.correct("a", [Usage("weight", 10 * SECOND, 3)], START + SECOND, START + SECOND)
+    assert ours.room("weight", "a", Lane.CANCEL, START + SECOND) == 60
+
+
+def test_a_count_of_the_window_before_is_not_taken_for_this_one() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 100))
+    ours.correct("a", [Usage("weight", 10 * SECOND, 99)], START + 9 * SECOND, START + 11 * SECOND)
+    assert ours.room("weight", "a", Lane.CANCEL, START + 11 * SECOND) == 100
+
+
+def test_what_is_given_back_can_be_used_again() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 10))
+    ours.ask(ticket(Lane.CANCEL, weight=10))
+    (grant,) = granted(ours, START + SECOND)
+    ours.give_back(grant.number, {"weight": 7})
+    assert ours.room("weight", "a", Lane.CANCEL, START + SECOND) == 7
+    ours.give_back(grant.number, {"weight": 7})
+    assert ours.room("weight", "a", Lane.CANCEL, START + SECOND) == 10, "never more than was permitted"
+
+
+def test_counts_of_unknown_limits_are_ignored() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 10))
+    ours.correct("a", [Usage("tokens", SECOND, 5), Usage("weight", SECOND, 5)], START, START)
+    assert ours.room("weight", "a", Lane.CANCEL, START) == 10
+    assert ours.room("tokens", "a", Lane.CANCEL, START) == 0
+    assert ours.window_end_ns("tokens", START) is None
+
+
+# ---- lanes and fairness -------------------------------------------------------------------------------------------
+
+
+def test_each_lane_may_fill_its_share_and_no_more() -> None:
+    for lane in Lane:
+        ours = budget(Limit("weight", 10 * SECOND, 100))
+        for _ in range(150):
+            ours.ask(ticket(lane))
+        assert len(granted(ours, START + SECOND)) == int(100 * SHARES[lane])
+
+
+def test_urgent_lanes_go_first() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 100))
+    for lane in reversed(Lane):
+        ours.ask(ticket(lane, lane.name))
+    assert [grant.ticket.lane for grant in granted(ours, START + SECOND)] == list(Lane)
+
+
+@pytest.mark.req("R012")
+def test_accounts_take_turns() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 20))
+    for _ in range(50):
+        ours.ask(ticket(Lane.NEW, "greedy"))
+    for _ in range(3):
+        ours.ask(ticket(Lane.NEW, "modest"))
+    served = Counter(grant.ticket.asker for grant in granted(ours, START + SECOND))
+    assert served == {"modest": 3, "greedy": 14}
+
+
+def test_a_dear_request_is_not_overtaken_for_ever_by_cheap_ones() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 100))
+    ours.ask(ticket(Lane.QUERY, "a", weight=40))
+    ours.ask(ticket(Lane.QUERY, "b", weight=50))
+    assert [grant.ticket.asker for grant in granted(ours, START + SECOND)] == ["a"]
+    for _ in range(20):
+        ours.ask(ticket(Lane.QUERY, "c", weight=1))
+    assert granted(ours, START + 2 * SECOND) == [], "b waits for this budget and came first"
+    assert granted(ours, START + 10 * SECOND + EARLY)[0].ticket.asker == "b"
+
+
+def test_a_request_that_can_never_be_permitted_is_refused_at_once() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 100))
+    with pytest.raises(LocalProtocolError, match="71 weight"):
+        ours.ask(ticket(Lane.QUERY, weight=71))
+
+
+def test_a_tiny_limit_can_still_be_used() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 1))
+    ours.ask(ticket(Lane.QUERY))
+    assert len(granted(ours, START + SECOND)) == 1
+
+
+def test_wishes_expire_and_askers_leave() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 1))
+    ours.ask(ticket(Lane.CANCEL, "first"))
+    ours.ask(ticket(Lane.CANCEL, "patient"))
+    ours.ask(ticket(Lane.CANCEL, "hasty", wait_ns=2 * SECOND))
+    ours.ask(ticket(Lane.CANCEL, "gone"))
+    ours.withdraw("gone")
+    assert [grant.ticket.asker for grant in granted(ours, START + SECOND)] == ["first"]
+    assert ours.next_chance_ns(START + SECOND) == START + 2 * SECOND
+    now_granted, expired = ours.grant(START + 2 * SECOND)
+    assert (now_granted, [late.asker for late in expired]) == ([], ["hasty"])
+    assert [grant.ticket.asker for grant in granted(ours, START + 11 * SECOND)] == ["patient"]
+    assert ours.next_chance_ns(START + 11 * SECOND) is None
+
+
+# ---- bans ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("R355")
+def test_during_a_ban_nothing_is_permitted_not_even_a_cancel() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 100))
+    assert ours.block(START + 25 * SECOND) is True
+    assert ours.block(START + 20 * SECOND) is False, "a ban is never shortened"
+    ours.ask(ticket(Lane.CANCEL))
+    assert granted(ours, START + 24 * SECOND) == []
+    assert ours.next_chance_ns(START + 24 * SECOND) == START + 25 * SECOND
+    assert len(granted(ours, START + 25 * SECOND)) == 1
+
+
+def test_the_picture_says_what_is_used() -> None:
+    ours = budget(Limit("weight", 10 * SECOND, 100), Limit("orders", 10 * SECOND, 10))
+    ours.ask(ticket(Lane.NEW, "acc", weight=3, orders=1))
+    granted(ours, START + SECOND)
+    picture = ours.picture(START + SECOND)
+    assert picture["used"] == {"weight/10s": [3, 100], "orders/10s/acc": [1, 10]}
+    assert picture["granted"] == 1
