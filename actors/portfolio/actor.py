@@ -33,6 +33,7 @@ PORTFOLIO_KEY = "portfolio"
 """Journal stream of the day's baselines."""
 
 _MS = 1_000_000
+ASK_TIMEOUT_NS = 1_000 * _MS
 
 
 @message
@@ -43,17 +44,6 @@ class PublishDue(Event):
 @message
 class DayDue(Event):
     """Timer: a local midnight."""
-
-
-@attrs.frozen(kw_only=True)
-class PortfolioSettings:
-    """Durations in ns."""
-
-    publish_ns: int = attrs.field(default=500 * _MS, validator=attrs.validators.gt(0))
-    """Least time between two publications."""
-    zone: str = "Asia/Seoul"
-    """Whose midnight begins a day."""
-    ask_timeout_ns: int = attrs.field(default=1_000 * _MS, validator=attrs.validators.gt(0))
 
 
 @attrs.frozen
@@ -74,13 +64,15 @@ class PortfolioActor(Actor):
         self,
         accounts: Sequence[tuple[AccountID, Venue]],
         readers: Sequence[Path] = (),
-        settings: PortfolioSettings | None = None,
+        *,
+        zone: str = "Asia/Seoul",
+        publish_ns: int = 500 * _MS,
     ) -> None:
-        """`readers` get `PnlChanged`."""
+        """`readers` get `PnlChanged`, at most every `publish_ns`; `zone` says whose midnight begins a day."""
         self._accounts = tuple(accounts)
         self._readers = tuple(readers)
-        self._settings = settings or PortfolioSettings()
-        self._zone = ZoneInfo(self._settings.zone)
+        self._zone = ZoneInfo(zone)
+        self._publish_ns = publish_ns
         self.book = PortfolioBook()
         self._day = ""
         self._changed: dict[PositionKey, None] = {}
@@ -104,7 +96,7 @@ class PortfolioActor(Actor):
         Who cannot answer yet (at the start of the engine nobody can) will tell by itself: an account that has resynced
         says so, a venue that has loaded its instruments too.
         """
-        ctx, timeout_ns = self.ctx, self._settings.ask_timeout_ns
+        ctx, timeout_ns = self.ctx, ASK_TIMEOUT_NS
         answer = await ctx.ask(JOURNAL, ReplayQuery(PORTFOLIO_KEY), timeout_ns)
         self._restore(answer)
         for venue in dict.fromkeys(venue for _, venue in self._accounts):
@@ -182,7 +174,7 @@ class PortfolioActor(Actor):
     def _publish_soon(self) -> None:
         if not self._publishing:
             self._publishing = True
-            self.ctx.after(self._settings.publish_ns, PublishDue())
+            self.ctx.after(self._publish_ns, PublishDue())
 
     def _publish(self, event: PublishDue) -> None:
         self._publishing = False
