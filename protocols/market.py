@@ -53,6 +53,8 @@ class SnapshotRequest(Event):
     symbol: Symbol
     depth: int
     reply_to: Path
+    connection: int = 0
+    """Stream connection in use when it was asked for; the snapshot repeats it."""
 
 
 @message

@@ -1,7 +1,7 @@
 """What the full gate costs: the firm's and the account's decision on one order, state populated.
 
 The state is that of a busy engine: 20 symbols with quotes, filters and positions, 200 open orders over two accounts.
-`us` is the full gate: the firm's decision and the account's decision on one order, reservation included.  `actors_us` is
+`us` is the full gate: the firm's and the account's decision on one order, reservation included.  `actors_us` is
 the same as messages through both actors (`RoutedOrder` -> `FirmApproved` -> `RiskApproved`), clock readings included.
 Outside the measured time the oldest order is released again, so that the state keeps its size.
 """

@@ -1,0 +1,1 @@
+"""One symbol's order book: levels, proof of continuity, top of book."""

@@ -1,0 +1,474 @@
+"""The book actor `/venues/<venue>/books/<symbol>`: levels in, proven quotes out.
+
+Nothing is published as proven that is not.  The venue's sequencer decides about every delta before a level is touched;
+whatever breaks the proof opens a *gap*: readers are told (`GapOpened`), the ready gate shuts, and this symbol alone is
+synchronized again::
+
+    GAP --StreamUp, delta or time--> snapshot asked --bridged, not crossed--> PROVEN (GapClosed, Quote...)
+     ^                                    | failed, too old: again after a growing pause           |
+     +--- hole in the ids, crossed, stale, connection lost, the venue's own ticker disagrees ------+
+
+*Stale* is proven, not guessed from silence: a trade or a ticker beyond the book came, and no delta followed it in time.
+A symbol in which nothing happens is not stale while its connection lives; its quote is then repeated at each heartbeat
+so that readers can tell a quiet book from a dead one.
+
+*The ticker as oracle*: the venue states best bid and ask on a stream of its own.  The last ticker of the ids that a
+delta covers must equal the book's top after it; two disagreements in a row cost the book its proof.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import attrs
+
+from actors.book.levels import OrderBook
+from protocols.base import Event, Message, message
+from protocols.enums import GapReason
+from protocols.ids import Path, Symbol, Venue
+from protocols.market import (
+    BookDelta,
+    BookSnapshot,
+    BookTicker,
+    GapClosed,
+    GapOpened,
+    Quote,
+    SnapshotFailed,
+    SnapshotRequest,
+    StreamDown,
+    StreamUp,
+    Subscribe,
+    Trade,
+    Unsubscribe,
+)
+from protocols.reconcile import public_path, rest_path
+from protocols.venue import BookSequencer, Bridge, Verdict
+from supervisors.actor import Actor, Down, ReadyWhen, Up
+
+__all__ = ["BookActor", "BookSettings"]
+
+_MS = 1_000_000
+_S = 1_000 * _MS
+
+STREAM = "book"
+"""Name of this stream in gap messages."""
+
+_APPLY, _BUFFER, _GAP = Verdict.APPLY, Verdict.BUFFER, Verdict.GAP
+
+_UNKNOWN = -1
+_TICKERS_KEPT = 4_096
+_CONFIRMED = 2
+"""Disagreements with the ticker in a row that cost the book its proof: one may be a late ticker."""
+
+
+@attrs.frozen(kw_only=True)
+class BookSettings:
+    """Timing of one book; all in ns."""
+
+    max_age_ns: int = 5 * _S
+    """A delta must follow other news of the symbol within this time, else the book is stale."""
+    heartbeat_ns: int = 1 * _S
+    """An unchanged quote is repeated this often."""
+    tick_ns: int = 500 * _MS
+    snapshot_timeout_ns: int = 15 * _S
+    retry_min_ns: int = 500 * _MS
+    """First pause before asking for a snapshot again; doubles up to `retry_max_ns`."""
+    retry_max_ns: int = 30 * _S
+    quiet_ns: int = 2 * _S
+    """After this long without a delta the snapshot of a quiet symbol is asked for."""
+    settled_ns: int = 10 * _S
+    """A book that was proven for this long has earned an immediate resync."""
+
+
+@message
+class _Tick(Event):
+    """Time to look at staleness and heartbeat."""
+
+
+@message
+class _Ask(Event):
+    """Ask for a snapshot, unless a later attempt was made or the book is proven."""
+
+    attempt: int
+
+
+class BookActor(Actor):
+    """One symbol's book; ready means proven."""
+
+    READY_WHEN = ReadyWhen.TOLD
+
+    def __init__(
+        self,
+        venue: Venue,
+        symbol: Symbol,
+        sequencer: BookSequencer,
+        readers: Iterable[Path] = (),
+        *,
+        settings: BookSettings | None = None,
+        stream: Path | None = None,
+    ) -> None:
+        """`readers` always get what is published; `Subscribe` adds others.  `stream`: the public session."""
+        self.book = OrderBook()
+        self._venue = venue
+        self._symbol = symbol
+        self._sequencer = sequencer
+        self._readers = dict.fromkeys(readers)
+        self._settings = settings or BookSettings()
+        self._stream = stream if stream is not None else public_path(venue)
+        self._rest = rest_path(venue)
+
+        self._connection = _UNKNOWN
+        """Number of the newest connection that was announced."""
+        self._floor = _UNKNOWN
+        """Deltas of connections below it are void."""
+        self._is_live = False
+        self._gap: GapOpened | None = None
+        self._proven_since_ns = 0
+        self._quote: Quote | None = None
+        self._quoted_at_ns = 0
+
+        self._attempt = 0
+        self._asked = False
+        self._failures = 0
+        self._has_buffered = False
+        self._held: BookSnapshot | None = None
+        """A snapshot that nothing ties to this connection yet; the next delta decides."""
+
+        self._behind_since_ns: int | None = None
+        """Monotonic time of the oldest news that no delta has followed."""
+        self._event_ns = 0
+        self._covered = (0, 0)
+        """Ids of the last delta applied, whose tickers may still be on their way."""
+        self._tickers: deque[BookTicker] = deque(maxlen=_TICKERS_KEPT)
+        self._disagreed = 0
+        self._counts = dict.fromkeys(
+            ("applied", "ignored", "buffered", "void", "gaps", "snapshots", "compared", "disagreed"), 0
+        )
+        self._handlers: dict[type[Message], Callable[[Any], None]] = {
+            BookDelta: self._on_delta,
+            BookTicker: self._on_ticker,
+            Trade: self._on_trade,
+            BookSnapshot: self._on_snapshot,
+            SnapshotFailed: self._on_snapshot_failed,
+            _Tick: self._on_tick,
+            _Ask: self._on_ask,
+            StreamUp: self._on_stream_up,
+            StreamDown: self._on_stream_down,
+            Subscribe: self._on_subscribe,
+            Unsubscribe: self._on_unsubscribe,
+            Up: self._on_up,
+            Down: self._on_down,
+        }
+
+    async def started(self) -> None:
+        """Say that nothing is proven yet; the proof comes as messages."""
+        self._open_gap(GapReason.STARTING, "not synchronized yet")
+        self.ctx.watch(self._stream)
+        self.ctx.after(self._settings.tick_ns, _Tick())
+
+    def receive(self, message: Message) -> None:
+        """Dispatch by type; KeyError for a message that no book understands."""
+        self._handlers[type(message)](message)
+
+    # ---- deltas -----------------------------------------------------------------------------------------------
+
+    def _on_delta(self, delta: BookDelta) -> None:
+        if delta.connection < self._floor:
+            self._counts["void"] += 1
+            return
+        self._is_live = True
+        verdict = self._sequencer.on_delta(delta)
+        if verdict is _APPLY:
+            self._behind_since_ns = None
+            self._compare_tickers()
+            self.book.apply(delta.bids, delta.asks)
+            self._counts["applied"] += 1
+            self._covered = (delta.first_id, delta.last_id)
+            self._event_ns = delta.event_ns
+            self._publish(delta.received_ns)
+            if self._disagreed >= _CONFIRMED:
+                self._lose(GapReason.SEQUENCE, "the book disagrees with the venue's own best bid and ask")
+        elif verdict is _BUFFER:
+            self._counts["buffered"] += 1
+            self._has_buffered = True
+            held, self._held = self._held, None
+            if held is not None:
+                self._bridge(held)
+            elif not self._asked:
+                self._ask()
+        elif verdict is _GAP:
+            self._has_buffered = True
+            text = f"update {delta.first_id} came, {self._covered[1] + 1} was expected"
+            self._lose(GapReason.SEQUENCE, text, reset=False)
+        else:
+            self._counts["ignored"] += 1
+
+    def _publish(self, received_ns: int) -> None:
+        """Publish the top if it changed; a crossed book is never published."""
+        (bid_px, bid_qty), (ask_px, ask_qty) = self.book.best()
+        last = self._quote
+        if (
+            last is not None
+            and bid_px == last.bid_px
+            and ask_px == last.ask_px
+            and bid_qty == last.bid_qty
+            and ask_qty == last.ask_qty
+        ):
+            return
+        if bid_px >= ask_px and bid_qty and ask_qty:
+            self._lose(GapReason.CROSSED, f"best bid {bid_px} is not below best ask {ask_px}")
+            return
+        self._send_quote(bid_px, bid_qty, ask_px, ask_qty, received_ns)
+
+    def _send_quote(
+        self, bid_px: Decimal, bid_qty: Decimal, ask_px: Decimal, ask_qty: Decimal, received_ns: int
+    ) -> None:
+        quote = self._quote = Quote(
+            self._venue,
+            self._symbol,
+            bid_px,
+            bid_qty,
+            ask_px,
+            ask_qty,
+            self._event_ns,
+            received_ns,
+            self._sequencer.last_id,
+        )
+        self._quoted_at_ns = self.ctx.monotonic_ns
+        self._tell(quote)
+
+    def _tell(self, message: Message) -> None:
+        send = self.ctx.send
+        for reader in self._readers:
+            send(reader, message)
+
+    # ---- snapshots --------------------------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        """Ask for a snapshot now; without an answer in time ask again."""
+        self._attempt += 1
+        self._asked = True
+        depth = self._sequencer.snapshot_depth
+        if depth:  # 0: the stream brings its snapshots itself
+            connection = max(self._connection, 0)
+            self.ctx.send(self._rest, SnapshotRequest(self._symbol, depth, self.ctx.path, connection))
+        self.ctx.after(self._settings.snapshot_timeout_ns, _Ask(self._attempt))
+
+    def _ask_later(self) -> None:
+        """Ask again after a pause that grows with each failure, spread by chance."""
+        settings = self._settings
+        pause_ns = min(settings.retry_min_ns << min(self._failures, 30), settings.retry_max_ns)
+        self._failures += 1
+        self._asked = True
+        self._attempt += 1
+        self.ctx.after(int(pause_ns * (0.5 + self.ctx.random() / 2)), _Ask(self._attempt))
+
+    def _on_ask(self, asked: _Ask) -> None:
+        if asked.attempt == self._attempt and self._gap is not None:
+            self._ask()
+
+    def _on_snapshot(self, snapshot: BookSnapshot) -> None:
+        if not self._is_live:
+            return  # an answer from before the connection was lost
+        if not self._has_buffered and snapshot.connection != self._connection:
+            # Nothing shows that it was taken while this connection delivered; the first delta will.
+            self._held = snapshot
+            self._attempt += 1
+            return
+        self._bridge(snapshot)
+
+    def _on_snapshot_failed(self, failed: SnapshotFailed) -> None:
+        if self._gap is not None:
+            self._ask_later()
+
+    def _bridge(self, snapshot: BookSnapshot) -> None:
+        bridge = self._sequencer.on_snapshot(snapshot)
+        if bridge.verdict is _APPLY:
+            self._load(snapshot, bridge)
+        elif bridge.verdict is Verdict.TOO_OLD:
+            self._ask_later()
+
+    def _load(self, snapshot: BookSnapshot, bridge: Bridge) -> None:
+        self._counts["snapshots"] += 1
+        book = self.book
+        book.load(snapshot.bids, snapshot.asks)
+        for delta in bridge.replay:
+            book.apply(delta.bids, delta.asks)
+            self._event_ns = delta.event_ns
+        self._covered = (snapshot.last_id + 1, self._sequencer.last_id)
+        (bid_px, bid_qty), (ask_px, ask_qty) = book.best()
+        if bid_px >= ask_px and bid_qty and ask_qty:
+            text = f"best bid {bid_px} is not below best ask {ask_px} in the snapshot"
+            self._lose(GapReason.CROSSED, text)
+            return
+        self._close_gap()
+        self._send_quote(bid_px, bid_qty, ask_px, ask_qty, self.ctx.now_ns)
+
+    # ---- gaps -------------------------------------------------------------------------------------------------
+
+    def _open_gap(self, reason: GapReason, text: str) -> None:
+        if self._gap is not None:
+            return
+        self._counts["gaps"] += 1
+        self._gap = GapOpened(STREAM, self._venue, self._symbol, reason, text, self.ctx.now_ns)
+        self._quote = None
+        self._tickers.clear()
+        self._disagreed = 0
+        self._behind_since_ns = None
+        self.ctx.set_unready(f"{reason.value}: {text}")
+        self._tell(self._gap)
+
+    def _close_gap(self) -> None:
+        gap, self._gap = self._gap, None
+        self._asked = False
+        self._proven_since_ns = self.ctx.monotonic_ns
+        self.ctx.set_ready()
+        if gap is not None:
+            self._tell(GapClosed(STREAM, self._venue, self._symbol, gap.since_ns, self.ctx.now_ns))
+
+    def _lose(self, reason: GapReason, text: str, *, reset: bool = True) -> None:
+        """The proof is gone while the connection lives: tell, and synchronize again.
+
+        `reset`: also forget what the sequencer holds; after a hole it has begun anew by itself.
+        """
+        was_proven = self._gap is None
+        self._open_gap(reason, text)
+        self._forget(reset=reset)
+        settled = was_proven and self.ctx.monotonic_ns - self._proven_since_ns >= self._settings.settled_ns
+        if settled:
+            self._failures = 0
+        if self._failures:
+            self._ask_later()
+        else:
+            self._failures = 1
+            self._ask()
+
+    def _forget(self, *, reset: bool) -> None:
+        self.book.clear()
+        self._held = None
+        self._asked = False
+        if reset:
+            self._sequencer.reset()
+            self._has_buffered = False
+
+    # ---- connection -------------------------------------------------------------------------------------------
+
+    def _on_stream_up(self, up: StreamUp) -> None:
+        if self._is_live and up.connection == self._connection:
+            return
+        self._disconnected("a new connection took over")
+        self._connection = self._floor = up.connection
+        self._await_first_delta()
+
+    def _on_stream_down(self, down: StreamDown) -> None:
+        if down.connection >= self._connection:
+            self._disconnected(down.text)
+            self._floor = down.connection + 1
+
+    def _on_up(self, up: Up) -> None:
+        if not self._is_live:
+            self._await_first_delta()
+
+    def _on_down(self, down: Down) -> None:
+        self._disconnected(f"{down.path}: {down.reason}")
+
+    def _disconnected(self, text: str) -> None:
+        """Whatever was said so far is void, and an answer to an older question too."""
+        self._open_gap(GapReason.DISCONNECTED, text)
+        self._forget(reset=True)
+        self._is_live = False
+        self._attempt += 1
+
+    def _await_first_delta(self) -> None:
+        """The first delta asks for the snapshot (an earlier one would be too old); a quiet symbol has none."""
+        self._is_live = True
+        self._attempt += 1
+        self.ctx.after(self._settings.quiet_ns, _Ask(self._attempt))
+
+    # ---- other news of the symbol -----------------------------------------------------------------------------
+
+    def _on_trade(self, trade: Trade) -> None:
+        self._tell(trade)
+        self._news()
+
+    def _on_ticker(self, ticker: BookTicker) -> None:
+        self._tickers.append(ticker)
+        if ticker.update_id > self._covered[1]:
+            self._news()
+
+    def _news(self) -> None:
+        """Something happened that a delta must follow."""
+        if self._gap is None and self._behind_since_ns is None:
+            self._behind_since_ns = self.ctx.monotonic_ns
+
+    def _compare_tickers(self) -> None:
+        """Before the next delta: the top that the last one left, against the last ticker of its ids.
+
+        By now the tickers of those ids have arrived, although the streams are not in step with each other.
+        """
+        tickers, (first_id, last_id) = self._tickers, self._covered
+        newest: BookTicker | None = None
+        while tickers and tickers[0].update_id <= last_id:
+            newest = tickers.popleft()
+        quote = self._quote
+        if newest is None or newest.update_id < first_id or quote is None:
+            return
+        self._counts["compared"] += 1
+        if (
+            newest.bid_px == quote.bid_px
+            and newest.bid_qty == quote.bid_qty
+            and newest.ask_px == quote.ask_px
+            and newest.ask_qty == quote.ask_qty
+        ):
+            self._disagreed = 0
+            return
+        self._counts["disagreed"] += 1
+        self._disagreed += 1
+
+    # ---- time -------------------------------------------------------------------------------------------------
+
+    def _on_tick(self, _: _Tick) -> None:
+        settings, now = self._settings, self.ctx.monotonic_ns
+        self.ctx.after(settings.tick_ns, _Tick())
+        quote = self._quote
+        if self._gap is not None or quote is None:
+            return
+        behind_ns = 0 if self._behind_since_ns is None else now - self._behind_since_ns
+        if behind_ns > settings.max_age_ns:
+            seconds = behind_ns / _S
+            self._lose(GapReason.STALE, f"no delta for {seconds:.1f} s although the symbol trades")
+        elif now - self._quoted_at_ns >= settings.heartbeat_ns:
+            self._send_quote(quote.bid_px, quote.bid_qty, quote.ask_px, quote.ask_qty, self.ctx.now_ns)
+
+    # ---- readers ----------------------------------------------------------------------------------------------
+
+    def _on_subscribe(self, wish: Subscribe) -> None:
+        """A new reader is told at once where the book stands."""
+        self._readers[wish.reader] = None
+        if self._gap is not None:
+            self.ctx.send(wish.reader, self._gap)
+        elif self._quote is not None:
+            self.ctx.send(wish.reader, self._quote)
+
+    def _on_unsubscribe(self, wish: Unsubscribe) -> None:
+        self._readers.pop(wish.reader, None)
+
+    def inspect(self) -> Mapping[str, object]:
+        """State summary for the console."""
+        (bid_px, bid_qty), (ask_px, ask_qty) = self.book.best()
+        gap = self._gap
+        return {
+            "symbol": self._symbol,
+            "proven": gap is None,
+            "gap": "" if gap is None else f"{gap.reason.value}: {gap.text}",
+            "bid": f"{bid_px} x {bid_qty}",
+            "ask": f"{ask_px} x {ask_qty}",
+            "levels": f"{len(self.book.bids)} + {len(self.book.asks)}",
+            "last_id": self._sequencer.last_id,
+            "connection": self._connection,
+            "readers": list(self._readers),
+            **self._counts,
+        }
