@@ -69,26 +69,33 @@ class AskError(Exception):
 
 
 class Later:
-    """An answer that `Actor.answer` will give later: keep it, call `resolve` or `fail` once."""
+    """An answer that `Actor.answer` gives later (or has given already): call `resolve` or `fail` once."""
 
-    __slots__ = ("_deliver",)
+    __slots__ = ("_deliver", "_outcome")
 
     def __init__(self) -> None:
         self._deliver: Callable[[object, str | None], None] | None = None
+        self._outcome: tuple[object, str | None] | None = None
 
     def bind(self, deliver: Callable[[object, str | None], None]) -> None:
-        """Called by the runtime."""
+        """Called by the runtime; what was said before is delivered now."""
         self._deliver = deliver
+        if self._outcome is not None:
+            deliver(*self._outcome)
 
     def resolve(self, value: object) -> None:
         """Answer."""
-        if self._deliver is not None:
-            self._deliver(value, None)
+        self._say(value, None)
 
     def fail(self, text: str) -> None:
         """The asker gets AskError(text)."""
-        if self._deliver is not None:
-            self._deliver(None, text)
+        self._say(None, text)
+
+    def _say(self, value: object, error: str | None) -> None:
+        if self._outcome is None:
+            self._outcome = (value, error)
+            if self._deliver is not None:
+                self._deliver(value, error)
 
 
 class Timer(Protocol):

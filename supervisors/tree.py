@@ -2,9 +2,9 @@
 
     root (rest_for_one)
       control                       stays while the rest is repaired, goes last
-      <extra>                       e.g. the simulator as a child process
       journal                       if the journal goes, nothing trades: everything below restarts with it
       engine (one_for_one, no level in the addresses)
+        <extra>                     e.g. the simulator as a child process; stops last
         files
         venues/<venue>              rest_for_one: limiter, clock, rest, instruments, books, candles, public
         portfolio
@@ -56,13 +56,12 @@ from protocols.ids import AccountID, Path, StrategyID, Symbol, Venue
 from protocols.journal import JOURNAL
 from protocols.orders import FIRM_GATE, ROUTER, account_gate, account_path
 from protocols.reconcile import (
-    book_path,
     candles_path,
     clock_path,
     entry_path,
-    instruments_path,
     limiter_path,
     private_path,
+    public_path,
     reconciler_path,
 )
 from protocols.venue import Limit, PrivateCodec, PublicCodec, Signer
@@ -122,7 +121,7 @@ class Plan:
     premises: Premises | None = None
     """Without them there is no control socket."""
     extra: tuple[ChildSpec, ...] = ()
-    """Children before the journal, such as the simulator's process."""
+    """First children of the engine's group, such as the simulator's process."""
     files: tuple[ChildSpec, ...] = ()
     """Writers of the files that people read, fed from the journal."""
 
@@ -206,6 +205,7 @@ class _Builder:
         engine = self._group(
             "",
             (
+                *plan.extra,
                 *plan.files,
                 self._group("venues", (self._venue(v) for v in plan.venues.values()), level=2),
                 self._portfolio(),
@@ -216,9 +216,7 @@ class _Builder:
             ),
             level=3,
         )
-        return self._group(
-            "", (*control, *plan.extra, self._journal(), engine), level=4, strategy=Restarting.REST_FOR_ONE
-        )
+        return self._group("", (*control, self._journal(), engine), level=4, strategy=Restarting.REST_FOR_ONE)
 
     def _journal(self) -> ChildSpec:
         config = self._config
@@ -306,12 +304,15 @@ class _Builder:
         parts = VENUES[self._config.venues[venue.name].kind.value]
         return self._child(
             str(symbol),
-            lambda: BookActor(venue.name, symbol, parts.sequencer(), tuple(readers)),
+            lambda: BookActor(venue.name, symbol, parts.sequencer(), tuple(readers), stream=public_path(venue.name)),
             capacity=65_536,
         )
 
     def _portfolio(self) -> ChildSpec:
-        return self._child("portfolio", lambda: PortfolioActor(self._plan.accounts, zone=self._config.engine.timezone))
+        return self._child(
+            "portfolio",
+            lambda: PortfolioActor(self._plan.accounts, zone=self._config.engine.timezone),
+        )
 
     def _risk(self) -> SupervisorSpec:
         config, plan = self._config, self._plan
@@ -387,7 +388,10 @@ class _Builder:
                     lambda: AccountActor(
                         account,
                         name,
-                        subscribers=(*self._gates_of(account), PORTFOLIO),
+                        subscribers=tuple(
+                            strategy_path(s.name) for s in plan.strategies if s.account == account and s.venue == name
+                        ),
+                        strategies=tuple(s.name for s in plan.strategies),
                         settings=AccountSettings(snapshot_records=self._config.journal.snapshot_records),
                     ),
                     capacity=65_536,
@@ -399,9 +403,6 @@ class _Builder:
             money=MoneyPolicy.CANCEL,
             on_escalation=((account_gate(account), halted),),
         )
-
-    def _gates_of(self, account: AccountID) -> tuple[Path, ...]:
-        return (FIRM_GATE, account_gate(account))
 
     def _router(self) -> ChildSpec:
         return self._child("router", lambda: RouterActor(self._plan.accounts), capacity=65_536)

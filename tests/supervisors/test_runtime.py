@@ -292,8 +292,19 @@ async def test_a_later_answer_and_a_later_failure_reach_the_asker(autojump_clock
             nursery.start_soon(resolve, True)
             with pytest.raises(AskError, match="changed my mind"):
                 await world.runtime.ask("/a", HowMany(), SECOND_NS)
-        Later().resolve(1)
-        Later().fail("nobody asked")
+
+
+async def test_an_answer_given_before_the_handler_returned_is_not_lost(autojump_clock: MockClock) -> None:
+    class Eager(Recorder):
+        def answer(self, query: Query) -> object:
+            later = Later()
+            later.resolve(7)
+            later.fail("only the first word counts")
+            return later
+
+    async with running(spec_of(ChildSpec(name="a", factory=lambda: Eager([])))) as world:
+        await world.ready("/a")
+        assert await world.runtime.ask("/a", HowMany(), SECOND_NS) == 7
 
 
 async def test_a_default_actor_answers_no_query(autojump_clock: MockClock) -> None:
@@ -389,6 +400,7 @@ async def test_ready_may_be_told_before_started_returns(autojump_clock: MockCloc
 
     async with running(spec_of(ChildSpec(name="a", factory=Early))) as world:
         await world.ready("/a")
+        assert world.runtime.cell("/a").ready
 
 
 async def test_a_former_incarnation_can_neither_send_nor_open_the_gate(autojump_clock: MockClock) -> None:

@@ -1,16 +1,15 @@
 """The simulator as a supervised child: a process of its own, started, watched and ended like any actor.
 
 Its port is chosen once, so that a simulator that died comes back at the same address.  Its accounts (demo keys,
-balances) travel in a file that only we can read and that is gone as soon as the simulator has read it.
+balances) travel in a file that only we can read and that is gone with this actor.  It ends when its standard input
+ends, so it cannot outlive the engine, however that ends; Ctrl-C does not reach it, because draining needs a venue.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
-import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,8 +22,6 @@ import trio
 from config.schema import Config, MarketSource
 from supervisors.actor import Actor, ReadyWhen
 from tools.engine.keys import DemoCredential
-
-_PR_SET_PDEATHSIG = 1
 
 
 class SimulatorFailed(Exception):
@@ -70,10 +67,10 @@ class SimulatorActor(Actor):
             accounts.write_text(json.dumps(self._accounts()))
             process = await trio.lowlevel.open_process(
                 [sys.executable, "-m", "tools.simulator", *self._arguments(accounts)],
-                stdout=-1,
-                stderr=-1,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
             )
             self._pid = process.pid
             try:
@@ -113,6 +110,7 @@ class SimulatorActor(Actor):
         symbols = [s for venue in self._config.venues.values() if venue.enabled for s in venue.symbols]
         arguments = [
             "--json",
+            "--until-stdin-closes",
             "--port",
             str(self._address.port),
             "--seed",
@@ -156,10 +154,3 @@ async def _collect(stderr: trio.abc.ReceiveStream | None, lines: list[str]) -> N
     async for chunk in stderr:
         lines += chunk.decode(errors="replace").splitlines()
         del lines[:-20]
-
-
-def _die_with_parent() -> None:
-    """In the child, before it starts: end when the engine's process ends, however it ends (Linux)."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() == 1:
-        os._exit(1)

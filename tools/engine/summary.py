@@ -95,10 +95,10 @@ def closing_lines(figures: Figures, started_ns: int, reason: str) -> list[str]:
         f"{figures.reports} execution reports, {figures.handled} messages, {figures.restarts} restarts, "
         f"{figures.dead_letters} dead letters, {figures.open_orders} orders left open",
     ]
-    for row in figures.pnl:
-        lines.append(
-            f"  {row.account}/{row.strategy} {row.symbol}: position {row.qty}, realized {row.realized:+.4f}, "
-            f"unrealized {row.unrealized:+.4f}"
-        )
+    lines += [
+        f"  {row.account}/{row.strategy} {row.symbol}: position {row.qty}, realized {row.realized:+.4f}, "
+        f"unrealized {row.unrealized:+.4f}"
+        for row in figures.pnl
+    ]
     lines.append(f"  total {figures.total:+.4f}")
     return lines

@@ -45,6 +45,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on; keep it loopback")
     add("--port", type=int, default=9443, help="port; 0 takes a free one")
     add("--seed", type=int, default=1, help="seed of market, keys, latency and faults")
+    add(
+        "--until-stdin-closes",
+        action="store_true",
+        help="stop when standard input ends: with the program that began it",
+    )
     add("--json", action="store_true", help="print one JSON line with the addresses when ready, one at the end")
     add("--symbols", default="BTCUSDT,ETHUSDT,BNBUSDT,SOLUSDT,ETHBTC", help="comma-separated; ignored with --capture")
     add("--exchange-info", type=Path, help="exchangeInfo JSON file to take the instruments from")
@@ -214,6 +219,8 @@ def _span(text: str) -> tuple[float, float]:
 async def _run(simulator: Simulator, options: argparse.Namespace) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, simulator)
+        if options.until_stdin_closes:
+            nursery.start_soon(_stop_on_end_of_input, simulator)
         await nursery.start(simulator.run)
         _announce(simulator, options)
         if simulator.replay is not None:
@@ -223,6 +230,11 @@ async def _run(simulator: Simulator, options: argparse.Namespace) -> None:
                 simulator.stop()
         await simulator.stopping.wait()
         nursery.cancel_scope.cancel()
+
+
+async def _stop_on_end_of_input(simulator: Simulator) -> None:
+    await trio.to_thread.run_sync(sys.stdin.buffer.read, abandon_on_cancel=True)
+    simulator.stop()
 
 
 async def _stop_on_signal(simulator: Simulator) -> None:
