@@ -264,7 +264,7 @@ class BookActor(Actor):
         self._failures += 1
         self._asked = True
         self._attempt += 1
-        self.ctx.after(int(pause_ns * (0.5 + self.ctx.random() / 2)), _Ask(self._attempt))
+        self.ctx.after(pause_ns // 2 + int(pause_ns * self.ctx.random()) // 2, _Ask(self._attempt))
 
     def _on_ask(self, asked: _Ask) -> None:
         if asked.attempt == self._attempt and self._gap is not None:

@@ -18,6 +18,8 @@ Events may come twice, late, out of order, and around a picture that already con
 * a report that was received before the account's picture was taken moves no position, unless its order is in the
   picture with less filled;
 * orders that were approved here but not yet seen by the account when it took its picture (in flight) stay reserved.
+
+One file because every increment has to be read beside the one that takes it back.
 """
 
 from __future__ import annotations

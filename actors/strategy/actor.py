@@ -8,6 +8,8 @@ made of account, strategy, run and incarnation.
 It keeps the strategy calm: nothing goes out while draining, paused, halted, while the account is away, or in the
 hold-off after a refusal (which doubles up to `HOLD_MAX_NS`, and ends by a timer, so that no strategy can loop); and no
 quote is shown while its book is not proven.
+
+One file because it is one state with two faces: what the actor is told, and what its strategy may do with it.
 """
 
 from __future__ import annotations

@@ -67,6 +67,7 @@ LONG = "x = 1\n" * (rules.MAX_LINES + 1)
     "rule, path, text",
     [
         (rules.too_long, "tools/x.py", DOC + LONG),
+        (rules.too_long, "tests/test_x.py", DOC + LONG + LONG),
         (rules.unfinished, "tools/x.py", "# TODO later"),
         (rules.unfinished, "docs/x.md", "FIXME: write"),
         (rules.machine_path, "docs/x.md", "see /home/somebody/notes"),
@@ -116,6 +117,7 @@ def test_each_rule_catches_its_counterexample(rule: Rule, path: str, text: str) 
     "rule, path, text",
     [
         (rules.too_long, "tools/x.py", '"""What it is.\n\nOne file because it is one table.\n"""\n' + LONG),
+        (rules.too_long, "tests/test_x.py", DOC + LONG),
         (rules.unfinished, "tools/x.py", "todo = 1  # our own word for open orders"),
         (rules.machine_path, "docs/x.md", "see ../shared/work/data and https://example.invalid/home/x"),
         (rules.registry, "requirements.lock", "trio==0.35.0 --hash=sha256:00"),

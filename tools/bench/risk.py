@@ -22,6 +22,7 @@ from protocols.instruments import Instrument, InstrumentStatus, PriceStep, Produ
 from protocols.market import Quote
 from protocols.orders import FIRM_GATE, FirmApproved, NewOrder, OrderRefused, RiskApproved, RoutedOrder, account_gate
 from protocols.positions import AccountPicture, AccountResynced, Position
+from supervisors.clock import SystemClock
 from supervisors.testing import RecordingContext
 from tools.bench.timing import microseconds
 
@@ -29,6 +30,7 @@ __all__ = ["bench_risk"]
 
 VENUE = Venue("binance-spot")
 ACCOUNTS = (AccountID("master"), AccountID("second"))
+CLOCK = SystemClock()
 STRATEGY = StrategyID("maker")
 SYMBOLS = tuple(Symbol(f"C{number:02d}USDT") for number in range(20))
 OPEN_ORDERS = 200
@@ -41,7 +43,7 @@ class _Gates:
     """Both gates of one order's way, without a runtime between them."""
 
     def __init__(self) -> None:
-        now_ns = time.time_ns()
+        now_ns = CLOCK.wall_ns()
         allowed = SymbolLimits(max_order_qty=Decimal(10), max_position_qty=Decimal(10_000))
         common = {
             "max_order_notional": Decimal(100_000),
@@ -83,13 +85,23 @@ class _Gates:
         qty = Decimal("0.01")
         name = self.ids[account].next()
         return NewOrder(
-            name, account, STRATEGY, VENUE, symbol, side, OrdType.LIMIT, qty, price, time.time_ns(), "/strategies/maker"
+            name,
+            account,
+            STRATEGY,
+            VENUE,
+            symbol,
+            side,
+            OrdType.LIMIT,
+            qty,
+            price,
+            CLOCK.wall_ns(),
+            "/strategies/maker",
         )
 
     def decide(self, order: NewOrder) -> int:
         """Both decisions on one order; the time they took, ns.  RuntimeError when it was refused."""
         firm, account = self.firm.gate.decide, self.accounts[order.account].gate.decide
-        now_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
+        now_ns, monotonic_ns = CLOCK.wall_ns(), time.monotonic_ns()
         began = time.perf_counter_ns()
         refusal = firm(order, now_ns, monotonic_ns) or account(order, now_ns, monotonic_ns)
         took = time.perf_counter_ns() - began
@@ -103,10 +115,10 @@ class _Gates:
         account, account_ctx = self.accounts[order.account].receive, self.ctxs[order.account]
         routed = RoutedOrder(order)
         began = time.perf_counter_ns()
-        firm_ctx.now_ns, firm_ctx.monotonic_ns = time.time_ns(), time.monotonic_ns()
+        firm_ctx.now_ns, firm_ctx.monotonic_ns = CLOCK.wall_ns(), time.monotonic_ns()
         firm(routed)
         approved = firm_ctx.sent[-1][1]
-        account_ctx.now_ns, account_ctx.monotonic_ns = time.time_ns(), time.monotonic_ns()
+        account_ctx.now_ns, account_ctx.monotonic_ns = CLOCK.wall_ns(), time.monotonic_ns()
         account(approved)
         took = time.perf_counter_ns() - began
         if type(approved) is not FirmApproved or type(account_ctx.sent[-1][1]) is not RiskApproved:

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from config import Config
 from config.schema import SIMULATOR, KeySource
 from protocols.errors import BulkheadError, JournalError
 from protocols.venues.registry import VENUES
+from supervisors.clock import SystemClock
 from tools.cli.common import json_option, load, print_json, profile_options
 from tools.cli.failure import CommandFailure
 from tools.engine.keys import load_keys
@@ -79,8 +79,9 @@ def _machine() -> Iterator[Finding]:
             str(where) if where != ours else "ours",
             "another package of this name shadows ours: use an environment of its own",
         )
-    now, earlier = time.time_ns(), time.monotonic_ns()
-    drift_ns = abs((time.time_ns() - now) - (time.monotonic_ns() - earlier))
+    clock = SystemClock()
+    now, earlier = clock.wall_ns(), clock.monotonic_ns()
+    drift_ns = abs((clock.wall_ns() - now) - (clock.monotonic_ns() - earlier))
     yield Finding("clock steps", drift_ns < 50_000_000, f"{drift_ns} ns between two readings", "check NTP")
 
 
@@ -135,7 +136,7 @@ def _venues(config: Config) -> Iterator[Finding]:
 
 async def _venue_clock(name: str, url: str, kind: str) -> Finding:
     codec = VENUES[kind].public()
-    async with HttpClient(url, TransportSettings(), now_ns=time.time_ns) as http:
+    async with HttpClient(url, TransportSettings(), now_ns=SystemClock.wall_ns) as http:
         try:
             reply = await http.request(codec.time_request())
             offset_ns = codec.decode_time(reply) - (reply.sent_ns + reply.received_ns) // 2

@@ -186,7 +186,7 @@ def test_a_full_disk_at_a_new_segment_lets_the_old_one_grow(small_disk: Path) ->
             extra.touch()
             inodes.append(extra)
     except OSError:
-        pass
+        pass  # that is the end we wanted: nothing can be created any more
     bench.give(*(fact(number) for number in range(4, 12)))
     assert [p.name for p in directory.glob("*.jsonl")] == [path.name]
     assert bench.actor.inspect()["healthy"] is True
