@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from protocols.base import Event, MarketData, message
+import attrs
+
+from protocols.base import Event, MarketData, Query, message
 from protocols.enums import GapReason, Side
 from protocols.ids import Path, Symbol, Venue
 
@@ -198,3 +200,25 @@ class Unsubscribe(Event):
 
     symbol: Symbol
     reader: Path
+
+
+@message
+class BestPriceQuery(Query):
+    """Ask the router where `qty` is had (or placed) best now, fees and visible depth included: a `BestPrice` or None."""
+
+    symbol: Symbol
+    side: Side
+    qty: Decimal
+
+
+@attrs.frozen
+class BestPrice:
+    """The best venue of a symbol for one size."""
+
+    venue: Venue
+    symbol: Symbol
+    side: Side
+    fillable: Decimal
+    """How much of the size the visible levels can fill."""
+    price: Decimal
+    """Average per unit with the taker's fee: what a buyer pays, what a seller gets."""

@@ -341,8 +341,9 @@ class AccountGate(_Gate):
         self,
         account: AccountID,
         limits: AccountLimits,
-        venues: Iterable[Venue],
+        accounts: Iterable[tuple[AccountID, Venue]],
         listeners: Iterable[Path] = (),
     ) -> None:
-        super().__init__(account, limits, [(account, venue) for venue in venues], listeners)
+        """`accounts`: this account with each of its venues."""
+        super().__init__(account, limits, accounts, listeners)
         self._approved = {pair: account_path(*pair) for pair in self._accounts}

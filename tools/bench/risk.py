@@ -59,7 +59,7 @@ class _Gates:
         }
         self.firm = FirmGate(FirmLimits(**common), [(account, VENUE) for account in ACCOUNTS])  # type: ignore[arg-type]
         self.accounts = {
-            account: AccountGate(account, AccountLimits(**common, max_repeats=NEVER), [VENUE])  # type: ignore[arg-type]
+            account: AccountGate(account, AccountLimits(**common, max_repeats=NEVER), [(account, VENUE)])  # type: ignore[arg-type]
             for account in ACCOUNTS
         }
         self.firm_ctx = RecordingContext(self.firm, FIRM_GATE, now_ns)

@@ -1,0 +1,1 @@
+"""Where an order goes: venue choice by price, depth and fees."""
