@@ -49,6 +49,9 @@ def test_every_layer_has_files_under_test() -> None:
         ("actors/venue/session.py", "def f():\n    from tools.cli import main"),
         ("bulkhead.py", "from tools.cli import main"),
         ("tools/cli.py", "from tests.conftest import data_dir"),
+        ("tools/simulator/core/book.py", "from protocols.enums import Side"),
+        ("tools/simulator/core/book.py", "from actors.book.levels import Levels"),
+        ("tools/simulator/core/book.py", "from tools import requirements"),
         # purity of protocols
         ("protocols/orders.py", "import trio"),
         ("protocols/orders.py", "import time"),
@@ -101,6 +104,7 @@ def test_each_rule_catches_its_counterexample(path: str, source: str) -> None:
         ("protocols/orders.py", "from protocols.enums import Side\nfrom urllib.parse import quote"),
         ("supervisors/actor.py", "import trio\nfrom protocols.base import message"),
         ("supervisors/tree.py", "from actors.account.actor import AccountActor\nimport config"),
+        ("tools/cli/run.py", "from tools.simulator import serve\nfrom tools import simulator"),
         ("actors/venue/session.py", "import trio\nfrom supervisors.actor import Actor"),
         ("actors/account/core.py", "from decimal import Decimal\nfrom protocols.orders import Side"),
         (

@@ -4,6 +4,7 @@ Imports point one way:
 
     tools -> supervisors/tree* -> actors -> supervisors (runtime) -> protocols
     config: read by the tree, the actors' edges and the tools; imports nothing of ours
+    tools/simulator: run by the tools; imports nothing of ours
 
 Two kinds of code are *pure*: all of `protocols` (messages and sans-I/O codecs) and the decisions in the actors'
 folders of `DECISIONS`. Pure code cannot reach a clock, a file, a socket, a random number, a thread or a log,
@@ -35,8 +36,10 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "actors": frozenset({"actors", "runtime", "protocols", "config"}),
     "tree": frozenset({"tree", "actors", "runtime", "protocols", "config"}),
     "bulkhead": frozenset({"actors", "runtime", "protocols", "config"}),
-    "tools": frozenset({"tools", "bulkhead", "tree", "actors", "runtime", "protocols", "config"}),
-    "tests": frozenset({"tests", "tools", "bulkhead", "tree", "actors", "runtime", "protocols", "config"}),
+    # The simulator judges the engine, so it shares no code with it: not a type, not a rounding rule.
+    "simulator": frozenset({"simulator"}),
+    "tools": frozenset({"tools", "simulator", "bulkhead", "tree", "actors", "runtime", "protocols", "config"}),
+    "tests": frozenset({"tests", "tools", "simulator", "bulkhead", "tree", "actors", "runtime", "protocols", "config"}),
 }
 
 # Whatever reaches outside the process or differs between two runs of the same input.
@@ -118,6 +121,8 @@ def layer_of(path: str) -> str:
         return "bulkhead"
     if parts[0] == "supervisors":
         return "tree" if len(parts) > 1 and parts[1].startswith("tree") else "runtime"
+    if parts[:2] == ("tools", "simulator"):
+        return "simulator"
     return parts[0]
 
 
@@ -179,16 +184,16 @@ def _purity(name: str, tree: ast.Module, edge: Edge) -> Iterator[str]:
 
 
 def imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Every module that the file imports, with its line; `from a import b` counts as `a` and as `a.b`.
+    """Every module that the file imports, with its line; `from a import b` counts as `a.b` where `b` may be a module.
 
-    Counting both makes `from supervisors import tree` and `from urllib import request` visible.
+    Naming the submodule makes `from supervisors import tree` and `from urllib import request` visible.
     """
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
                 yield from ((node.lineno, alias.name) for alias in names)
             case ast.ImportFrom(module=str(module), names=names, level=0):
-                if module in {"supervisors", "urllib"}:
+                if module in {"supervisors", "tools", "urllib"}:
                     yield from ((node.lineno, f"{module}.{alias.name}") for alias in names)
                 else:
                     yield node.lineno, module
