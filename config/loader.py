@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from config.errors import ConfigError, Problem
 from config.layers import Layers, lay_environment, lay_overrides
 from config.rules import broken_rules
 from config.schema import Config, Origin
-from config.structure import dotted, nearest, structure
+from config.structure import Key, dotted, nearest, structure
 
 PROFILES = Path(__file__).resolve().parent / "profiles"
 EXTENDS = "extends"
@@ -41,15 +41,23 @@ def load_config(
     main = _read(asked, None, layers, ())
     problems += lay_environment(layers, env or {}, Config)
     problems += lay_overrides(layers, overrides or {}, Config)
-    config, mistakes = structure(layers.tree, Config)
-    if config is not None:
+    read = structure(layers.tree, Config)
+    mistakes = read.mistakes
+    if read.value is not None:
         mistaken = {mistake.key for mistake in mistakes}
-        mistakes += [m for m in broken_rules(config) if m.key not in mistaken]
+        # A section with a stand-in in it breaks rules that the user has not broken.
+        doubtful = {key[:-1] for key in read.guessed}
+        mistakes += [m for m in broken_rules(read.value) if m.key not in mistaken and not _below(m.key, doubtful)]
     problems += [mistake.problem(layers.source_of(mistake.key, main)) for mistake in mistakes]
+    config = read.value
     if problems or config is None:
         raise ConfigError(problems)
     sources = {dotted(key): source for key, source in layers.sources.items()}
     return attrs.evolve(config, origin=Origin(profile=asked, sources=sources))
+
+
+def _below(key: Key, sections: Collection[Key]) -> bool:
+    return any(key[: len(section)] == section for section in sections)
 
 
 def _read(asked: str, beside: Path | None, layers: Layers, chain: tuple[Path, ...]) -> str:

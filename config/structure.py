@@ -3,8 +3,8 @@
 cattrs does the walking; the hooks here make it strict: an integer is no boolean and no text, an amount of money is text
 in quotes (a TOML float has already lost digits), an unknown key is an error that names the nearest known one.
 
-`structure` returns what could be built beside all problems: when some leaves were wrong it builds once more without
-them, so that the rules between fields can be checked in the same go.
+`structure` returns what could be built beside all mistakes: wrong keys are taken out, missing ones get a stand-in, so
+that the rules between fields can be checked in the same go.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import attrs
 import cattrs
@@ -35,6 +35,10 @@ T = TypeVar("T")
 
 Key = tuple[str, ...]
 """Path of a key: the sections and names that lead to it."""
+
+_STAND_IN = object()
+_STAND_IN_PASSES = 6
+"""Sections are at most this deep, and a pass finds what is missing one level further down."""
 
 SECRET_WORDS = ("secret", "password", "passphrase", "token", "api_key", "apikey", "private_key")
 
@@ -55,6 +59,7 @@ class Mistake:
     key: Key
     reason: str
     fix: str
+    missing: bool = False
 
     def problem(self, source: str) -> Problem:
         return Problem(source, dotted(self.key), self.reason, self.fix)
@@ -79,19 +84,46 @@ def nearest(word: str, known: list[str]) -> str:
     return "Known here: " + ", ".join(sorted(known))
 
 
-def structure(tree: Mapping[str, Any], cls: type[T]) -> tuple[T | None, list[Mistake]]:
-    """The value as far as it can be built, and every mistake in `tree`."""
+@attrs.frozen
+class Structured(Generic[T]):
+    """What came of a tree."""
+
+    value: T | None
+    """The value; with stand-ins where keys were missing or wrong, when there are mistakes.  None: hopeless."""
+    mistakes: list[Mistake]
+    guessed: frozenset[Key] = frozenset()
+    """Keys that have a stand-in instead of a value."""
+
+
+def structure(tree: Mapping[str, Any], cls: type[T]) -> Structured[T]:
+    """Read `tree` strictly.  A value beside mistakes is good for one purpose only: to look for more mistakes."""
     try:
-        return _CONVERTER.structure(tree, cls), []
+        return Structured(_CONVERTER.structure(tree, cls), [])
     except ClassValidationError as error:
         mistakes = _mistakes(error, ())
     rest = copy.deepcopy(dict(tree))
-    for mistake in mistakes:
-        _prune(rest, mistake.key)
-    try:
-        return _CONVERTER.structure(rest, cls), mistakes
-    except ClassValidationError:
-        return None, mistakes
+    guessed: set[Key] = set()
+    wrong = mistakes
+    for _ in range(_STAND_IN_PASSES):
+        for mistake in wrong:
+            if mistake.missing:
+                _put(rest, mistake.key, _STAND_IN)
+                guessed.add(mistake.key)
+            else:
+                _prune(rest, mistake.key)
+        try:
+            return Structured(_CONVERTER.structure(rest, cls), mistakes, frozenset(guessed))
+        except ClassValidationError as error:
+            wrong = _mistakes(error, ())
+    return Structured(None, mistakes)
+
+
+def _put(tree: Any, key: Key, value: object) -> None:
+    for part in key[:-1]:
+        if not isinstance(tree.get(part), dict):
+            tree[part] = {}
+        tree = tree[part]
+    tree[key[-1]] = value
 
 
 def _prune(tree: Any, key: Key) -> None:
@@ -121,7 +153,8 @@ def _mistakes(error: BaseException, key: Key) -> list[Mistake]:
             return [Mistake(key, error.reason, error.fix)]
         case KeyError(args=[str(name), *_]):
             at = key if key and key[-1] == name else (*key, name)
-            return [Mistake(at, "is missing", f"Add `{at[-1]}` to [{dotted(at[:-1])}]; it has no default on purpose")]
+            fix = f"Add `{at[-1]}` to [{dotted(at[:-1])}]; it has no default on purpose"
+            return [Mistake(at, "is missing", fix, missing=True)]
         case ValueError():
             return [Mistake(key, str(error), "Change one of them")]
     raise error
@@ -232,11 +265,14 @@ def _table_of(item_cls: Any) -> Callable[[object, Any], Mapping[str, Any]]:
     return hook
 
 
-def _bounds(hook: Callable[[object, Any], Any], metadata: Mapping[str, Any]) -> Callable[[object, Any], Any]:
-    """`hook`, then the field's bounds; values of hidden fields are kept out of every text."""
+def _field_hook(annotation: Any, metadata: Mapping[str, Any]) -> Callable[[object, Any], Any]:
+    """The field's type, then its bounds; values of hidden fields are kept out of every text."""
+    hook = hook_for(annotation)
     low, high, hidden = metadata.get("low"), metadata.get("high"), metadata.get("hidden", False)
 
     def bounded(value: object, cls: Any) -> Any:
+        if value is _STAND_IN:
+            return _stand_in(annotation)
         try:
             result = hook(value, cls)
         except Unusable as error:
@@ -250,6 +286,16 @@ def _bounds(hook: Callable[[object, Any], Any], metadata: Mapping[str, Any]) -> 
         return result
 
     return bounded
+
+
+def _stand_in(annotation: Any) -> Any:
+    """Something of the type."""
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return next(iter(annotation))
+    if attrs.has(annotation):
+        return _CONVERTER.structure({}, annotation)
+    plain = {int: 0, Decimal: Decimal(0), str: "", bool: False, Path: Path(), tuple[str, ...]: ()}
+    return plain.get(annotation, {})
 
 
 def _range(low: object, high: object) -> str:
@@ -304,7 +350,7 @@ def _class_hook(cls: Any) -> Callable[[Any, Any], Any]:
     overrides: dict[str, Any] = {
         field.name: override(omit=True)
         if field.metadata.get("derived")
-        else override(struct_hook=_bounds(hook_for(hints[field.name]), field.metadata))
+        else override(struct_hook=_field_hook(hints[field.name], field.metadata))
         for field in attrs.fields(cls)
     }
     read = make_dict_structure_fn(cls, _CONVERTER, _cattrs_forbid_extra_keys=True, **overrides)

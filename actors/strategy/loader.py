@@ -56,11 +56,11 @@ def read_params(cls: type[Strategy], params: Mapping[str, Any], *, key: str = "p
     """The strategy's parameter object; ConfigError with every mistake."""
     if not attrs.has(cls.Params):
         raise ConfigError([Problem(cls.__name__, "Params", "is no attrs class", "Decorate it with @attrs.frozen")])
-    values, mistakes = structure(params, cls.Params)
-    if mistakes or values is None:
-        problems = [mistake.problem("configuration") for mistake in mistakes]
+    read = structure(params, cls.Params)
+    if read.mistakes:
+        problems = [mistake.problem("configuration") for mistake in read.mistakes]
         raise ConfigError([attrs.evolve(p, key=f"{key}.{p.key}" if p.key else key) for p in problems])
-    return values
+    return read.value
 
 
 def _from_file(kind: str, base: Path, key: str) -> type[Strategy]:
