@@ -127,6 +127,9 @@ def _put(tree: Any, key: Key, value: object) -> None:
 
 
 def _prune(tree: Any, key: Key) -> None:
+    if not key:
+        tree.clear()
+        return
     for part in key[:-1]:
         if not isinstance(tree, dict) or part not in tree:
             return

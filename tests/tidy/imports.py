@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     # The simulator judges the engine, so it shares no code with it: not a type, not a rounding rule.
     "simulator": frozenset({"simulator"}),
     "tools": frozenset({"tools", "simulator", "bulkhead", "tree", "actors", "runtime", "protocols", "config"}),
+    "docs": frozenset({"bulkhead"}),  # examples show users what users may import
     "tests": frozenset({"tests", "tools", "simulator", "bulkhead", "tree", "actors", "runtime", "protocols", "config"}),
 }
 
