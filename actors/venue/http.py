@@ -101,11 +101,19 @@ class HttpClient:
         raise OutcomeUnknown(f"{what} may have been sent: no whole answer within {self._total_s:.1f} s")
 
     async def _read(self, incoming: httpx.Response, what: str) -> bytes:
-        body = bytearray()
-        async for chunk in incoming.aiter_bytes():
-            body += chunk
-            if len(body) > self._bytes_max:
-                raise OutcomeUnknown(f"{what}: the answer is longer than {self._bytes_max} bytes")
+        body, too_long = bytearray(), False
+        try:
+            async for chunk in incoming.aiter_raw():  # raw: no encoding was asked for
+                body += chunk
+                if len(body) > self._bytes_max:
+                    too_long = True
+                    # Closing makes the next read fail, so that the library's nested generators end by themselves.
+                    await incoming.aclose()
+        except httpx.HTTPError:
+            if not too_long:
+                raise
+        if too_long:
+            raise OutcomeUnknown(f"{what}: the answer is longer than {self._bytes_max} bytes")
         return bytes(body)
 
     async def aclose(self) -> None:

@@ -85,6 +85,82 @@ def encode(opcode: Opcode, data: bytes, *, fin: bool = True) -> bytes:
 
 
 @attrs.define
+class HttpAsked:
+    """One HTTP/1.1 request as its bytes said it."""
+
+    head: str
+    body: bytes
+    stream: trio.SocketStream
+
+    @property
+    def target(self) -> str:
+        return self.head.split(" ")[1]
+
+    @property
+    def method(self) -> str:
+        return self.head.split(" ")[0]
+
+    def header(self, name: str) -> str:
+        """Value of a header, "" when it is absent."""
+        for line in self.head.split("\r\n")[1:]:
+            key, _, value = line.partition(":")
+            if key.strip().lower() == name:
+                return value.strip()
+        return ""
+
+    async def answer(self, status: int = 200, body: bytes = b"{}", headers: str = "") -> None:
+        """A complete answer; the connection stays open."""
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+        await self.stream.send_all(head.encode() + body)
+
+    def reset(self) -> None:
+        """RST instead of an answer."""
+        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.stream.socket.close()
+
+
+async def _next_request(stream: trio.SocketStream, buffer: bytearray) -> HttpAsked | None:
+    while b"\r\n\r\n" not in buffer:
+        data = await stream.receive_some()
+        if not data:
+            return None
+        buffer += data
+    head, _, rest = bytes(buffer).partition(b"\r\n\r\n")
+    asked = HttpAsked(head.decode("latin-1"), b"", stream)
+    wanted = int(asked.header("content-length") or 0)
+    buffer[:] = rest
+    while len(buffer) < wanted:
+        buffer += await stream.receive_some()
+    asked.body = bytes(buffer[:wanted])
+    del buffer[:wanted]
+    return asked
+
+
+@asynccontextmanager
+async def http_server(script: Callable[[HttpAsked], Awaitable[None]]) -> AsyncIterator[Address]:
+    """A server that runs `script` for each request; `connections` counts TCP connections."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    address = Address(listeners[0].socket.getsockname()[1], "http")
+
+    async def handle(stream: trio.SocketStream) -> None:
+        address.connections += 1
+        try:
+            buffer = bytearray()
+            while (asked := await _next_request(stream, buffer)) is not None:
+                await script(asked)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the client went away: the test looks at the client's side
+        finally:
+            with trio.move_on_after(0):
+                await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, handle, listeners)
+        yield address
+        nursery.cancel_scope.cancel()
+
+
+@attrs.define
 class Address:
     """Where a test's server listens."""
 
