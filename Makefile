@@ -8,7 +8,7 @@ SHELL := /bin/sh
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-CODE   := actors supervisors protocols config tools tests bulkhead.py
+CODE   := actors supervisors protocols config tools tests docs/examples bulkhead.py
 # The interpreters to try, in this order: `make setup PYTHON=/path/to/python3.12` puts another one first. 3.11
 # leads because the figures in docs/performance.md were measured on it.
 PYTHON ?=

@@ -52,6 +52,7 @@ def test_every_layer_has_files_under_test() -> None:
         ("tools/simulator/core/book.py", "from protocols.enums import Side"),
         ("tools/simulator/core/book.py", "from actors.book.levels import Levels"),
         ("tools/simulator/core/book.py", "from tools import requirements"),
+        ("docs/examples/dip_buyer.py", "from actors.strategy.base import Strategy"),
         # purity of protocols
         ("protocols/orders.py", "import trio"),
         ("protocols/orders.py", "import time"),
@@ -104,6 +105,7 @@ def test_each_rule_catches_its_counterexample(path: str, source: str) -> None:
         ("protocols/orders.py", "from protocols.enums import Side\nfrom urllib.parse import quote"),
         ("supervisors/actor.py", "import trio\nfrom protocols.base import message"),
         ("supervisors/tree.py", "from actors.account.actor import AccountActor\nimport config"),
+        ("docs/examples/dip_buyer.py", "from bulkhead import Strategy"),
         ("tools/cli/run.py", "from tools.simulator import serve\nfrom tools import simulator"),
         ("actors/venue/session.py", "import trio\nfrom supervisors.actor import Actor"),
         ("actors/account/core.py", "from decimal import Decimal\nfrom protocols.orders import Side"),

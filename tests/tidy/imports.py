@@ -38,6 +38,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "bulkhead": frozenset({"actors", "runtime", "protocols", "config"}),
     # The simulator judges the engine, so it shares no code with it: not a type, not a rounding rule.
     "simulator": frozenset({"simulator"}),
+    # Examples for users: the public face has to be enough for them.
+    "docs": frozenset({"bulkhead"}),
     "tools": frozenset({"tools", "simulator", "bulkhead", "tree", "actors", "runtime", "protocols", "config"}),
     "docs": frozenset({"bulkhead"}),  # examples show users what users may import
     "tests": frozenset({"tests", "tools", "simulator", "bulkhead", "tree", "actors", "runtime", "protocols", "config"}),
