@@ -312,6 +312,7 @@ class _Builder:
         return self._child(
             "portfolio",
             lambda: PortfolioActor(self._plan.accounts, zone=self._config.engine.timezone),
+            depends_on=(JOURNAL,),
         )
 
     def _risk(self) -> SupervisorSpec:

@@ -28,6 +28,7 @@ from typing import Any, ClassVar
 from actors.risk.gate import DAY_NS, Refusal, RiskGate
 from actors.risk.limits import AccountLimits, FirmLimits
 from protocols.base import Message, Query
+from protocols.canonical import state_hash
 from protocols.control import (
     Drain,
     ExposureQuery,
@@ -273,7 +274,8 @@ class _Gate(Actor):
         }
         text = json.dumps(state, sort_keys=True)
         key = risk_key(gate.scope)
-        self.ctx.send(JOURNAL, Append(key, "engine", (*changes, StateSnapshot(text, "", now_ns)), (), self.ctx.path))
+        snapshot = StateSnapshot(text, state_hash(text), now_ns)
+        self.ctx.send(JOURNAL, Append(key, "engine", (*changes, snapshot), (), self.ctx.path))
 
     def _announce(self) -> None:
         announced = TradingStateIs(self.gate.scope, self.gate.state, self._cause)

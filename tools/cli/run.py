@@ -48,7 +48,6 @@ def run(profile: str, overrides: tuple[str, ...], plain: bool, seconds: float | 
 
 async def _main(host: Host, config: Config, plain: bool, seconds: float | None) -> None:
     zone = ZoneInfo(config.engine.timezone)
-    last: list[Figures] = []
     async with trio.open_nursery() as helpers:
         helpers.start_soon(_signals, host)
         if seconds is not None:
@@ -57,12 +56,12 @@ async def _main(host: Host, config: Config, plain: bool, seconds: float | None) 
             await engine.start(host.run)
             if plain:
                 _say(zone, host, f"{config.origin.profile}: data in {config.data.dir}, control {config.socket_path}")
-            helpers.start_soon(_watch, host, zone, plain, last)
+            helpers.start_soon(_watch, host, zone, plain)
             if not plain:
                 helpers.start_soon(_live_view, config)
         helpers.cancel_scope.cancel()
-    if last:
-        for text in closing_lines(last[-1], host.started_ns, host.stop_reason or "the engine itself"):
+    if host.last_look is not None:
+        for text in closing_lines(host.last_look, host.started_ns, host.stop_reason or "the engine itself"):
             click.echo(text)
 
 
@@ -77,23 +76,23 @@ async def _stop_after(host: Host, seconds: float) -> None:
     host.stop(f"--for {seconds:g}")
 
 
-async def _watch(host: Host, zone: ZoneInfo, plain: bool, last: list[Figures]) -> None:
+async def _watch(host: Host, zone: ZoneInfo, plain: bool) -> None:
     """Look at the engine every second; say so every few seconds, and at once what deserves attention."""
+    if not plain:
+        return
     ticks = 0
     before: Figures | None = None
     announced = False
     while True:
         figures = await look(host.runtime, host.plan)
-        last[:] = [figures]
-        if plain:
-            for event in host.take_lifecycle():
-                _say(zone, host, f"{event.what} {event.path} (epoch {event.epoch}) {event.text}")
-            if not announced and figures.ready == figures.actors:
-                announced = True
-                _say(zone, host, f"trading: all {figures.actors} actors are ready")
-            if ticks % int(_PLAIN_EVERY_S) == 0:
-                _say(zone, host, figures.line(zone, before))
-                before = figures
+        for event in host.take_lifecycle():
+            _say(zone, host, f"{event.what} {event.path} (epoch {event.epoch}) {event.text}")
+        if not announced and figures.ready == figures.actors:
+            announced = True
+            _say(zone, host, f"trading: all {figures.actors} actors are ready")
+        if ticks % int(_PLAIN_EVERY_S) == 0:
+            _say(zone, host, figures.line(before))
+            before = figures
         ticks += 1
         with trio.move_on_after(1):
             await host.ended.wait()

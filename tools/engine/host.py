@@ -43,6 +43,7 @@ from supervisors.watchdog import LoopWatchdog, WatchdogSettings, patrol
 from tools.engine.keys import Keyring, load_keys
 from tools.engine.logs import EngineLog
 from tools.engine.simulator_child import SimulatorActor, SimulatorAddress
+from tools.engine.summary import Figures, look
 
 _WARNINGS = frozenset({"crash", "poison", "escalation", "normal"})
 
@@ -63,6 +64,8 @@ class Host:
         self._hurry = trio.Event()
         self._token: trio.lowlevel.TrioToken | None = None
         self.started_ns = runtime.clock.wall_ns()
+        self.last_look: Figures | None = None
+        """After draining, before the tree stopped."""
         self._noteworthy: list[Lifecycle] = []
 
     # ---- preparation -------------------------------------------------------------------------------------------
@@ -164,6 +167,7 @@ class Host:
                 nursery.start_soon(self._cut_short, nursery.cancel_scope)
                 await self._drain()
                 nursery.cancel_scope.cancel()
+        self.last_look = await look(self.runtime, self.plan)
         self.the_root.request_stop(self.stop_reason)
 
     async def _cut_short(self, scope: trio.CancelScope) -> None:

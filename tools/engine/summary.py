@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import attrs
 
@@ -40,7 +39,7 @@ class Figures:
         """Realized and unrealized profit of everything, quote units."""
         return sum((row.realized + row.unrealized for row in self.pnl), Decimal(0))
 
-    def line(self, zone: ZoneInfo, before: Figures | None) -> str:
+    def line(self, before: Figures | None) -> str:
         """One line of the plain view."""
         rate = 0
         if before is not None and self.at_ns > before.at_ns:
