@@ -21,9 +21,9 @@ AMOUNT_MIN = Decimal("1E-18")
 AMOUNT_END = Decimal(10) ** 20
 """Amounts are below this; the largest quote turnovers of a day are around 1E15."""
 TEXT_MAX = 48
-STAMP_END = 10**17
-"""Time stamps are below this: microseconds until the year 5138."""
-_MICROSECONDS_FROM = 10**15
+_MILLISECONDS_END = 9 * 10**12
+_MICROSECONDS_FROM, _MICROSECONDS_END = 10**14, 9 * 10**15
+"""Until the year 2255 in either unit, so that nanoseconds fit 64 bits; microseconds from 1973 on."""
 
 REFUSED = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 """What decoding a hostile text can raise; each codec turns it into `RemoteProtocolError` at its edge."""
@@ -50,8 +50,10 @@ def signed_amount(text: str) -> Decimal:
 
 def stamp_ns(stamp: int) -> int:
     """A venue's time in milliseconds, or in microseconds (told apart by size), as nanoseconds."""
-    if 0 <= stamp < STAMP_END:
-        return stamp * 1_000_000 if stamp < _MICROSECONDS_FROM else stamp * 1_000
+    if 0 <= stamp < _MILLISECONDS_END:
+        return stamp * 1_000_000
+    if _MICROSECONDS_FROM <= stamp < _MICROSECONDS_END:
+        return stamp * 1_000
     raise RemoteProtocolError(f"time out of range: {stamp}")
 
 

@@ -28,7 +28,7 @@ __all__ = ["STP_MODES", "FrameEncoder", "amend_params", "cancel_params", "order_
 
 STP_MODES = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER")
 _CL_ORD_ID = re.compile(r"[a-zA-Z0-9_-]{1,36}", re.ASCII)
-_REQUEST_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
+_REQUEST_ID = re.compile(r"[a-zA-Z0-9_-]+", re.ASCII)
 
 _BUY = Side.BUY
 _LIMIT, _MARKET = OrdType.LIMIT, OrdType.MARKET
@@ -243,5 +243,5 @@ def frame(method: str, fields: dict[str, str | int], request_id: str, weight: in
 
 def _legal_request_id(request_id: str) -> str:
     if _REQUEST_ID.fullmatch(request_id) is None:
-        raise LocalProtocolError(f"request_id was {request_id!r}, must be 1 to 64 letters, digits, '-' or '_'")
+        raise LocalProtocolError(f"request_id was {request_id!r}, must be letters, digits, '-' or '_'")
     return request_id

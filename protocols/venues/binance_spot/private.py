@@ -280,7 +280,8 @@ class BinanceSpotPrivate:
                 return _unrecognized(Unrecognized("event.e", name[:100]), raw)
             number = whole.get("id")
             if whole.get("status") == 200 and isinstance(number, str | int) and not _is_about_orders(whole):
-                return Reply(str(number), payload=_payload(raw))
+                rows = msgspec.convert(whole.get("rateLimits", ()), tuple[wire.RateLimit, ...])
+                return Reply(str(number), payload=_payload(raw), usage=usage_of_rows(rows))
         raise RemoteProtocolError(f"frame refused: {error}: {raw[:200]!r}") from error
 
     # ---- REST orders -------------------------------------------------------------------------------------------

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from hypothesis import given
@@ -10,7 +17,8 @@ from hypothesis import strategies as st
 
 from protocols.ids import Symbol, Venue
 from protocols.market import BookDelta, BookSnapshot, Level
-from protocols.venue import BookSequencer, Verdict
+from protocols.venue import BookSequencer, HttpReply, Verdict
+from protocols.venues.binance_spot import BinanceSpotPublic
 from protocols.venues.binance_spot.book import BinanceSpotSequencer
 
 VENUE, SYMBOL = Venue("binance-spot"), Symbol("BTCUSDT")
@@ -233,3 +241,51 @@ def test_an_unbroken_stream_never_shows_a_gap(sizes: list[int]) -> None:
         book.on_delta(change)
         assert book.levels == truth(change.last_id)
     assert book.gaps == 0
+
+
+# ---- the captures ------------------------------------------------------------------------------------------------
+
+CAPTURES = {"2021-10-12_4sym_with_rest_snapshots": (4, 177), "2024-08-08_btcusdt_11min": (1, 6495)}
+
+
+def recorded(data_dir: Path, name: str) -> Iterator[BookDelta | BookSnapshot]:
+    """Diffs and snapshots of a capture, in receive order."""
+    codec = BinanceSpotPublic()
+    with gzip.open(data_dir / "binance_spot" / "ws" / f"{name}.jsonl.gz", "rt") as file:
+        for text in file:
+            line = json.loads(text)
+            if line["dir"] == "recv" and "@depth" in line["raw"]:
+                (event,) = codec.decode(line["raw"], line["ts_ns"], 1)
+                assert isinstance(event, BookDelta)
+                yield event
+            elif line["dir"] == "http":
+                asked = parse_qs(line["url"].partition("?")[2]).get("symbol", ["BTCUSDT"])
+                answer = HttpReply(200, {}, line["raw"].encode(), line["ts_ns"], line["ts_ns"])
+                yield codec.decode_snapshot(Symbol(asked[0]), answer, 1)
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_every_recorded_snapshot_is_bridged_and_no_gap_follows(data_dir: Path, name: str) -> None:
+    rules: dict[str, BinanceSpotSequencer] = {}
+    bridged, verdicts = [], Counter[Verdict]()
+    for event in recorded(data_dir, name):
+        one = rules.setdefault(event.symbol, sequencer())
+        if isinstance(event, BookSnapshot):
+            bridged.append(one.on_snapshot(event).verdict)
+        else:
+            verdicts[one.on_delta(event)] += 1
+    snapshots, diffs = CAPTURES[name]
+    assert bridged == [APPLY] * snapshots
+    assert all(one.synced for one in rules.values())
+    assert verdicts[GAP] == verdicts[IGNORE] == 0
+    assert verdicts.total() == diffs
+
+
+def test_any_lost_diff_of_a_recorded_day_is_noticed_at_once(data_dir: Path) -> None:
+    deltas = [event for event in recorded(data_dir, "2024-08-08_btcusdt_11min") if isinstance(event, BookDelta)]
+    chance = random.Random(20240808)
+    for lost in chance.sample(range(1, len(deltas) - 1), 200):
+        rules = sequencer()
+        rules.on_snapshot(snapshot(deltas[lost - 1].first_id))
+        assert rules.on_delta(deltas[lost - 1]) is APPLY
+        assert rules.on_delta(deltas[lost + 1]) is GAP
