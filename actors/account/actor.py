@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from actors.account.core import AccountCore
-from actors.account.desk import AskOrder
+from actors.account.desk import AskOrder, AskStranger
 from actors.account.reconcile import Remainders, believed, fills_since
 from actors.account.settings import SECOND, AccountSettings
 from protocols.base import Event, Message, Query, message
@@ -135,6 +135,7 @@ class AccountActor(Actor):
             OrderNotFound: core.order_not_found,
             QueryFailed: self._query_failed,
             AskOrder: core.ask_order,
+            AskStranger: core.ask_stranger,
             Up: self._up,
             Down: self._down,
             Reconciled: self._reconciled,
@@ -318,18 +319,16 @@ class AccountActor(Actor):
             return
         self._waiting = False
         self._failures = 0
-        orders = core.state.orders
         quiet = core.movements == self._moved_at_request
-        for report in picture.open_orders:
-            if orders.find(report.cl_ord_id, report.symbol, report.order_id) is None:
-                core.report(report)
+        for report in (*picture.open_orders, *picture.statuses):
+            core.introduce(report)
         self._report_all(picture.fills)
         self._report_all(picture.open_orders)
         self._report_all(picture.statuses)
         for answer in picture.not_found:
             core.order_not_found(answer)
         self._take_balances(picture)
-        if quiet and not any(watch.claimed for watch in core.watches.values()):
+        if quiet and not core.strangers and not any(watch.claimed for watch in core.watches.values()):
             self._compare_balances(picture.asked_ns)
         if self._resyncing:
             self._resyncing = False

@@ -11,12 +11,12 @@ from decimal import Decimal
 
 import attrs
 
-from actors.account.desk import Desk, Forward
-from actors.account.order import Order
+from actors.account.desk import AskStranger, Desk, Forward
+from actors.account.order import FILL_TYPES, Order
 from actors.account.reports import Verdict, is_live, judge
 from actors.account.watch import PROOFS, Watch
 from protocols.enums import AlarmKind, CxlRejReason, DoubtReason, ExecType, OrdRejReason, OrdStatus
-from protocols.ids import MANUAL, ClOrdID, Path, StrategyID, Symbol, account_code, parse_cl_ord_id
+from protocols.ids import MANUAL, ClOrdID, OrderID, Path, StrategyID, Symbol, account_code, parse_cl_ord_id
 from protocols.instruments import Product
 from protocols.journal import (
     AmendIntent,
@@ -285,6 +285,8 @@ class AccountCore(Desk):
             settled = DoubtClosed(order.cl_ord_id, f"report {report.exec_type.value}", self.ctx.now_ns)
             self.record(self.subjects(order.symbol)[0], settled)
         cum_qty = order.cum_qty
+        if order.closed_by_us and is_live(report):
+            self._came_back(order)
         entry = state.execution(judged, order)
         reply_to = order.request.reply_to
         forward: Forward
@@ -306,6 +308,8 @@ class AccountCore(Desk):
             self._follow_up(order, report, watch)
         elif order.finished_ns and self.cancelers:
             self.cancelers.pop(order.request.cl_ord_id, None)
+        if self.strangers:
+            self._recognize(order)
 
     def _owner(self, report: ExecutionReport) -> Order | None:
         """The order of a report whose ClOrdID we do not know: found by the venue's id, or adopted."""
@@ -316,14 +320,32 @@ class AccountCore(Desk):
         order = orders.find(report.cl_ord_id, report.symbol, report.order_id)
         if order is not None:
             return order
-        if not report.cl_ord_id and not report.order_id:
-            self.counts["nameless"] += 1
+        refused = self._why_not_adopted(report)
+        if refused:
+            self.counts[refused] += 1
             return None
-        is_answer = report.exec_type is ExecType.ORDER_STATUS
-        if not is_answer and report.transact_ns < orders.orders_horizon.get(report.symbol, 0):
-            self.counts[Verdict.TOO_OLD.value] += 1
+        if not report.cl_ord_id and report.exec_type is ExecType.TRADE:
+            self.meet_stranger(report)
             return None
         return self._adopt(report)
+
+    def _why_not_adopted(self, report: ExecutionReport) -> str:
+        """A report of no known order may be an old one of a forgotten order; "" when it is news."""
+        orders = self.state.orders
+        if not report.cl_ord_id and not report.order_id:
+            return "nameless"
+        if (report.symbol, report.trade_id) in orders.fills:
+            return Verdict.DUPLICATE.value
+        if report.exec_type is ExecType.ORDER_STATUS:
+            return ""  # the answer of a query is never old
+        horizon = orders.fills_horizon if report.exec_type in FILL_TYPES else orders.orders_horizon
+        return Verdict.TOO_OLD.value if report.transact_ns < horizon.get(report.symbol, 0) else ""
+
+    def introduce(self, report: ExecutionReport) -> None:
+        """An order that works, or has worked, at the venue: know it and its id before its fills come."""
+        order = self.state.orders.find(report.cl_ord_id, report.symbol, report.order_id)
+        if order is None or order.order_id is None:
+            self.report(attrs.evolve(report, exec_type=ExecType.NEW, ord_status=OrdStatus.NEW, cum_qty=ZERO))
 
     def _adopt(self, report: ExecutionReport) -> Order:
         """Take in an order that we do not know: the owner's own (MANUAL), or ours from before our memory.
@@ -351,6 +373,25 @@ class AccountCore(Desk):
         self.counts["adopted"] += 1
         return self.state.orders.by_cl_ord_id[cl_ord_id]
 
+    def _recognize(self, order: Order) -> None:
+        """Fills that came before their order was known are its own, now that the venue's id is."""
+        stranger = self.strangers.pop((order.symbol, order.order_id or OrderID("")), None)
+        if stranger is not None:
+            self.drop_stranger(stranger)
+            for fill in stranger.fills:
+                self.report(fill)
+
+    def ask_stranger(self, timer: AskStranger) -> None:
+        """Ask again whose these fills are; after some times they are the owner's (MANUAL)."""
+        stranger = self.strangers.get((timer.symbol, timer.order_id))
+        if stranger is None:
+            return
+        if stranger.asked < self.settings.fills_attempts:
+            self.ask_about(stranger)
+        else:
+            self._adopt(stranger.fills[0])
+            self._recognize(self.state.orders.by_order_id[timer.symbol, timer.order_id])
+
     def _strategy_of(self, cl_ord_id: ClOrdID) -> StrategyID:
         parts = parse_cl_ord_id(cl_ord_id)
         if parts is None or parts.account_code != account_code(self.account):
@@ -374,7 +415,7 @@ class AccountCore(Desk):
             watch.claimed = max(watch.claimed, report.cum_qty)
             self.arm(watch, order)
         if order.closed_by_us and is_live(report):
-            self._came_back(order)
+            self.ctx.send(self.entry, self._submit_cancel(order))
         if watch is not None:
             if report.exec_type is ExecType.TRADE_CANCEL:
                 watch.claimed = min(watch.claimed, order.cum_qty)
@@ -385,11 +426,9 @@ class AccountCore(Desk):
         self.tidy(order)
 
     def _came_back(self, order: Order) -> None:
-        """An order that we had declared over works at the venue: get rid of it, loudly."""
-        self.ctx.send(self.entry, self._submit_cancel(order))
-        self.alarm(
-            AlarmKind.ORDER_CAME_BACK, order.cl_ord_id, f"{order.cl_ord_id} was over for us and works at the venue"
-        )
+        """An order that we had declared over works at the venue: it is canceled, loudly."""
+        text = f"{order.cl_ord_id} was over for us and works at the venue"
+        self.alarm(AlarmKind.ORDER_CAME_BACK, order.cl_ord_id, text)
 
     def balances_changed(self, changed: BalancesChanged) -> bool:
         """The venue's statement of balances; False when it told nothing new."""
@@ -403,6 +442,7 @@ class AccountCore(Desk):
 
     def order_found(self, found: OrderFound) -> None:
         """A query's answer: missing fills first, then the status."""
+        self.introduce(found.report)
         for fill in found.fills:
             self.report(fill)
         self.report(found.report)

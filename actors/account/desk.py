@@ -9,21 +9,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import attrs
+
 from actors.account.order import Order
 from actors.account.settings import AccountSettings
 from actors.account.state import AccountState
-from actors.account.watch import Watch, next_query_in
+from actors.account.watch import STEPS_NS, Watch, next_query_in
 from protocols.base import Event, Message, message
 from protocols.control import SetTradingState
 from protocols.enums import AlarmKind, TradingState
 from protocols.errors import InvariantViolation
-from protocols.ids import AccountID, ClOrdID, Path, StrategyID, Symbol, Venue
+from protocols.ids import AccountID, ClOrdID, OrderID, Path, StrategyID, Symbol, Venue
 from protocols.ids import strategy_code as code_of
 from protocols.instruments import Instrument
 from protocols.journal import JOURNAL, AlarmRaised, Append, Record, account_key
-from protocols.orders import account_gate
+from protocols.orders import ExecutionReport, account_gate
 from protocols.reconcile import BelievedOrder, QueryOrder, entry_path, reconciler_path
-from supervisors.actor import Context
+from supervisors.actor import Context, Timer
 
 Forward = tuple[tuple[Path, Message], ...]
 
@@ -36,6 +38,28 @@ class AskOrder(Event):
 
     cl_ord_id: ClOrdID
     number: int
+
+
+@message
+class AskStranger(Event):
+    """Timer: ask the venue again whose order this is."""
+
+    symbol: Symbol
+    order_id: OrderID
+
+
+@attrs.define(eq=False)
+class Stranger:
+    """Fills of the venue's history whose order we do not know: the history has the venue's id of it only.
+
+    It may be the owner's, or one of ours whose confirmation has not come yet, so the venue is asked for its name.
+    """
+
+    symbol: Symbol
+    order_id: OrderID
+    fills: list[ExecutionReport] = attrs.field(factory=list)
+    asked: int = 0
+    timer: Timer | None = None
 
 
 class Desk:
@@ -70,6 +94,7 @@ class Desk:
         self._subjects: dict[Symbol, tuple[str, str]] = {}
         self.cancelers: dict[ClOrdID, Path] = {}
         """Who wants to hear of a cancel or amend that has no effect."""
+        self.strangers: dict[tuple[Symbol, OrderID], Stranger] = {}
         self._watch_number = 0
 
     # ---- the way out -------------------------------------------------------------------------------------------
@@ -142,6 +167,30 @@ class Desk:
         believed = BelievedOrder(order.cl_ord_id, order.order_id, order.symbol)
         self.ctx.send(self._reconciler, QueryOrder(believed, self.ctx.path))
 
+    def meet_stranger(self, fill: ExecutionReport) -> None:
+        """Keep a fill until its order is known, and ask whose it is."""
+        key = (fill.symbol, fill.order_id)
+        stranger = self.strangers.get(key)
+        if stranger is None:
+            stranger = self.strangers[key] = Stranger(*key)
+            self.ask_about(stranger)
+        if all(known.trade_id != fill.trade_id for known in stranger.fills):
+            stranger.fills.append(fill)
+        self.counts["stranger"] += 1
+
+    def ask_about(self, stranger: Stranger) -> None:
+        """Ask the venue for an order by the venue's id."""
+        stranger.asked += 1
+        believed = BelievedOrder(ClOrdID(""), stranger.order_id, stranger.symbol)
+        self.ctx.send(self._reconciler, QueryOrder(believed, self.ctx.path))
+        again = AskStranger(stranger.symbol, stranger.order_id)
+        stranger.timer = self.ctx.after(STEPS_NS[min(stranger.asked, len(STEPS_NS)) - 1], again)
+
+    def drop_stranger(self, stranger: Stranger) -> None:
+        """It has a name now."""
+        if stranger.timer is not None:
+            stranger.timer.cancel()
+
     def ask_order(self, timer: AskOrder) -> None:
         """A watch's time has come."""
         watch = self.watches.get(timer.cl_ord_id)
@@ -180,5 +229,8 @@ class Desk:
         for cl_ord_id, order in live.items():
             if order.in_doubt and cl_ord_id not in self.watches:
                 raise InvariantViolation(f"order {cl_ord_id} is in doubt and nobody asks")
+        for key, stranger in self.strangers.items():
+            if key in self.state.orders.by_order_id or not stranger.fills:
+                raise InvariantViolation(f"order {key} is known, and its fills wait: {stranger}")
         if not set(self.cancelers) <= set(live):
             raise InvariantViolation(f"cancels of finished orders: {set(self.cancelers) - set(live)}")
