@@ -204,7 +204,7 @@ class Unsubscribe(Event):
 
 @message
 class BestPriceQuery(Query):
-    """Ask the router where `qty` is had (or placed) best now, fees and visible depth included: a `BestPrice` or None."""
+    """Ask the router where `qty` is had or placed best now, with fees and visible depth: a `BestPrice` or None."""
 
     symbol: Symbol
     side: Side
