@@ -41,6 +41,8 @@ SHARES: Mapping[Lane, Fraction] = {
 PER_ACCOUNT = frozenset({"orders"})
 """Limits that a venue counts for each account; all others are counted for the IP address."""
 
+ASSUMED_WINDOW_MAX_NS = 60_000_000_000
+
 
 @attrs.define
 class Ticket:
@@ -87,6 +89,9 @@ class _Row:
     interval_ns: int
     limit: int
     scope: str
+    born_ns: int
+    """The window that holds this moment began without us."""
+    assumed: int
     cells: dict[int, _Cell] = attrs.Factory(dict)
 
     def touched(self, from_ns: int, until_ns: int) -> Iterator[_Cell]:
@@ -95,7 +100,8 @@ class _Row:
         while start <= until_ns:
             cell = self.cells.get(start)
             if cell is None:
-                cell = self.cells[start] = _Cell(start)
+                unseen = start <= self.born_ns < start + self.interval_ns
+                cell = self.cells[start] = _Cell(start, self.assumed if unseen else 0)
             yield cell
             start += self.interval_ns
 
@@ -122,14 +128,15 @@ class Budget:
     ) -> None:
         """`edge_ns`: how late, after the permission ended, a request may still be counted (transit + clock error).
         `early_ns`: how far behind our picture of it the venue's clock may be.
-        `assumed`: part of every window in which a row first appears that is taken as used, because an earlier
-        process on this address may have spent it.
+        `assumed`: part of the windows in which this budget begins that is taken as used, because an earlier process
+        on this address may have spent it.  Windows longer than a minute are left to the venue's own counts.
         """
         self._limits = {(limit.name, limit.interval_ns): limit.limit for limit in limits}
         self._edge_ns = edge_ns
         self._early_ns = early_ns
         self._shares = shares
         self._assumed = assumed
+        self._born_ns: int | None = None
         self._rows: dict[tuple[str, int, str], _Row] = {}
         self._grants: dict[int, Grant] = {}
         self._lanes: dict[Lane, dict[str, deque[Ticket]]] = {lane: {} for lane in Lane}
@@ -298,9 +305,11 @@ class Budget:
         key = (name, interval_ns, scope)
         row = self._rows.get(key)
         if row is None:
-            row = self._rows[key] = _Row(name, interval_ns, self._limits[name, interval_ns], scope)
-            for cell in row.touched(now_ns, now_ns):
-                cell.used = int(row.limit * self._assumed)
+            if self._born_ns is None:
+                self._born_ns = now_ns
+            limit = self._limits[name, interval_ns]
+            assumed = int(limit * self._assumed) if interval_ns <= ASSUMED_WINDOW_MAX_NS else 0
+            row = self._rows[key] = _Row(name, interval_ns, limit, scope, self._born_ns, assumed)
         return row
 
     def _concerned(self, ticket: Ticket, now_ns: int) -> Iterator[tuple[_Row, int]]:

@@ -28,6 +28,8 @@ EARLY_NS = 250 * MS
 """Error of the clock offset that the windows tolerate."""
 ASSUMED = Fraction(1, 2)
 """Of a window whose beginning we have not seen, this part is taken as used by whoever ran before."""
+CAUTIOUS = (Limit("weight", 60 * SECOND, 600), Limit("connections", 300 * SECOND, 60))
+"""Assumed until the venue has stated its limits: enough for asking, below every venue that we know."""
 LEASE_PART = 4
 """A lease takes at most this fraction (1/n) of what is free."""
 LEASE_SHORTEST_NS = 500 * MS
@@ -44,7 +46,7 @@ class _Wake(Event):
 class LimiterActor(Actor):
     """Permits, leases and bans of one venue."""
 
-    def __init__(self, venue: Venue, limits: Sequence[Limit], readers: Sequence[Path] = ()) -> None:
+    def __init__(self, venue: Venue, limits: Sequence[Limit] = CAUTIOUS, readers: Sequence[Path] = ()) -> None:
         """`limits`: what to assume until `LimitsKnown` comes.  `readers` are told about bans (`VenueBlocked`)."""
         self._venue = venue
         self._readers = tuple(readers)

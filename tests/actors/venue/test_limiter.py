@@ -1,0 +1,234 @@
+"""The limiter actor: permits, leases, bans; driven through the recording context, so that time is the test's."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TypeVar
+
+import pytest
+
+from actors.venue.limiter import BLOCK_UNSTATED_NS, EDGE_NS, LEASE_UNLIMITED, LimiterActor
+from actors.venue.messages import BlockedByVenue, LeaseWanted, LimitsKnown, Permit, PermitQuery, PermitSettled
+from actors.venue.settings import MS, SECOND
+from protocols.base import Message
+from protocols.control import ClockOffset, LimiterLease, VenueBlocked
+from protocols.errors import LocalProtocolError
+from protocols.ids import AccountID, Venue
+from protocols.orders import CancelAll
+from protocols.venue import Lane, Limit, Usage
+from supervisors.actor import Later
+from supervisors.testing import RecordingContext
+
+VENUE = Venue("binance-spot")
+LIMITS = (Limit("weight", 60 * SECOND, 100), Limit("orders", 10 * SECOND, 40))
+START = 1_790_000_040 * SECOND  # the beginning of a minute, and of a 10 s window
+
+M = TypeVar("M", bound=Message)
+
+
+class Desk:
+    """A limiter and its surroundings."""
+
+    def __init__(self, *limits: Limit) -> None:
+        self.actor = LimiterActor(VENUE, limits or LIMITS, ("/entry/a", "/entry/b"))
+        self.ctx = RecordingContext(self.actor, "/limiter", START)
+        self.ctx.advance(0)
+        self.ctx.sender = "/rest"
+        self.answers: list[tuple[object, str | None]] = []
+
+    def fresh_window(self) -> None:
+        """Let the windows turn that were assumed to be half used."""
+        self.ask(1)
+        self.ctx.advance(61 * SECOND)
+        self.answers.clear()
+        self.ctx.take()
+
+    def ask(self, weight: int, lane: Lane = Lane.QUERY, patience_ns: int = 5 * SECOND, sender: str = "/rest") -> None:
+        self.ctx.sender = sender
+        later = self.actor.answer(PermitQuery(lane, (("weight", weight),), "", patience_ns))
+        assert isinstance(later, Later)
+        # The runtime binds after `answer` has returned; what was resolved before is delivered then.
+        later.bind(lambda value, error: self.answers.append((value, error)))
+
+    def permits(self) -> list[Permit]:
+        return [value for value, _ in self.answers if isinstance(value, Permit)]
+
+    def used(self) -> dict[str, list[int]]:
+        picture: dict[str, list[int]] = self.actor.inspect()["used"]  # type: ignore[assignment]
+        return picture
+
+    def sent(self, kind: type[M]) -> list[tuple[str, M]]:
+        return [(path, message) for path, message in self.ctx.take() if isinstance(message, kind)]
+
+
+def lease(desk: Desk, account: str = "a", most: int = 1000) -> LimiterLease | None:
+    desk.actor.receive(LeaseWanted(AccountID(account), "orders", most, f"/entry/{account}"))
+    answers = [message for _, message in desk.sent(LimiterLease)]
+    return answers[0] if answers else None
+
+
+def test_a_query_is_answered_when_it_is_its_turn() -> None:
+    desk = Desk()
+    desk.fresh_window()
+    desk.ask(60)
+    desk.ask(60)
+    assert len(desk.permits()) == 1
+    desk.ctx.advance(60 * SECOND)
+    assert [error for _, error in desk.answers if error] == ["/limiter: no room in the venue's limits in time"]
+
+
+def test_a_waiting_query_gets_its_permit_when_the_window_turns() -> None:
+    desk = Desk()
+    desk.fresh_window()
+    desk.ask(60, patience_ns=120 * SECOND)
+    desk.ask(60, patience_ns=120 * SECOND)
+    desk.ctx.advance(60 * SECOND)
+    assert len(desk.permits()) == 2
+
+
+def test_an_unknown_message_is_a_bug() -> None:
+    desk = Desk()
+    with pytest.raises(TypeError, match="CancelAll"):
+        desk.actor.receive(CancelAll(AccountID("a"), VENUE, "/x"))
+
+
+def test_a_request_that_never_fits_is_the_askers_bug() -> None:
+    with pytest.raises(LocalProtocolError):
+        Desk().ask(99)
+
+
+@pytest.mark.req("R010", "R012")
+def test_a_lease_is_a_part_of_what_is_free_and_ends_before_its_window() -> None:
+    desk = Desk()
+    desk.fresh_window()
+    given = lease(desk)
+    assert given is not None
+    assert given.permits == int(40 * Decimal("0.85")) // 4
+    window_end = desk.ctx.now_ns - desk.ctx.now_ns % (10 * SECOND) + 10 * SECOND
+    assert given.until_ns + EDGE_NS < window_end
+    other = lease(desk, "b")
+    assert other is not None
+    assert other.permits == given.permits, "order counts are the account's own"
+
+
+def test_leases_of_one_account_never_add_up_to_more_than_its_share() -> None:
+    desk = Desk()
+    desk.fresh_window()
+    total = 0
+    for _ in range(100):
+        given = lease(desk)
+        total += given.permits if given is not None else 0
+    assert total == 34
+    desk.ctx.advance(3 * SECOND)
+    refused = [message for _, message in desk.sent(LimiterLease)]
+    assert refused
+    assert {message.permits for message in refused} == {0}, "whoever waited too long is told"
+
+
+def test_unused_permits_can_be_leased_again() -> None:
+    desk = Desk()
+    desk.fresh_window()
+    given = lease(desk)
+    assert given is not None
+    for _ in range(100):
+        lease(desk)
+    desk.actor.receive(PermitSettled(given.number, "a", (), (("orders", given.permits),), (), 0))
+    assert desk.sent(LimiterLease), "a wish that waited gets what was given back"
+
+
+def test_a_lease_near_the_end_of_a_window_counts_in_both() -> None:
+    desk = Desk()
+    desk.fresh_window()
+    to_end = 10 * SECOND - desk.ctx.now_ns % (10 * SECOND)
+    desk.ctx.advance(to_end - EDGE_NS)
+    given = lease(desk)
+    assert given is not None
+    assert desk.used()["orders/10s/a"] == [given.permits, 40]
+    desk.ctx.advance(EDGE_NS + 300 * MS)
+    assert desk.used()["orders/10s/a"] == [given.permits, 40]
+    desk.ctx.advance(10 * SECOND)
+    assert desk.used()["orders/10s/a"] == [0, 40]
+
+
+def test_a_venue_without_order_limits_gives_unlimited_leases() -> None:
+    given = lease(Desk(Limit("weight", 60 * SECOND, 100)))
+    assert given is not None
+    assert given.permits == LEASE_UNLIMITED
+
+
+@pytest.mark.req("R011")
+def test_the_venues_own_limits_replace_the_assumed_ones() -> None:
+    desk = Desk()
+    desk.fresh_window()
+    desk.actor.receive(LimitsKnown((Limit("weight", 60 * SECOND, 6000),)))
+    desk.ask(2000)  # more than all that was assumed
+    assert len(desk.permits()) == 1
+
+
+def test_what_the_venue_says_is_used_is_not_permitted_again() -> None:
+    desk = Desk()
+    desk.fresh_window()
+    desk.ask(1)
+    (permit,) = desk.permits()
+    now = desk.ctx.now_ns
+    desk.actor.receive(PermitSettled(permit.number, "", (("weight", 1),), (), (Usage("weight", 60 * SECOND, 69),), now))
+    desk.ask(2)
+    assert len(desk.permits()) == 1
+    desk.ask(1, Lane.CANCEL)
+    assert len(desk.permits()) == 2
+
+
+def test_windows_follow_the_venues_clock() -> None:
+    desk = Desk()
+    desk.fresh_window()
+    desk.actor.receive(ClockOffset(VENUE, 30 * SECOND, 0, True, 0))
+    desk.ctx.advance(60 * SECOND)
+    desk.ask(70)
+    to_venue_minute = 60 * SECOND - (desk.ctx.now_ns + 30 * SECOND) % (60 * SECOND)
+    desk.ctx.advance(to_venue_minute + 300 * MS)
+    desk.ask(70)
+    assert len(desk.permits()) == 2
+
+
+@pytest.mark.req("R355")
+def test_a_ban_stops_everyone_until_it_is_over_and_all_are_told() -> None:
+    desk = Desk()
+    desk.fresh_window()
+    until = desk.ctx.now_ns + 20 * SECOND
+    desk.actor.receive(BlockedByVenue(until, "banned"))
+    told = desk.sent(VenueBlocked)
+    assert [(path, message.until_ns) for path, message in told] == [("/entry/a", until), ("/entry/b", until)]
+    desk.ask(1, Lane.CANCEL, patience_ns=SECOND)
+    desk.ask(1, Lane.CANCEL, patience_ns=60 * SECOND)
+    desk.ctx.advance(2 * SECOND)
+    assert desk.permits() == []
+    assert "blocked us for 18" in str(desk.answers[0][1])
+    desk.ctx.advance(18 * SECOND)
+    assert len(desk.permits()) == 1
+    assert [message.until_ns for _, message in desk.sent(VenueBlocked)] == [0, 0]
+
+
+def test_a_shorter_ban_does_not_shorten_the_one_in_force() -> None:
+    desk = Desk()
+    until = desk.ctx.now_ns + 20 * SECOND
+    desk.actor.receive(BlockedByVenue(until, "banned"))
+    desk.ctx.take()
+    desk.actor.receive(BlockedByVenue(until - SECOND, "banned"))
+    assert desk.sent(VenueBlocked) == []
+
+
+def test_a_429_that_does_not_say_how_long_is_obeyed_for_a_minute() -> None:
+    desk = Desk()
+    desk.actor.receive(BlockedByVenue(0, "too many"))
+    assert desk.sent(VenueBlocked)[0][1].until_ns == desk.ctx.now_ns + BLOCK_UNSTATED_NS
+
+
+def test_the_first_window_is_taken_as_half_spent() -> None:
+    desk = Desk()
+    desk.ask(21)
+    assert desk.permits() == []
+    desk.ask(20)
+    assert desk.permits() == [], "the first one waits for this budget"
+    fresh = Desk()
+    fresh.ask(20)
+    assert len(fresh.permits()) == 1
