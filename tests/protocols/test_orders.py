@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from protocols import reconcile
 from protocols.base import RefusalReason
 from protocols.enums import CxlRejReason, ExecType, OrdRejReason, OrdStatus, OrdType, Side
 from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, Venue
@@ -99,6 +100,24 @@ def test_a_finished_order_leaves_nothing(status: OrdStatus) -> None:
 def test_addresses() -> None:
     assert account_gate(ACCOUNT) == "/risk/master"
     assert account_path(ACCOUNT, VENUE) == "/accounts/master/binance-spot/account"
+
+
+@pytest.mark.parametrize(
+    "address, path",
+    [
+        (reconcile.reconciler_path(ACCOUNT, VENUE), "/accounts/master/binance-spot/reconciler"),
+        (reconcile.entry_path(ACCOUNT, VENUE), "/accounts/master/binance-spot/entry"),
+        (reconcile.private_path(ACCOUNT, VENUE), "/accounts/master/binance-spot/private"),
+        (reconcile.limiter_path(VENUE), "/venues/binance-spot/limiter"),
+        (reconcile.clock_path(VENUE), "/venues/binance-spot/clock"),
+        (reconcile.instruments_path(VENUE), "/venues/binance-spot/instruments"),
+        (reconcile.rest_path(VENUE), "/venues/binance-spot/rest"),
+        (reconcile.public_path(VENUE), "/venues/binance-spot/public"),
+        (reconcile.book_path(VENUE, SYMBOL), "/venues/binance-spot/books/BTCUSDT"),
+    ],
+)
+def test_addresses_of_a_venues_actors(address: str, path: str) -> None:
+    assert address == path
 
 
 def test_sides() -> None:

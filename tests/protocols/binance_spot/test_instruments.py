@@ -131,6 +131,21 @@ def test_impossible_rules_are_refused(text: str) -> None:
             instrument(filters=[{"filterType": name, field: text}])
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        5,
+        {},
+        {"filterType": 5},
+        {"filterType": "PRICE_FILTER", "tickSize": 5},
+        {"filterType": "LOT_SIZE", "minQty": None},
+    ],
+)
+def test_rules_of_another_shape_are_refused(rule: object) -> None:
+    with pytest.raises(RemoteProtocolError, match="exchangeInfo"):
+        instrument(filters=[rule])
+
+
 @pytest.mark.parametrize("key", ["symbol", "status", "baseAsset", "quoteAsset", "orderTypes", "filters"])
 def test_a_row_without_its_fields_is_refused(key: str) -> None:
     row = {name: value for name, value in BTCUSDT.items() if name != key}

@@ -134,6 +134,14 @@ class TestExecutionReport:
         assert (got.ord_status, got.liquidity, got.fee_asset) == (OrdStatus.FILLED, Liquidity.TAKER, "BNB")
         assert got.leaves_qty == 0
 
+    def test_a_fill_without_trade_id_or_fee(self) -> None:
+        raw = execution_report(t=-1, I=-1).replace(b'"n":"0.00000040"', b'"n":null')
+        (got,) = CODEC.decode_private(raw, RECEIVED_NS)
+        assert isinstance(got, ExecutionReport)
+        assert (got.exec_type, got.last_qty, got.fee) == (ExecType.TRADE, D("0.0004"), ZERO)
+        assert got.trade_id is None
+        assert got.exec_id == ""
+
     def test_a_rebate_is_a_negative_fee(self) -> None:
         assert report(n="-0.00000010").fee == D("-0.0000001")
 
