@@ -259,12 +259,16 @@ UserEvent = (
 
 
 class RateLimit(Struct, gc=False):
-    """A row of `rateLimits`: with `limit` in exchangeInfo, with `count` in replies."""
+    """A row of `rateLimits`: with `limit` in exchangeInfo, with `count` in replies.
 
-    rateLimitType: str
-    interval: str
-    intervalNum: Annotated[int, Meta(ge=1, le=100_000)]
-    limit: Stamp
+    Everything has a default, because a kind unknown to us may lack any of it and must not cost us the order reply
+    that carries it.
+    """
+
+    rateLimitType: str = ""
+    interval: str = ""
+    intervalNum: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    limit: Stamp = 0
     count: Stamp | None = None
 
 

@@ -336,6 +336,12 @@ class TestReplies:
         assert isinstance(event, Reply)
         assert event.usage == ()
 
+    def test_limits_of_a_kind_unknown_to_us_do_not_cost_the_reply(self) -> None:
+        event = decode(answer(placed(), rateLimits=[{"rateLimitType": "MOON_PHASES", "phase": 3}, {}, *RATE_LIMITS]))
+        assert isinstance(event, Reply)
+        assert event.report is not None
+        assert [used.name for used in event.usage] == ["orders", "weight"]
+
     def test_a_bare_acknowledgement(self) -> None:
         ack = {key: placed()[key] for key in ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")}
         got = state(answer(ack))
