@@ -352,6 +352,8 @@ class AccountCore(Desk):
 
         It begins as a working order without fills; the report itself follows and is judged like any other.
         """
+        if report.symbol not in self.state.ledger.symbols:
+            self._define(report.symbol, self.ctx.now_ns)
         cl_ord_id = report.cl_ord_id or ClOrdID(f"x-{report.symbol}-{report.order_id}")
         order_qty = max(report.order_qty, report.cum_qty, report.last_qty)
         began = attrs.evolve(
@@ -371,7 +373,9 @@ class AccountCore(Desk):
         )
         self.record(self.subjects(report.symbol)[0], began, ((FIRM_GATE, began), (self.gate, began)))
         self.counts["adopted"] += 1
-        return self.state.orders.by_cl_ord_id[cl_ord_id]
+        order = self.state.orders.by_cl_ord_id[cl_ord_id]
+        self._recognize(order)
+        return order
 
     def _recognize(self, order: Order) -> None:
         """Fills that came before their order was known are its own, now that the venue's id is."""
@@ -390,7 +394,6 @@ class AccountCore(Desk):
             self.ask_about(stranger)
         else:
             self._adopt(stranger.fills[0])
-            self._recognize(self.state.orders.by_order_id[timer.symbol, timer.order_id])
 
     def _strategy_of(self, cl_ord_id: ClOrdID) -> StrategyID:
         parts = parse_cl_ord_id(cl_ord_id)

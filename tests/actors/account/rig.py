@@ -323,6 +323,8 @@ class Rig:
                 assert order.is_final == theirs.status.is_final, (order.cl_ord_id, order.ord_status, theirs.status)
                 assert not order.is_final or order.ord_status is theirs.status
         for theirs in venue.orders.values():
+            if not theirs.is_live and not theirs.fills and theirs.cl_ord_id not in venue.placed:
+                continue  # the owner's own, gone before we saw it, and nothing traded
             assert state.orders.find(theirs.cl_ord_id, theirs.symbol, theirs.order_id) is not None, theirs
         assert len(venue.placed) == len(set(venue.placed))
         moved = sum((trade.side.sign * trade.last_qty for trade in venue.trades), Decimal(0))
