@@ -422,7 +422,9 @@ class Exposure:
         if price is not None and not row.fallback_px:
             row.fallback_px = price
         if not value_px:
-            value_px = max((price or ZERO) * row.market.unit, row.mark)
+            market = row.market
+            mark = market.mark or row.fallback_px * market.unit
+            value_px = mark * market.total.high if price is None else max(price * market.unit, mark)
         live = LiveOrder(key, leg, order_qty, value_px, price if ord_type is _LIMIT else None)
         live.reported = True
         live.cum_qty = cum_qty

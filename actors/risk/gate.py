@@ -112,8 +112,7 @@ class RiskGate:
         if leg.net + order.order_qty <= ZERO:
             if not proven and order.ord_type not in _PRICED:
                 return self._unproven(market, "an order without a limit price")
-            # A closing fill costs what it closes; only while that is unknown its own price must do.
-            exposure.reserve_reducing(order, leg, row.mark or (order.price or ZERO) * market.unit)
+            exposure.reserve_reducing(order, leg, worst_price(order, market))
         else:
             if not proven or self.state is not _ACTIVE or self.draining or not market.unit or exposure.unvalued:
                 return self._refuse_state(market)
