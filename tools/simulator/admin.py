@@ -115,8 +115,7 @@ class Admin:
                 sim.replay.go()
                 return _json(200, sim.replay.progress())
             case ("POST", "/sim/stop"):
-                sim.stop()
-                return _json(200, {})
+                return HttpResponse(body=b"{}", after=sim.stop)
             case _:
                 return _json(404, {"error": f"no {verb} {path}; GET /sim/state is a good start"})
 

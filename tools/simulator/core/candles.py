@@ -120,15 +120,18 @@ class CandleStore:
         return result[:limit] if start_ns is not None else result[-limit:]
 
     def latest(self, interval_ns: int, now_ns: int) -> Candle | None:
-        """The candle that is open now (or the last one that was)."""
+        """The candle that is open now: flat at the last close while nothing has traded in it yet.
+
+        None before the very first print.
+        """
         start = self._align(now_ns, interval_ns)
         found: Candle | None = None
         for source in reversed(self.seconds if interval_ns < MINUTE else self.minutes):
-            if source.open_ns < start and found is not None:
-                break
             if source.open_ns < start:
-                aligned = self._align(source.open_ns, interval_ns)
-                return attrs.evolve(source, open_ns=aligned, interval_ns=interval_ns)
+                if found is None:
+                    close = source.close
+                    return Candle(start, interval_ns, close, close, close, close)
+                break
             if found is None:
                 found = attrs.evolve(source, open_ns=start, interval_ns=interval_ns)
             else:

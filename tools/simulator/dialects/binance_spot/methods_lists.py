@@ -84,6 +84,14 @@ def check_pair(above: Order, below: Order, last_px: Decimal) -> None:
         raise Reject(RejectReason.LIST_PRICES, above)
 
 
+def _response(call: Call, order: Order) -> str:
+    """Lists answer with RESULT unless asked otherwise; their fills are in the events only."""
+    if "newOrderRespType" not in call.params:
+        return "RESULT"
+    chosen = response_kind(call.params, order)
+    return "RESULT" if chosen == "FULL" else chosen
+
+
 def _reply(order_list: OrderList, response: str, call: Call, pending: list[Order]) -> dict[str, Any]:
     """The answer to a new list. Legs that had to wait are shown waiting, whatever has happened since."""
     body = render.list_head(order_list, call.unit)
@@ -91,7 +99,7 @@ def _reply(order_list: OrderList, response: str, call: Call, pending: list[Order
     body["orderReports"] = [
         render.new_order(
             leg,
-            "RESULT" if response == "FULL" else response,
+            response,
             [],
             call.unit,
             OrdStatus.PENDING_NEW if leg in pending else None,
@@ -108,7 +116,7 @@ def place_oco(venue: BinanceSpot, call: Call) -> Any:
     reader = OrderReader(venue, call.params, venue.infos[market.symbol], call.account)
     above = reader.read("above", side=side, quantity=qty)
     below = reader.read("below", side=side, quantity=qty)
-    response = response_kind(call.params, above)
+    response = _response(call, above)
     call.params.finish()
     _check_filters(venue, market, [above, below])
     check_pair(above, below, market.last_px)
@@ -148,7 +156,7 @@ def place_old_oco(venue: BinanceSpot, call: Call) -> Any:
     stop_type = OrdType.STOP_LOSS if stop_limit is None else OrdType.STOP_LOSS_LIMIT
     stop = leg(stop_id, stop_type, stop_limit or ZERO)
     stop.stop_px = stop_px
-    response = response_kind(params, profit)
+    response = _response(call, profit)
     params.finish()
     _check_filters(venue, market, [profit, stop])
     above, below = (profit, stop) if side is Side.SELL else (stop, profit)
@@ -195,7 +203,7 @@ def _submit_oto(
     working: Order,
     pending: list[Order],
 ) -> Any:
-    response = response_kind(call.params, working)
+    response = _response(call, working)
     call.params.finish()
     _check_filters(venue, market, [working, *(leg for leg in pending if leg.ord_type not in PRICELESS)])
     order_list.working = working

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -177,9 +178,9 @@ def _raw(symbol: str, base: str, quote: str, tick: str, step: str, max_qty: str)
 
 
 def load_symbols(path: Path, wanted: set[str] | None = None) -> list[SymbolInfo]:
-    """Read an `exchangeInfo` JSON file. Raises ValueError naming the file and what is wrong with it."""
+    """Read an `exchangeInfo` JSON file, gzipped or not. Raises ValueError naming the file and the trouble."""
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read as JSON: {error}") from None
     rows = data.get("symbols") if isinstance(data, dict) else None
