@@ -41,7 +41,6 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     # Examples for users: the public face has to be enough for them.
     "docs": frozenset({"bulkhead"}),
     "tools": frozenset({"tools", "simulator", "bulkhead", "tree", "actors", "runtime", "protocols", "config"}),
-    "docs": frozenset({"bulkhead"}),  # examples show users what users may import
     "tests": frozenset({"tests", "tools", "simulator", "bulkhead", "tree", "actors", "runtime", "protocols", "config"}),
 }
 
