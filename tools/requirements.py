@@ -98,8 +98,9 @@ def read_demands(path: Path) -> tuple[Demand, ...]:
 def read_markers(tests: Path) -> tuple[list[Marker], list[str]]:
     """All `req` markers below the folder, with the pytest ids of their tests, and the defects found.
 
-    Markers count on test functions, on test classes (for every test in them), in a module's or a class's
-    `pytestmark`, and in `pytest.param(..., marks=...)`.
+    Markers count on test functions, on test classes (for every test in them; also on one made elsewhere:
+    `TestX = pytest.mark.req("R001")(Machine.TestCase)`), in a module's or a class's `pytestmark`, and in
+    `pytest.param(..., marks=...)`.
     """
     markers: list[Marker] = []
     defects: list[str] = []
@@ -158,6 +159,9 @@ class _FileReader:
                 own = [call for decorator in node.decorator_list for call in _req_calls(decorator)]
                 if self.is_test_file:
                     self._claim("::".join([*names, node.name]), marks + own, claimed)
+            elif self.is_test_file and (made := _made_test_class(node)) is not None:
+                name, call = made
+                self._claim("::".join([*names, name]), [*marks, call], claimed)
 
     def _claim(self, test: str, calls: list[ast.Call], claimed: set[ast.Call]) -> None:
         claimed.update(calls)
@@ -174,6 +178,16 @@ def _is_pytestmark(node: ast.stmt) -> bool:
     return isinstance(node, ast.Assign) and any(
         isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets
     )
+
+
+def _made_test_class(node: ast.stmt) -> tuple[str, ast.Call] | None:
+    """`TestX = <anything>.mark.req(...)(...)` as its name and its marker, or None."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Call() as marker)) if name.startswith(
+            "Test"
+        ) and marker in _req_calls(marker):
+            return name, marker
+    return None
 
 
 def _req_calls(node: ast.AST) -> Iterator[ast.Call]:

@@ -40,7 +40,7 @@ MONEY = (
 )
 BROAD = frozenset({"Exception", "BaseException"})
 # Calls that can fail a test, by the beginning of their names.
-ASSERTING = ("assert", "check", "expect", "verify", "fail", "raises", "warns", "run_state_machine_as_test")
+ASSERTING = ("assert", "check", "expect", "verify", "fail", "raises", "warns", "run_state_machine_as_test", "until")
 
 
 def too_long(path: str, text: str) -> list[str]:

@@ -88,6 +88,10 @@ def test_a_list_that_cannot_be_used_says_where_and_why(tmp_path: Path, text: str
             '@pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.req("R003"))])\ndef test_a(x): pass\n',
             {"R003": ("tests/test_it.py::test_a",)},
         ),
+        (
+            'TestMachine = pytest.mark.req("R001")(Machine.TestCase)\n',
+            {"R001": ("tests/test_it.py::TestMachine",)},
+        ),
         ("def test_a(): pass\n", {}),
     ],
 )
@@ -119,6 +123,7 @@ def test_an_unknown_id_is_named_with_its_test(tree: Path) -> None:
             '@pytest.mark.req("R001")\nclass Helper: pass\n',
             "tests/test_it.py:1: a req marker that is on no test",
         ),
+        ('x = pytest.mark.req("R001")(Machine)\n', "tests/test_it.py:1: a req marker that is on no test"),
         ("@pytest.mark.req(ID)\ndef test_a(): pass\n", "tests/test_it.py:1: write the ids out"),
         ("@pytest.mark.req()\ndef test_a(): pass\n", "tests/test_it.py:1: write the ids out"),
         ('@pytest.mark.req(id="R001")\ndef test_a(): pass\n', "tests/test_it.py:1: write the ids out"),

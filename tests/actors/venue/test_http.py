@@ -231,5 +231,6 @@ def test_an_unusable_address_is_refused_with_what_is_wanted(url: str) -> None:
 
 
 async def test_loopback_may_be_named() -> None:
-    async with client("http://localhost:1"), client("http://[::1]:1"), client("https://api.example.org/"):
-        pass
+    for url in ("http://localhost:1", "http://[::1]:1", "https://api.example.org/"):
+        async with client(url) as accepted:
+            assert isinstance(accepted, HttpClient)
