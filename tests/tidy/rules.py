@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from fnmatch import fnmatchcase
+from functools import cache
 
 from tests.tidy.sources import ROOT
 
@@ -47,7 +48,7 @@ def too_long(path: str, text: str) -> list[str]:
     """A Python file over the limit says in its docstring why it is one file."""
     lines = text.count("\n")
     most = MAX_LINES_OF_TESTS if path.startswith("tests/") else MAX_LINES
-    if lines <= most or LONG_FILE_REASON in (ast.get_docstring(ast.parse(text)) or ""):
+    if lines <= most or LONG_FILE_REASON in (ast.get_docstring(_parsed(text)) or ""):
         return []
     return [f"{path}:1: {lines} lines: split it, or say `{LONG_FILE_REASON} ...` in its docstring"]
 
@@ -95,7 +96,7 @@ def untyped(path: str, text: str) -> list[str]:
     if path.startswith("tests/"):
         return []
     found = []
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(_parsed(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             every = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
             every += [arg for arg in (node.args.vararg, node.args.kwarg) if arg is not None]
@@ -111,7 +112,7 @@ def no_docstring(path: str, text: str) -> list[str]:
     """Every module says what it is for; an empty `__init__.py` has nothing to say."""
     if not text and path.endswith("__init__.py"):
         return []
-    return [] if ast.get_docstring(ast.parse(text)) else [f"{path}:1: no module docstring: say what it is for"]
+    return [] if ast.get_docstring(_parsed(text)) else [f"{path}:1: no module docstring: say what it is for"]
 
 
 def silent_except(path: str, text: str) -> list[str]:
@@ -122,7 +123,7 @@ def silent_except(path: str, text: str) -> list[str]:
     """
     found = []
     lines = text.splitlines()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(_parsed(text)):
         if not isinstance(node, ast.ExceptHandler):
             continue
         if node.type is None:
@@ -139,7 +140,7 @@ def float_near_money(path: str, text: str) -> list[str]:
     if not any(fnmatchcase(path, pattern) for pattern in MONEY):
         return []
     found = []
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(_parsed(text)):
         match node:
             case ast.Constant(value=float() | complex()):
                 found.append(f"{path}:{node.lineno}: float {node.value!r}: use Decimal or an integer of a named unit")
@@ -150,7 +151,7 @@ def float_near_money(path: str, text: str) -> list[str]:
 
 def mutable_global(path: str, text: str) -> list[str]:
     """No mutable state in a module: no `global`, no list, dict or set under a name that is no constant."""
-    tree = ast.parse(text)
+    tree = _parsed(text)
     found = [
         f"{path}:{node.lineno}: global {', '.join(node.names)}: give the state an owner"
         for node in ast.walk(tree)
@@ -173,7 +174,7 @@ def prints(path: str, text: str) -> list[str]:
         return []
     return [
         f"{path}:{node.lineno}: print: log it, or return it to who shows it"
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(_parsed(text))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
 
@@ -183,7 +184,7 @@ def cannot_fail(path: str, text: str) -> list[str]:
     if not path.rpartition("/")[2].startswith("test_"):
         return []
     found = []
-    tree = ast.parse(text)
+    tree = _parsed(text)
     helpers = _asserting_helpers(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
@@ -196,6 +197,12 @@ def cannot_fail(path: str, text: str) -> list[str]:
                 if isinstance(child, ast.Assert) and isinstance(child.test, ast.Constant) and child.test.value
             ]
     return found
+
+
+@cache
+def _parsed(text: str) -> ast.Module:
+    """The syntax tree of a text; shared by all rules, so treat it as read-only."""
+    return ast.parse(text)
 
 
 def _matches(path: str, text: str, pattern: re.Pattern[str], advice: str) -> list[str]:
