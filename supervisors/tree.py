@@ -64,7 +64,7 @@ from protocols.reconcile import (
     public_path,
     reconciler_path,
 )
-from protocols.venue import Limit, PrivateCodec, PublicCodec, Signer
+from protocols.venue import PrivateCodec, PublicCodec, Signer
 from protocols.venues.registry import VENUES
 from supervisors.actor import Actor
 from supervisors.spec import Backoff, ChildSpec, Intensity, SupervisorSpec
@@ -236,6 +236,7 @@ class _Builder:
 
     def _venue(self, venue: VenuePlan) -> SupervisorSpec:
         name, codec = venue.name, venue.public
+        parts = VENUES[self._config.venues[name].kind.value]
         limiter, clock = limiter_path(name), clock_path(name)
         accounts = [pair for pair in self._plan.accounts if pair[1] == name]
         strategies = [s for s in self._plan.strategies if s.venue == name]
@@ -253,9 +254,7 @@ class _Builder:
         return self._group(
             name,
             (
-                self._child(
-                    "limiter", lambda: LimiterActor(name, _assumed_limits(), [entry_path(*p) for p in accounts])
-                ),
+                self._child("limiter", lambda: LimiterActor(name, parts.limits, [entry_path(*p) for p in accounts])),
                 self._child(
                     "clock", lambda: ClockActor(codec, venue.http, limiter=limiter, readers=[limiter, *signing])
                 ),
@@ -419,15 +418,6 @@ class _Builder:
 
 def _bind(make: Callable[..., Actor], *args: object) -> Callable[[], Actor]:
     return lambda: make(*args)
-
-
-def _assumed_limits() -> tuple[Limit, ...]:
-    """Until the venue has told its own limits: less than any venue that we know grants."""
-    return (
-        Limit("weight", 60 * _SECOND_NS, 1_000),
-        Limit("orders", 10 * _SECOND_NS, 50),
-        Limit("connections", 300 * _SECOND_NS, 100),
-    )
 
 
 def _symbols(given: LimitsConfig, symbols: Iterable[Symbol]) -> dict[Symbol, SymbolLimits]:

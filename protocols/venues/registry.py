@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from protocols.ids import AccountID
-from protocols.venue import BookSequencer, PrivateCodec, PublicCodec, Signer
+from protocols.venue import BookSequencer, Limit, PrivateCodec, PublicCodec, Signer
 from protocols.venues.binance_spot import BinanceSpotPrivate, BinanceSpotPublic
 from protocols.venues.binance_spot.book import BinanceSpotSequencer
+from protocols.venues.binance_spot.limits import DOCUMENTED
 from protocols.venues.binance_spot.signer import signer_for
 
 
@@ -26,6 +27,8 @@ class VenueParts:
     sequencer: Callable[[], BookSequencer]
     signer: Callable[[str, str], Signer]
     """(API key, secret)."""
+    limits: tuple[Limit, ...]
+    """What the venue documents; holds until it has told its limits itself."""
 
 
 VENUES: Mapping[str, VenueParts] = {
@@ -34,5 +37,6 @@ VENUES: Mapping[str, VenueParts] = {
         private=lambda account, signer, window_ms: BinanceSpotPrivate(account, signer, recv_window_ms=window_ms),
         sequencer=BinanceSpotSequencer,
         signer=signer_for,
+        limits=DOCUMENTED,
     ),
 }

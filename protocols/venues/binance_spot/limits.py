@@ -12,7 +12,15 @@ from collections.abc import Iterable, Mapping
 from protocols.venue import Limit, Usage
 from protocols.venues.binance_spot.wire import RateLimit
 
-__all__ = ["WEIGHT", "WEIGHT_AS_OF", "WEIGHT_IF_REFUSED", "limits_of", "usage_of_headers", "usage_of_rows"]
+__all__ = [
+    "DOCUMENTED",
+    "WEIGHT",
+    "WEIGHT_AS_OF",
+    "WEIGHT_IF_REFUSED",
+    "limits_of",
+    "usage_of_headers",
+    "usage_of_rows",
+]
 
 _S = 1_000_000_000
 _INTERVAL_NS = {"SECOND": _S, "MINUTE": 60 * _S, "HOUR": 3600 * _S, "DAY": 86_400 * _S}
@@ -23,6 +31,15 @@ _HEADER_NAMES = {"used-weight": "weight", "order-count": "orders"}
 
 CONNECTIONS = Limit("connections", 300 * _S, 300)
 """Per IP; REST does not state it."""
+
+DOCUMENTED = (
+    Limit("weight", 60 * _S, 6_000),
+    Limit("raw", 300 * _S, 300_000),
+    Limit("orders", 10 * _S, 50),
+    Limit("orders", 86_400 * _S, 160_000),
+    CONNECTIONS,
+)
+"""As of the date below; what holds until the venue's own answer is here."""
 
 WEIGHT_AS_OF = "2026-04-02"
 WEIGHT: Mapping[str, int] = {
