@@ -131,7 +131,7 @@ class Budget:
         `assumed`: part of the windows in which this budget begins that is taken as used, because an earlier process
         on this address may have spent it.  Windows longer than a minute are left to the venue's own counts.
         """
-        self._limits = {(limit.name, limit.interval_ns): limit.limit for limit in limits}
+        self._limits = {(limit.name, limit.interval_ns): limit.limit for limit in limits if limit.limit}
         self._edge_ns = edge_ns
         self._early_ns = early_ns
         self._shares = shares
@@ -147,11 +147,18 @@ class Budget:
     # ---- what the venue says ------------------------------------------------------------------------------------
 
     def set_limits(self, limits: Sequence[Limit], now_ns: int) -> None:
-        """The venue's own figures replace those we started with; counts stay."""
+        """The venue's own figures replace those we started with; counts stay.  A limit of 0 is no limit."""
         for limit in limits:
-            self._limits[limit.name, limit.interval_ns] = limit.limit
-        for row in self._rows.values():
-            row.limit = self._limits[row.name, row.interval_ns]
+            if limit.limit:
+                self._limits[limit.name, limit.interval_ns] = limit.limit
+            else:
+                self._limits.pop((limit.name, limit.interval_ns), None)
+        for key, row in list(self._rows.items()):
+            stated = self._limits.get((row.name, row.interval_ns))
+            if stated is None:
+                del self._rows[key]
+            else:
+                row.limit = stated
         self._forget(now_ns)
 
     def correct(self, account: str, usage: Sequence[Usage], sent_ns: int, now_ns: int) -> None:

@@ -6,6 +6,7 @@ it expects (`await probe.wait_for(...)`), never for a time.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -107,8 +108,9 @@ class World:
         return self.runtime.cell(path).actor
 
     def inspect(self, path: Path) -> Mapping[str, Any]:
-        picture: Mapping[str, Any] = self.actor(path).inspect()
-        return picture
+        """What the actor says of itself; what it does not say (yet) is 0."""
+        actor = self.actor(path)
+        return defaultdict(int, actor.inspect() if actor is not None and hasattr(actor, "ctx") else {})
 
     def unready_reason(self, path: Path) -> str:
         return self.runtime.cell(path).unready_reason
@@ -147,9 +149,11 @@ async def running(factories: Mapping[Path, Callable[[], Actor]]) -> AsyncIterato
     runtime.observers.append(events.append)
     async with trio.open_nursery() as nursery:
         root = await nursery.start(lambda task_status: run_tree(_spec("", factories), runtime, task_status=task_status))
-        yield World(runtime, events)
-        root.request_stop("end of the test")
-        with trio.move_on_after(3):
-            while nursery.child_tasks:  # noqa: ASYNC110 - the tree's end has no event of its own
-                await trio.sleep(0.005)
+        try:
+            yield World(runtime, events)
+        finally:
+            root.request_stop("end of the test")
+            with trio.move_on_after(3, shield=True):
+                while nursery.child_tasks:  # noqa: ASYNC110 - the tree's end has no event of its own
+                    await trio.sleep(0.005)
         nursery.cancel_scope.cancel()

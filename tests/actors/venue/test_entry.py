@@ -1,0 +1,259 @@
+"""Order entry against the simulator: both paths, every way to lose an answer, and nothing ever sent twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.venue.settings import MS, EntrySettings
+from protocols.enums import DoubtReason, ExecType, OrdRejReason, OrdStatus, OrdType, Side
+from protocols.orders import (
+    ExecutionReport,
+    NotSent,
+    OrderInDoubt,
+    RequestSent,
+    SubmitOrder,
+    VenueCancelReject,
+    VenueReject,
+)
+from tests.actors.venue.spot import ACCOUNT, CLOCK, ENTRY, sessions
+from tools.simulator import Fault, FaultKind
+
+
+@pytest.mark.req("R003", "R056", "R077", "R088")
+@pytest.mark.parametrize("hmac", [False, True])
+async def test_an_order_goes_over_the_socket_and_comes_back_as_reports(hmac: bool) -> None:
+    async with sessions(only=(ENTRY,), hmac=hmac) as spot:
+        await spot.trading()
+        cl_ord_id = spot.submit(spot.order())
+        sent = await spot.account.one(RequestSent)
+        report = await spot.account.one(ExecutionReport)
+        assert (sent.cl_ord_id, report.cl_ord_id) == (cl_ord_id, cl_ord_id)
+        assert report.ord_status is OrdStatus.NEW
+        assert sent.settles_ns > sent.sent_ns
+        assert [order.cl_ord_id for order in spot.sim.open_orders("master")] == [cl_ord_id]
+        spot.cancel(cl_ord_id)
+        canceled = await spot.account.one(ExecutionReport, lambda each: each.exec_type is ExecType.CANCELED)
+        assert canceled.cl_ord_id == cl_ord_id
+        assert spot.sim.open_orders("master") == []
+        assert spot.sim.arrivals(cl_ord_id).seen == 1
+        assert spot.world.inspect(ENTRY)["by_rest"] == 0
+
+
+async def test_the_fills_of_a_reply_come_before_its_report() -> None:
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        spot.submit(spot.order(ord_type=OrdType.MARKET))
+        last = await spot.account.one(ExecutionReport, lambda each: each.exec_type is not ExecType.TRADE)
+        reports = spot.account.of(ExecutionReport)
+        assert last.ord_status is OrdStatus.FILLED
+        assert reports[-1] is last
+        assert sum(each.last_qty for each in reports[:-1]) == last.cum_qty
+
+
+async def test_a_reject_of_the_venue_is_said_with_its_reason() -> None:
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        spot.submit(spot.order(qty="20"))
+        rejected = await spot.account.one(VenueReject)
+        assert rejected.reason is OrdRejReason.INSUFFICIENT_BALANCE
+        spot.cancel(spot.ids.next())
+        assert (await spot.account.one(VenueCancelReject)).order_gone
+
+
+# ---- answers that do not come -------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("R001", "R056")
+async def test_a_reply_that_is_lost_puts_the_order_in_doubt_and_it_is_not_sent_again() -> None:
+    settings = EntrySettings(reply_timeout_ns=200 * MS)
+    async with sessions(only=(ENTRY,), entry=settings) as spot:
+        await spot.trading()
+        spot.sim.strike(Fault(kind=FaultKind.LOST_REPLY, match="order.place", count=1))
+        cl_ord_id = spot.submit(spot.order())
+        doubt = await spot.account.one(OrderInDoubt)
+        assert (doubt.cl_ord_id, doubt.cancel, doubt.reason) == (cl_ord_id, False, DoubtReason.NO_REPLY)
+        spot.world.tell(ENTRY, SubmitOrder(spot.order(), ACCOUNT))
+        await spot.account.one(ExecutionReport)
+        assert spot.sim.arrivals(cl_ord_id).seen == 1
+
+
+async def test_a_late_reply_is_still_evidence() -> None:
+    settings = EntrySettings(reply_timeout_ns=150 * MS)
+    async with sessions(only=(ENTRY,), entry=settings) as spot:
+        await spot.trading()
+        spot.sim.strike(Fault(kind=FaultKind.DELAY_REPLY, match="order.place", delay_ms=500, count=1))
+        cl_ord_id = spot.submit(spot.order())
+        await spot.account.one(OrderInDoubt)
+        report = await spot.account.one(ExecutionReport)
+        assert report.cl_ord_id == cl_ord_id
+        assert spot.world.inspect(ENTRY)["late"] == 1
+
+
+@pytest.mark.req("R001")
+@pytest.mark.parametrize("kind", [FaultKind.CUT_AFTER, FaultKind.CUT_BEFORE])
+async def test_a_socket_cut_after_sending_leaves_doubt_and_no_second_request(kind: FaultKind) -> None:
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        spot.sim.strike(Fault(kind=kind, match="order.place", count=1))
+        cl_ord_id = spot.submit(spot.order())
+        doubt = await spot.account.one(OrderInDoubt)
+        assert (doubt.cl_ord_id, doubt.reason) == (cl_ord_id, DoubtReason.CONNECTION_LOST)
+        await spot.trading()
+        spot.submit(spot.order())
+        await spot.account.one(ExecutionReport)
+        arrivals = spot.sim.arrivals(cl_ord_id)
+        assert arrivals.seen <= 1, "by REST it would have come a second time"
+        assert arrivals.accepted == (1 if kind is FaultKind.CUT_AFTER else 0)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.ERROR_AFTER, FaultKind.TIMEOUT_EXECUTED])
+async def test_an_answer_that_says_unknown_is_doubt(kind: FaultKind) -> None:
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        spot.sim.strike(Fault(kind=kind, match="order.place", count=1, delay_ms=10))
+        cl_ord_id = spot.submit(spot.order())
+        doubt = await spot.account.one(OrderInDoubt)
+        assert (doubt.cl_ord_id, doubt.reason) == (cl_ord_id, DoubtReason.VENUE_UNKNOWN)
+
+
+async def test_a_cancel_that_timed_out_is_in_doubt_and_may_be_sent_again() -> None:
+    settings = EntrySettings(reply_timeout_ns=150 * MS)
+    async with sessions(only=(ENTRY,), entry=settings) as spot:
+        await spot.trading()
+        cl_ord_id = spot.submit(spot.order())
+        await spot.account.one(ExecutionReport)
+        spot.sim.strike(Fault(kind=FaultKind.LOST_REPLY, match="order.cancel", count=1))
+        spot.cancel(cl_ord_id)
+        doubt = await spot.account.one(OrderInDoubt)
+        assert doubt.cancel
+        spot.cancel(cl_ord_id)
+        assert (await spot.account.one(VenueCancelReject)).order_gone, "the first one was carried out"
+
+
+# ---- the second path ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("R001", "R063", "R079")
+async def test_with_the_socket_down_an_order_goes_over_rest() -> None:
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        spot.sim.strike(Fault(kind=FaultKind.REFUSE, match="ws-api"))
+        spot.sim.cut_connections("ws-api")
+        await spot.world.until(lambda: not spot.world.inspect(ENTRY)["connected"])
+        cl_ord_id = spot.submit(spot.order())
+        assert (await spot.account.one(RequestSent)).cl_ord_id == cl_ord_id
+        assert (await spot.account.one(ExecutionReport)).cl_ord_id == cl_ord_id
+        spot.cancel(cl_ord_id)
+        await spot.account.one(ExecutionReport, lambda each: each.exec_type is ExecType.CANCELED)
+        inspected = spot.world.inspect(ENTRY)
+        assert inspected["by_rest"] == 2
+        assert inspected["ack_ns"]["rest"]["count"] == 2
+        assert spot.sim.arrivals(cl_ord_id).seen == 1
+
+
+@pytest.mark.req("R001")
+@pytest.mark.parametrize("kind", [FaultKind.CUT_AFTER, FaultKind.ERROR_AFTER, FaultKind.LOST_REPLY])
+async def test_rest_that_may_have_arrived_is_doubt(kind: FaultKind) -> None:
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        spot.sim.strike(Fault(kind=FaultKind.REFUSE, match="ws-api"))
+        spot.sim.cut_connections("ws-api")
+        await spot.world.until(lambda: not spot.world.inspect(ENTRY)["connected"])
+        spot.sim.strike(Fault(kind=kind, match="order.place", count=1))
+        cl_ord_id = spot.submit(spot.order())
+        doubt = await spot.account.one(OrderInDoubt)
+        assert doubt.cl_ord_id == cl_ord_id
+        assert spot.account.of(RequestSent)
+        assert spot.sim.arrivals(cl_ord_id).seen == 1
+
+
+async def test_with_neither_path_the_order_surely_did_not_leave() -> None:
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        spot.sim.strike(Fault(kind=FaultKind.REFUSE_FOR, delay_ms=60_000))
+        spot.sim.cut_connections()
+        await spot.world.until(lambda: not spot.world.inspect(ENTRY)["connected"])
+        cl_ord_id = spot.submit(spot.order())
+        refused = await spot.account.one(NotSent)
+        assert (refused.cl_ord_id, refused.cancel, refused.reason) == (cl_ord_id, False, OrdRejReason.NOT_SENT)
+        assert not spot.account.of(RequestSent)
+
+
+# ---- what must not be sent ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("R001")
+async def test_the_same_order_is_never_sent_twice_not_even_by_another_incarnation() -> None:
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        order = spot.order()
+        spot.submit(order)
+        await spot.account.one(ExecutionReport)
+        spot.submit(order)
+        assert (await spot.account.one(OrderInDoubt)).reason is DoubtReason.RESTARTED
+        spot.world.crash(ENTRY, RuntimeError("a bug after the write"))
+        await spot.world.until(
+            lambda: spot.world.runtime.cell(ENTRY).epoch == 2 and spot.world.runtime.cell(ENTRY).ready
+        )
+        await spot.trading()
+        spot.submit(order)
+        await spot.account.wait_for(OrderInDoubt, 2)
+        assert spot.sim.arrivals(order.cl_ord_id).seen == 1
+
+
+async def test_a_stale_order_is_not_sent() -> None:
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        order = spot.order()
+        order.created_ns -= 3_000 * MS  # type: ignore[misc]
+        spot.submit(order)
+        assert (await spot.account.one(NotSent)).reason is OrdRejReason.STALE
+        assert spot.sim.arrivals(order.cl_ord_id).seen == 0
+
+
+@pytest.mark.req("R010", "R056", "R355")
+async def test_after_a_429_nothing_is_sent_until_the_time_that_the_venue_named() -> None:
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        spot.sim.strike(Fault(kind=FaultKind.RATE_LIMIT, match="order.place", delay_ms=600, count=1))
+        spot.submit(spot.order())
+        assert (await spot.account.one(VenueReject)).reason in (OrdRejReason.RATE_LIMITED, OrdRejReason.ORDER_RATE)
+        second = spot.submit(spot.order())
+        refused = await spot.account.one(NotSent)
+        assert (refused.cl_ord_id, refused.reason) == (second, OrdRejReason.RATE_LIMITED)
+        assert spot.sim.arrivals(second).seen == 0
+        await spot.world.until(lambda: spot.world.inspect(ENTRY)["blocked_until_ns"] == 0)
+        third = spot.submit(spot.order())
+        assert (await spot.account.one(ExecutionReport)).cl_ord_id == third
+
+
+async def test_without_a_usable_clock_nothing_is_signed() -> None:
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        spot.world.crash(CLOCK, RuntimeError("no clock"))
+        actor = spot.world.actor(ENTRY)
+        actor._clock._usable = False
+        spot.submit(spot.order())
+        assert (await spot.account.one(NotSent)).reason is OrdRejReason.CLOCK
+
+
+async def test_a_clock_refusal_measures_the_clock_anew_and_rejects_the_order() -> None:
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        spot.sim.strike(Fault(kind=FaultKind.CLOCK_SKEW, delay_ms=-10_000))
+        spot.submit(spot.order())
+        assert (await spot.account.one(VenueReject)).reason is OrdRejReason.CLOCK
+        await spot.world.until(lambda: spot.world.inspect(CLOCK)["suspected"] > 0 or spot.world.inspect(CLOCK)["steps"])
+        await spot.trading()
+        spot.submit(spot.order(side=Side.BUY))
+        await spot.account.one(ExecutionReport)
+
+
+async def test_without_permits_an_order_is_refused_and_the_rest_goes_on() -> None:
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        actor = spot.world.actor(ENTRY)
+        actor._leases._blocks.clear()
+        actor._leases.wish("master", ENTRY, spot.world.runtime.clock.monotonic_ns())  # one is on its way
+        spot.submit(spot.order())
+        assert (await spot.account.one(NotSent)).reason is OrdRejReason.RATE_LIMITED
