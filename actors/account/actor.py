@@ -288,7 +288,7 @@ class AccountActor(Actor):
         self._waiting = True
         self._moved_at_request = core.movements
         wanted = believed(core.state, with_unanswered=self._resyncing)
-        since = fills_since(core.state, core.instruments, self.ctx.now_ns)
+        since = fills_since(core.state, core.instruments, self.ctx.now_ns, 2 * self.settings.audit_ns)
         self.ctx.send(self._reconciler, Reconcile(self._attempt, wanted, since, self.ctx.path))
         self.ctx.after(self.settings.reconcile_timeout_ns, ReconcileDue(self._attempt))
 

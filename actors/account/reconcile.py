@@ -15,12 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+from actors.account.orders import Fill
 from actors.account.state import AccountState
 from protocols.ids import Symbol
 from protocols.journal import UnexplainedChanged
 from protocols.reconcile import BelievedOrder, FillsSince
 
 ZERO = Decimal(0)
+CLOCK_MARGIN_NS = 10_000_000_000
+"""By so much the venue's clock may be behind ours when the first records are made."""
 
 
 def believed(state: AccountState, *, with_unanswered: bool) -> tuple[BelievedOrder, ...]:
@@ -35,15 +38,39 @@ def believed(state: AccountState, *, with_unanswered: bool) -> tuple[BelievedOrd
     )
 
 
-def fills_since(state: AccountState, symbols: Iterable[Symbol], now_ns: int) -> tuple[FillsSince, ...]:
-    """Where to continue each symbol's history: after its newest fill, else from the beginning of our records."""
-    known = dict.fromkeys([*state.ledger.symbols, *state.orders.last_fill, *symbols])
-    since_ns = state.born_ns or now_ns
+def fills_since(state: AccountState, symbols: Iterable[Symbol], now_ns: int, overlap_ns: int) -> tuple[FillsSince, ...]:
+    """Where to continue each symbol's history.
+
+    Not after the newest fill that we know: a report may have been lost before it while the stream seemed well.  The
+    last `overlap_ns` are asked for again (what we know of them is recognised), as far back as fills are remembered;
+    without any fill from the beginning of our records.
+    """
+    orders = state.orders
+    born = (state.born_ns or now_ns) - CLOCK_MARGIN_NS
+    newest = {symbol: transact_ns for symbol, (transact_ns, _) in orders.last_fill.items()}
+    oldest: dict[Symbol, Fill] = {}
+    before: dict[Symbol, Fill] = {}
+    for fill in orders.fills.values():
+        symbol = fill.symbol
+        if symbol not in oldest or _place(fill) < _place(oldest[symbol]):
+            oldest[symbol] = fill
+        old_enough = fill.transact_ns <= newest[symbol] - overlap_ns
+        if old_enough and (symbol not in before or _place(fill) > _place(before[symbol])):
+            before[symbol] = fill
     rows = []
-    for symbol in known:
-        last = state.orders.last_fill.get(symbol)
-        rows.append(FillsSince(symbol, last[1], last[0]) if last is not None else FillsSince(symbol, None, since_ns))
+    for symbol in dict.fromkeys([*state.ledger.symbols, *newest, *symbols]):
+        start = before.get(symbol)
+        if start is None and symbol in orders.fills_horizon:
+            start = oldest.get(symbol)
+        if start is None:
+            rows.append(FillsSince(symbol, None, born))
+        else:
+            rows.append(FillsSince(symbol, start.trade_id, start.transact_ns))
     return tuple(rows)
+
+
+def _place(fill: Fill) -> tuple[int, int, str]:
+    return (fill.transact_ns, len(fill.trade_id), fill.trade_id)
 
 
 class Remainders:
