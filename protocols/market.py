@@ -93,8 +93,11 @@ class Quote(MarketData):
 
 
 @message
-class BookTicker(MarketData):
-    """The venue's own best bid and ask stream: a second source to compare a book with."""
+class BookTicker(Event):
+    """The venue's own best bid and ask stream: a second source to compare a book with.
+
+    Never conflated: whether a ticker is the last one of some ids can only be told when none is missing.
+    """
 
     venue: Venue
     symbol: Symbol
@@ -105,10 +108,6 @@ class BookTicker(MarketData):
     update_id: int
     event_ns: int
     received_ns: int
-
-    @property
-    def conflation_key(self) -> tuple[str, ...]:
-        return ("book_ticker", self.venue, self.symbol)
 
 
 @message

@@ -13,7 +13,8 @@ A symbol in which nothing happens is not stale while its connection lives; its q
 so that readers can tell a quiet book from a dead one.
 
 *The ticker as oracle*: the venue states best bid and ask on a stream of its own.  The last ticker of the ids that a
-delta covers must equal the book's top after it; two disagreements in a row cost the book its proof.
+delta covers must equal the book's top after it; two disagreements in a row cost the book its proof.  The two streams
+are not in step, so a delta is judged when a ticker of later ids shows that all of its own have arrived.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ _APPLY, _BUFFER, _GAP = Verdict.APPLY, Verdict.BUFFER, Verdict.GAP
 
 _UNKNOWN = -1
 _TICKERS_KEPT = 4_096
+_TOPS_KEPT = 64
+"""Deltas whose tickers may still be on their way."""
 _CONFIRMED = 2
 """Disagreements with the ticker in a row that cost the book its proof: one may be a late ticker."""
 
@@ -141,7 +144,9 @@ class BookActor(Actor):
         """Monotonic time of the oldest news that no delta has followed."""
         self._event_ns = 0
         self._covered = (0, 0)
-        """Ids of the last delta applied, whose tickers may still be on their way."""
+        """Ids of the last delta applied."""
+        self._tops: deque[tuple[int, int, Quote]] = deque(maxlen=_TOPS_KEPT)
+        """First id, last id and top after each delta that no ticker has judged yet."""
         self._tickers: deque[BookTicker] = deque(maxlen=_TICKERS_KEPT)
         self._disagreed = 0
         self._counts = dict.fromkeys(
@@ -183,12 +188,12 @@ class BookActor(Actor):
         verdict = self._sequencer.on_delta(delta)
         if verdict is _APPLY:
             self._behind_since_ns = None
-            self._compare_tickers()
             self.book.apply(delta.bids, delta.asks)
             self._counts["applied"] += 1
             self._covered = (delta.first_id, delta.last_id)
             self._event_ns = delta.event_ns
             self._publish(delta.received_ns)
+            self._await_judgment()
             if self._disagreed >= _CONFIRMED:
                 self._lose(GapReason.SEQUENCE, "the book disagrees with the venue's own best bid and ask")
         elif verdict is _BUFFER:
@@ -306,6 +311,7 @@ class BookActor(Actor):
             return
         self._close_gap()
         self._send_quote(bid_px, bid_qty, ask_px, ask_qty, self.ctx.now_ns)
+        self._await_judgment()
 
     # ---- gaps -------------------------------------------------------------------------------------------------
 
@@ -316,6 +322,7 @@ class BookActor(Actor):
         self._gap = GapOpened(STREAM, self._venue, self._symbol, reason, text, self.ctx.now_ns)
         self._quote = None
         self._tickers.clear()
+        self._tops.clear()
         self._disagreed = 0
         self._behind_since_ns = None
         self.ctx.set_unready(f"{reason.value}: {text}")
@@ -396,6 +403,8 @@ class BookActor(Actor):
 
     def _on_ticker(self, ticker: BookTicker) -> None:
         self._tickers.append(ticker)
+        if self._tops:
+            self._judge()
         if ticker.update_id > self._covered[1]:
             self._news()
 
@@ -404,24 +413,31 @@ class BookActor(Actor):
         if self._gap is None and self._behind_since_ns is None:
             self._behind_since_ns = self.ctx.monotonic_ns
 
-    def _compare_tickers(self) -> None:
-        """Before the next delta: the top that the last one left, against the last ticker of its ids.
-
-        By now the tickers of those ids have arrived, although the streams are not in step with each other.
-        """
-        tickers, (first_id, last_id) = self._tickers, self._covered
-        newest: BookTicker | None = None
-        while tickers and tickers[0].update_id <= last_id:
-            newest = tickers.popleft()
+    def _await_judgment(self) -> None:
+        """The top is that of the ids covered now: what did the venue say about it?"""
         quote = self._quote
-        if newest is None or newest.update_id < first_id or quote is None:
-            return
+        if quote is not None:  # None: the delta has just cost the book its proof
+            self._tops.append((*self._covered, quote))
+            self._judge()
+
+    def _judge(self) -> None:
+        """Compare each top with the last ticker of its ids, as soon as a ticker of later ids is here."""
+        tickers, tops = self._tickers, self._tops
+        while tops and tickers and tickers[-1].update_id > tops[0][1]:
+            first_id, last_id, quote = tops.popleft()
+            newest: BookTicker | None = None
+            while tickers[0].update_id <= last_id:
+                newest = tickers.popleft()
+            if newest is not None and newest.update_id >= first_id:
+                self._compare(newest, quote)
+
+    def _compare(self, ticker: BookTicker, quote: Quote) -> None:
         self._counts["compared"] += 1
         if (
-            newest.bid_px == quote.bid_px
-            and newest.bid_qty == quote.bid_qty
-            and newest.ask_px == quote.ask_px
-            and newest.ask_qty == quote.ask_qty
+            ticker.bid_px == quote.bid_px
+            and ticker.bid_qty == quote.bid_qty
+            and ticker.ask_px == quote.ask_px
+            and ticker.ask_qty == quote.ask_qty
         ):
             self._disagreed = 0
             return

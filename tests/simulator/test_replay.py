@@ -297,3 +297,21 @@ async def test_one_removed_depth_message_is_missing_and_nothing_else(tmp_path: P
         with trio.fail_after(PATIENCE_S):
             await sim.wait_replayed()
     assert received == [RECORDS[0][1], RECORDS[4][1], RECORDS[5][1]]
+
+
+async def test_after_a_loss_the_recording_waits_until_somebody_asks_for_depth(tmp_path: Path) -> None:
+    """The message that shows the hole still comes, and the one after it; then the recording waits."""
+    records = [("http", SNAPSHOT), *(("recv", depth(n, n, [["50000.00", str(n)]], [])) for n in range(13, 20))]
+    path = write_capture(tmp_path / "small.jsonl", records)
+    settings = config(path, wait_subscribers=1, hold_after_loss=2)
+    received: list[str] = []
+    async with open_simulator(settings) as sim, trio.open_nursery() as nursery, rest_of(sim) as rest:
+        sim.strike(Fault(kind=FaultKind.DROP, match="*@depth*", update_id=15))
+        nursery.start_soon(collect, sim, received, 6)
+        await until(lambda: len(received) == 4 and sim.replay is not None and sim.replay.paused)
+        assert [json.loads(raw)["data"]["u"] for raw in received] == [13, 14, 16, 17]
+        answer = (await rest.public("depth", symbol="BTCUSDT")).json()
+        assert answer["lastUpdateId"] == 17
+        with trio.fail_after(PATIENCE_S):
+            await sim.wait_replayed()
+    assert [json.loads(raw)["data"]["u"] for raw in received] == [13, 14, 16, 17, 18, 19]

@@ -36,7 +36,7 @@ from supervisors.actor import AskError
 from supervisors.cell import Exit
 from supervisors.clock import Clock, SystemClock
 from supervisors.runtime import Lifecycle, Runtime
-from supervisors.spec import ChildSpec
+from supervisors.spec import ChildSpec, SupervisorSpec
 from supervisors.supervisor import Supervisor, run_tree
 from supervisors.tree import Plan, StrategyPlan, VenuePlan, build, strategy_path
 from supervisors.watchdog import LoopWatchdog, WatchdogSettings, patrol
@@ -135,7 +135,7 @@ class Host:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(patrol, self.runtime, self._watchdog_settings())
                 nursery.start_soon(self._await_stop)
-                self.end = await run_tree(build(self.plan), self.runtime, on_started=self._note_root(task_status))
+                self.end = await run_tree(self.tree(), self.runtime, on_started=self._note_root(task_status))
                 nursery.cancel_scope.cancel()
         finally:
             watchdog.stop()
@@ -143,6 +143,10 @@ class Host:
                 await self._close()
         assert self.end is not None
         return self.end
+
+    def tree(self) -> SupervisorSpec:
+        """What runs."""
+        return build(self.plan)
 
     def _note_root(self, task_status: trio.TaskStatus[None]) -> Callable[[Supervisor], None]:
         def note(root: Supervisor) -> None:

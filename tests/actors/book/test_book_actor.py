@@ -367,7 +367,36 @@ def test_a_ticker_of_ids_that_no_delta_covers_is_not_compared(proven: BookWorld)
     old = ticker(proven, proven.truth.last_id - 1, D(77))
     proven.give(proven.truth.update([bid(99, 4)]))
     proven.give(old)
-    proven.give(proven.truth.update([bid(99, 5)]))
+    proven.truth.update([bid(99, 5)])
+    proven.give(ticker(proven, proven.truth.last_id))
+    assert proven.actor.inspect()["compared"] == 0
+
+
+def test_tickers_may_be_later_than_the_deltas_of_their_ids(proven: BookWorld) -> None:
+    """In each delta the top changes twice, so its first ticker is a lie as soon as the second is there."""
+    late: list[BookTicker] = []
+    for number in range(20):
+        changes = [bid(99, number + 3), bid(99, number + 4)]
+        delta = proven.truth.update(changes)
+        late += [ticker(proven, update_id) for update_id in (delta.first_id, delta.last_id)]
+        proven.give(delta)
+        if number % 4 == 3:  # the last one stays behind: it comes after the next delta
+            for one in late[:-1]:
+                proven.give(one)
+            late = late[-1:]
+    picture = proven.actor.inspect()
+    assert picture["disagreed"] == 0
+    assert picture["compared"] == 19
+    assert proven.is_ready()
+
+
+def test_tops_wait_for_their_tickers_in_bounded_number(proven: BookWorld) -> None:
+    first = proven.truth.update([bid(99, 3)])
+    proven.give(first)
+    for number in range(200):
+        proven.give(proven.truth.update([bid(99, number + 4)]))
+    proven.give(ticker(proven, first.last_id, D(77)))
+    proven.give(ticker(proven, proven.truth.last_id))
     assert proven.actor.inspect()["compared"] == 0
 
 

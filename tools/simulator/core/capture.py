@@ -7,7 +7,9 @@ filled when the recording trades at or through his price, or when the book moves
 in the public frames.
 
 At `speed=0` ("max") frames are sent as fast as the slowest subscriber takes them: none is lost, and `done` is set
-when the last one has been handed to the sockets.
+when the last one has been handed to the sockets.  A subscriber that lost a message by fault needs a snapshot, and the
+simulator's book is by then far ahead of what he has read; `hold_after_loss` gives him the recording's own proportions
+back: the recording waits a few messages after the loss until he has asked.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ class CaptureConfig:
     speed: float = 1.0  # 1 = as recorded, 10 = ten times as fast, 0 = as fast as the subscribers can
     wait_subscribers: int = 0  # start only when that many connections listen
     wait_snapshots: int = 0  # pause at the recorded snapshot until depth was asked for that often by REST
+    hold_after_loss: int = 0  # a loss by fault, and so many more of the stream: wait until depth was asked for
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -127,6 +130,7 @@ class Replay:
         self.started = trio.Event()
         self.done = trio.Event()
         self._go = trio.Event()
+        self._owed: dict[str, tuple[int, int]] = {}  # stream with a loss -> messages until the hold, snapshots so far
         self.paused = False
 
     def prepare(self) -> None:
@@ -175,12 +179,28 @@ class Replay:
                     await trio.sleep_until(due)
             message = self._target.apply(record["raw"])
             if message is not None:
-                self._hub.publish(message)
+                await self._publish(message)
             self.sent += 1
             if self.sent % YIELD_EVERY == 0:
                 await self._hub.room(BACKLOG_FRAMES)
         await self._hub.room(1)
         self.done.set()
+
+    async def _publish(self, message: Message) -> None:
+        """Send.  A few messages after a loss, wait until somebody has asked for depth since the loss."""
+        lost = self._hub.lost
+        self._hub.publish(message)
+        hold, stream = self.config.hold_after_loss, message.stream
+        if not hold or message.ids is None:
+            return
+        if self._hub.lost > lost:
+            self._owed.setdefault(stream, (hold, self._target.snapshots_taken()))
+        elif stream in self._owed:
+            left, taken = self._owed.pop(stream)
+            if left > 1:
+                self._owed[stream] = (left - 1, taken)
+            else:
+                await self._until(lambda: self._target.snapshots_taken() > taken)
 
     async def _until(self, reached: Callable[[], bool]) -> None:
         while not reached() and not self._go.is_set():

@@ -180,9 +180,9 @@ class FaultPlan:
         if not rules:
             return None
         for fault in rules:
-            if not fnmatchcase(subject, fault.match) or (fault.account and fault.account != account):
-                continue
             if fault.update_id is not None and (ids is None or not ids[0] <= fault.update_id <= ids[1]):
+                continue
+            if not fnmatchcase(subject, fault.match) or (fault.account and fault.account != account):
                 continue
             fault.seen += 1
             if fault.seen <= fault.skip:

@@ -18,12 +18,15 @@ from tools.simulator.core.scheduler import Scheduler
 class Message:
     """One public message, and its framed forms, built once for all subscribers."""
 
-    __slots__ = ("combined", "data", "data_frame", "stream", "stream_frame")
+    __slots__ = ("combined", "data", "data_frame", "ids", "stream", "stream_frame")
 
-    def __init__(self, stream: str, data: bytes, combined: bytes | None = None) -> None:
+    def __init__(
+        self, stream: str, data: bytes, combined: bytes | None = None, ids: tuple[int, int] | None = None
+    ) -> None:
         self.stream = stream
         self.data = data  # the payload as a raw stream carries it
         self.combined = combined  # the payload wrapped with the stream's name, where a recording has it
+        self.ids = ids  # first and last update id, for a message of a sequence that a subscriber must have whole
         self.data_frame: bytes | None = None
         self.stream_frame: bytes | None = None
 
@@ -45,6 +48,8 @@ class Hub:
         self._subscribers: dict[str, dict[Subscriber, None]] = {}
         self._held: dict[str, list[tuple[int, Message]]] = {}
         self.published: Counter[str] = Counter()
+        self.lost = 0
+        """Messages of a sequence that the fault plan has dropped."""
         self.delay_s = 0.0
 
     def subscribe(self, stream: str, subscriber: Subscriber) -> None:
@@ -77,17 +82,17 @@ class Hub:
         for subscriber in self._all():
             await subscriber.room(frames)
 
-    def publish(self, message: Message, ids: tuple[int, int] | None = None) -> None:
+    def publish(self, message: Message) -> None:
         """Send to all listeners, unless the fault plan has other ideas."""
         if self.delay_s:
-            self._scheduler.after(self.delay_s, lambda: self._publish(message, ids))
+            self._scheduler.after(self.delay_s, lambda: self._publish(message))
         else:
-            self._publish(message, ids)
+            self._publish(message)
 
-    def _publish(self, message: Message, ids: tuple[int, int] | None) -> None:
+    def _publish(self, message: Message) -> None:
         stream = message.stream
         self.published[stream] += 1
-        fault = self._faults.take(PUBLIC, stream, ids=ids)
+        fault = self._faults.take(PUBLIC, stream, ids=message.ids)
         if fault is None:
             self._send(message)
         elif fault.kind is FaultKind.DUPLICATE:
@@ -98,6 +103,8 @@ class Hub:
         elif fault.kind is FaultKind.REORDER:
             self._held.setdefault(stream, []).append((fault.after, message))
             return
+        elif message.ids is not None:  # DROP
+            self.lost += 1
         if self._held:
             self._release_held(stream)
 

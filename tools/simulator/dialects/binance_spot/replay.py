@@ -93,24 +93,28 @@ class SpotReplay:
         stream = raw[11:end]
         data = raw[raw.index(":", end) + 1 : -1]
         kind = stream.partition("@")[2]
+        ids: tuple[int, int] | None = None
         if kind.startswith("depth"):
-            self._apply_depth(data)
+            ids = self._apply_depth(data)
         elif kind == "trade":
             self._apply_trade(data)
         elif kind == "aggTrade":
             self._apply_aggregate(data)
-        return Message(stream, data.encode(), raw.encode())
+        return Message(stream, data.encode(), raw.encode(), ids)
 
-    def _apply_depth(self, data: str) -> None:
+    def _apply_depth(self, data: str) -> tuple[int, int]:
+        """Change the book, unless it is newer already; the message's first and last update id."""
         event = self._depth.decode(data)
+        ids = (event.U, event.u)
         market = self._exchange.markets.get(event.s)
         if market is None or event.u <= market.update_id:
-            return
+            return ids
         for side, levels in ((market.book.bids, event.b), (market.book.asks, event.a)):
             for price, qty in levels:
                 side.set_displayed(Decimal(price), Decimal(qty))
         market.update_id = event.u
         self._exchange.recorded_book_moved(market)
+        return ids
 
     def _apply_trade(self, data: str) -> None:
         event = self._trade.decode(data)

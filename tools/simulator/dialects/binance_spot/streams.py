@@ -125,7 +125,7 @@ class PublicStreams(Listener):
                 "b": self._levels(market, Side.BUY, changed),
                 "a": self._levels(market, Side.SELL, changed),
             }
-            self._hub.publish(Message(stream, orjson.dumps(event)), (first, market.update_id))
+            self._hub.publish(Message(stream, orjson.dumps(event), ids=(first, market.update_id)))
         self._published[key] = market.update_id
         changed.clear()
 
