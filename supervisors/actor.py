@@ -159,6 +159,10 @@ class Context(Protocol):
         """Shut the ready gate: the state is not verified any more."""
         ...
 
+    def note(self, what: str, text: str) -> None:
+        """Say what an operator should find in the log although no gate moved: `connect_failed`, `request_failed`."""
+        ...
+
     def random(self) -> float:
         """A number in [0, 1) from this actor's seeded stream: jitter, never money."""
         ...

@@ -303,8 +303,10 @@ class Cell:
         """Shut the gate; what depends on the actor waits or is refused."""
         if epoch != self.epoch:
             return
-        self.unready_reason = reason
+        news, self.unready_reason = reason != self.unready_reason, reason
         if not self.ready:
+            if news:
+                self.runtime.observe(self, "waiting", reason)
             return
         self.ready = False
         self.ready_event = trio.Event()

@@ -77,6 +77,9 @@ class CellContext:
     def set_unready(self, reason: str) -> None:
         self._cell.set_unready(self.epoch, reason)
 
+    def note(self, what: str, text: str) -> None:
+        self._runtime.observe(self._cell, what, text)
+
     def random(self) -> float:
         return self._random.random()
 

@@ -69,7 +69,7 @@ def tree(root: Supervisor) -> list[TreeRow]:
                 TreeRow(
                     depth=depth,
                     path=node.path or "/",
-                    name=node.spec.name or "root",
+                    name=node.spec.title or node.spec.name or "root",
                     kind="supervisor",
                     phase="running" if node.running else "down",
                     ready=node.running,

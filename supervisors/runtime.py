@@ -36,7 +36,8 @@ _DEAD_LETTERS = 1000
 
 @attrs.frozen
 class Lifecycle:
-    """Something happened to an actor: starting, ready, unready, crash, shutdown, normal, escalation, poison."""
+    """Something happened to an actor: starting, waiting (not ready, for another reason than before), ready, unready,
+    paused, resumed, crash, poison, normal, shutdown, escalation; or what it says itself (`Context.note`)."""
 
     at_ns: int
     path: Path

@@ -95,7 +95,10 @@ class SupervisorSpec:
     """A supervisor and its children, started in order and stopped in reverse."""
 
     name: str
+    """Level in the addresses of what is below; "" adds none."""
     children: tuple[ChildSpec | SupervisorSpec, ...]
+    title: str = ""
+    """What the console calls it; default: the name."""
     strategy: Strategy = Strategy.ONE_FOR_ONE
     restart: Restart = Restart.PERMANENT
     intensity: Intensity = Intensity()

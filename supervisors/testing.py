@@ -40,6 +40,7 @@ class RecordingContext:
         self.sent: list[tuple[Path, Message]] = []
         self.timers: list[RecordedTimer] = []
         self.watched: list[Path] = []
+        self.notes: list[tuple[str, str]] = []
         self.ready = False
         self.unready_reason = ""
         self.answers: dict[type[Query], Callable[[Path, Any], object]] = {}
@@ -67,6 +68,9 @@ class RecordingContext:
     def set_unready(self, reason: str) -> None:
         self.ready = False
         self.unready_reason = reason
+
+    def note(self, what: str, text: str) -> None:
+        self.notes.append((what, text))
 
     def random(self) -> float:
         return self._random.random()

@@ -180,6 +180,7 @@ class _Builder:
         children: Iterable[ChildSpec | SupervisorSpec],
         *,
         level: int,
+        title: str = "",
         strategy: Restarting = Restarting.ONE_FOR_ONE,
         money: MoneyPolicy = MoneyPolicy.HOLD,
         on_escalation: tuple[tuple[Path, SetTradingState], ...] = (),
@@ -187,6 +188,7 @@ class _Builder:
         return SupervisorSpec(
             name=name,
             children=tuple(children),
+            title=title,
             strategy=strategy,
             intensity=self._budgets.at(level),
             backoff=self._budgets.backoff,
@@ -215,6 +217,7 @@ class _Builder:
                 self._group("strategies", (self._strategy(s) for s in plan.strategies), level=1),
             ),
             level=3,
+            title="engine",
         )
         return self._group("", (*control, self._journal(), engine), level=4, strategy=Restarting.REST_FOR_ONE)
 

@@ -195,6 +195,7 @@ class ClockActor(Actor):
                 venue_ns = self._codec.decode_time(reply)
             except (VenueUnavailable, OutcomeUnknown, RemoteProtocolError) as error:
                 self._failure = str(error)
+                self.ctx.note("request_failed", self._failure)
                 self._publish()
                 self._say_why_not_ready()
                 return self._settings.retry_interval_ns

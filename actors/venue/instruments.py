@@ -68,6 +68,7 @@ class InstrumentsActor(Actor):
                 failures, wait_ns = 0, self._refresh_ns
             except (VenueUnavailable, OutcomeUnknown, RemoteProtocolError) as error:
                 self._failure = str(error)
+                self.ctx.note("request_failed", self._failure)
                 failures += 1
                 wait_ns = reconnect_delay_ns(self._reconnect, failures, self.ctx.random(), refused=False)
                 if not self._loads:

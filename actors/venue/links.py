@@ -222,9 +222,11 @@ class LinkKeeper:
             self._epoch += 1
             link.epoch = self._epoch
             self.current = link
+            self._ctx.note("connected", self._url)
             self._session.link_up(link)
         else:
             self.replacements += 1
+            self._ctx.note("connection_replaced", self._url)
             self.current = link
             self._session.link_switched(old, link)
         self._ctx.flush()
@@ -309,6 +311,7 @@ class LinkKeeper:
     def _note_failure(self, error: BulkheadError | trio.TooSlowError) -> None:
         self._failures += 1
         self.failure = str(error)
+        self._ctx.note("connect_failed", self.failure)
         self._refused = isinstance(error, HandshakeRefused)
         self._wait_until_ns = 0
         if isinstance(error, HandshakeRefused) and error.status in (418, 429):
@@ -337,6 +340,7 @@ class LinkKeeper:
             self.current = None
             self.losses += 1
             self.failure = text
+            self._ctx.note("connection_lost", text)
             lived_ns = self._ctx.monotonic_ns - link.opened_ns
             self._failures = 1 if lived_ns >= self._reconnect.stable_after_ns else self._failures + 1
             self._refused = False

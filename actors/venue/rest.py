@@ -117,6 +117,7 @@ class RestActor(Actor):
     def _note(self, failure: Exception) -> None:
         self._failures += 1
         self._failure = str(failure)
+        self.ctx.note("request_failed", self._failure)
 
     def inspect(self) -> Mapping[str, object]:
         return {
