@@ -1,9 +1,9 @@
 """The shape of a configuration: one attrs class a section, one field a key.
 
 Durations are integers whose name carries the unit (`_ms`, `_s`); amounts of money are `Decimal`, written in TOML as
-text in quotes; kinds are enums.  Bounds stand beside the field they bound (`within`), the rules between fields are in
-`config.rules`.  A field without a default must be given: risk limits have none, because a limit that was forgotten
-must not become a limit that was never meant.
+text in quotes (a float would have lost digits already); kinds are enums.  Bounds stand beside the field they bound
+(`within`), the rules between fields are in `config.rules`.  A field without a default must be given: risk limits have
+none, because a limit that was forgotten must not become a limit that was never meant.
 
 Example::
 
@@ -169,6 +169,9 @@ class SimulatorConfig:
     stream_latency_ms: int = attrs.field(default=0, metadata=within(low=0, high=60_000))
     """From an event to its message on the streams."""
     latency_jitter_ms: int = attrs.field(default=0, metadata=within(low=0, high=60_000))
+    maker_fee: Decimal = attrs.field(default=Decimal("0.001"), metadata=within(low=-1, high=1))
+    taker_fee: Decimal = attrs.field(default=Decimal("0.001"), metadata=within(low=-1, high=1))
+    """Parts of an order's value; a negative one is a rebate."""
     balances: Mapping[str, Mapping[str, Decimal]] = attrs.field(factory=dict)
     """Account -> asset -> free amount at start."""
 

@@ -210,6 +210,8 @@ def _text(value: object, _: Any) -> str:
 
 
 def _decimal(value: object, _: Any) -> Decimal:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(value)  # a whole number loses nothing
     if not isinstance(value, str):
         raise Unusable(f"was {_shown(value)}, must be a decimal in quotes", f'Write it in quotes: "{value}"')
     try:

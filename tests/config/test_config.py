@@ -160,6 +160,12 @@ def test_a_file_may_extend_a_profile_or_a_file_beside_it(tmp_path: Path) -> None
     assert config.origin.sources["engine.name"] == str(tmp_path / "mine.toml")
 
 
+def test_a_whole_number_of_money_needs_no_quotes(write: Writer) -> None:
+    config = load_config(write(('max_exposure = "1000"', "max_exposure = 1000")))
+    assert config.risk.firm.max_exposure == 1000
+    assert config.config_hash() == load_config(write(name="other.toml")).config_hash()
+
+
 # ---- layers --------------------------------------------------------------------------------------------------------
 
 
@@ -260,9 +266,9 @@ MISTAKES: list[tuple[str, tuple[str, str], str]] = [
         'risk.firm.max_exposure: was 1000.5 (a float), must be a decimal in quotes. Write it in quotes: "1000.5"',
     ),
     (
-        "money as integer",
-        ('max_exposure = "1000"', "max_exposure = 1000"),
-        "risk.firm.max_exposure: was 1000 (an integer), must be a decimal in quotes.",
+        "money as boolean",
+        ('max_exposure = "1000"', "max_exposure = true"),
+        "risk.firm.max_exposure: was True (a boolean), must be a decimal in quotes.",
     ),
     (
         "money as word",

@@ -144,6 +144,8 @@ class SimulatorActor(Actor):
                     "name": credential.account,
                     "balances": {asset: str(amount) for asset, amount in balances.items()},
                     "keys": [{"api_key": credential.api_key, "kind": kind, "secret": secret}],
+                    "maker_rate": str(self._config.simulator.maker_fee),
+                    "taker_rate": str(self._config.simulator.taker_fee),
                 }
             )
         return rows
