@@ -331,6 +331,7 @@ class BookActor(Actor):
     def _close_gap(self) -> None:
         gap, self._gap = self._gap, None
         self._asked = False
+        self._attempt += 1  # what still waits to ask must not
         self._proven_since_ns = self.ctx.monotonic_ns
         self.ctx.set_ready()
         if gap is not None:

@@ -465,7 +465,6 @@ class Exposure:
         row = self.row(order.account, self.market(order.venue, order.symbol))
         leg = row.buy if order.side is _BUY else row.sell
         value_px = believed.value_px if believed is not None else ZERO
-        self.finished.pop(key, None)
         self._adopt(key, leg, order.ord_type, order.order_qty, order.cum_qty, order.price, value_px)
         return row
 

@@ -29,6 +29,8 @@ class Window:
     def advance(self, now_ns: int) -> None:
         """Drop what has left the window."""
         newest = now_ns // self.width_ns
+        if newest <= self._newest:
+            return
         counts = self.counts
         for bucket in range(max(self._newest, newest - len(counts)) + 1, newest + 1):
             place = bucket % len(counts)

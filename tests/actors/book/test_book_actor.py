@@ -10,6 +10,8 @@ import trio
 from actors.book.actor import BookSettings
 from protocols.enums import GapReason, Side
 from protocols.market import (
+    BookDelta,
+    BookSnapshot,
     BookTicker,
     GapClosed,
     GapOpened,
@@ -22,6 +24,7 @@ from protocols.market import (
     Unsubscribe,
 )
 from protocols.reconcile import public_path
+from protocols.venue import Bridge, Verdict
 from supervisors.actor import Down, Up
 from tests.actors.book.world import READER, START_NS, SYMBOL, VENUE, BookWorld
 
@@ -461,3 +464,60 @@ def test_the_console_sees_the_book(proven: BookWorld) -> None:
     assert (picture["bid"], picture["ask"]) == ("99 x 2", "101 x 1")
     proven.give(down())
     assert "reset by peer" in str(proven.actor.inspect()["gap"])
+
+
+# ---- venues whose stream brings its snapshots itself -----------------------------------------------------------------
+
+
+class SnapshotsInStream:
+    """Sequence rules of a venue that sends a snapshot first, and again whenever it likes."""
+
+    snapshot_depth = 0
+
+    def __init__(self) -> None:
+        self.last_id = -1
+
+    @property
+    def synced(self) -> bool:
+        return self.last_id != -1
+
+    def on_delta(self, delta: BookDelta) -> Verdict:
+        if not self.synced:
+            return Verdict.BUFFER
+        self.last_id = delta.last_id
+        return Verdict.APPLY
+
+    def on_snapshot(self, snapshot: BookSnapshot) -> Bridge:
+        self.last_id = snapshot.last_id
+        return Bridge(Verdict.APPLY)
+
+    def reset(self) -> None:
+        self.last_id = -1
+
+
+def test_a_stream_with_its_own_snapshots_is_never_asked_for_one() -> None:
+    world = BookWorld(sequencer=SnapshotsInStream())
+    trio.run(world.start)
+    world.give(up())
+    world.give(world.truth.update([bid(99, 2)]))
+    for _ in range(40):
+        world.advance(500)
+    assert world.requests == []
+    world.give(world.truth.snapshot())
+    assert world.is_ready()
+    # The venue starts its book anew without having lost anything: no gap, the new book at once.
+    delta = world.truth.update([bid(99, 7)])
+    told = world.give(world.truth.snapshot())
+    assert [type(message) for message in told] == [Quote]
+    world.check_quotes(told)
+    assert delta.last_id == world.actor.inspect()["last_id"]
+
+
+def test_answers_that_nobody_waits_for_change_nothing(proven: BookWorld) -> None:
+    assert proven.give(SnapshotFailed(SYMBOL, "late")) == []
+    proven.give(proven.truth.update([bid(99, 7)]))
+    assert proven.give(proven.truth.snapshot()) == []
+    for _ in range(40):
+        proven.advance(500)
+    assert proven.requests == []
+    assert proven.actor.book.bids.best() == (D(99), D(7))

@@ -13,6 +13,7 @@ from actors.book.actor import BookActor, BookSettings
 from protocols.base import Message
 from protocols.ids import Symbol, Venue
 from protocols.market import BookDelta, BookSnapshot, GapClosed, GapOpened, Level, Quote, SnapshotRequest
+from protocols.venue import BookSequencer
 from protocols.venues.binance_spot.book import BinanceSpotSequencer
 from supervisors.testing import RecordingContext
 
@@ -101,10 +102,14 @@ class TrueBook:
 class BookWorld:
     """A book actor with its context; keeps what readers were told."""
 
-    def __init__(self, settings: BookSettings | None = None) -> None:
+    def __init__(self, settings: BookSettings | None = None, sequencer: BookSequencer | None = None) -> None:
         self.truth = TrueBook()
         self.actor = BookActor(
-            VENUE, SYMBOL, BinanceSpotSequencer(), [READER], settings=settings or BookSettings(settled_ns=0)
+            VENUE,
+            SYMBOL,
+            sequencer or BinanceSpotSequencer(),
+            [READER],
+            settings=settings or BookSettings(settled_ns=0),
         )
         self.ctx = RecordingContext(self.actor, f"/venues/{VENUE}/books/{SYMBOL}", START_NS)
         self.told: list[Message] = []

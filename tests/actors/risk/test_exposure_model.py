@@ -99,7 +99,7 @@ class ExposureMachine(RuleBasedStateMachine):
         symbol=st.sampled_from([BTC, ETH]),
         side=st.sampled_from(list(Side)),
         qty=st.integers(1, 7),
-        price=st.one_of(st.none(), st.integers(94, 106)),
+        price=st.one_of(st.none(), st.integers(94, 106), st.just(300)),
     )
     def place(self, account: AccountID, symbol: Symbol, side: Side, qty: int, price: int | None) -> None:
         wish = order(side, D(qty), None if price is None else D(price), account=account, symbol=symbol)
@@ -214,10 +214,19 @@ class ExposureMachine(RuleBasedStateMachine):
             account,
         )
 
-    @rule(account=st.sampled_from([MASTER, SECOND]))
-    def account_resyncs(self, account: AccountID) -> None:
-        """Its picture comes in order with its reports."""
-        self.channel.append(self.taken(account))
+    @rule(account=st.sampled_from([MASTER, SECOND]), overtakes=st.booleans())
+    def account_resyncs(self, account: AccountID, overtakes: bool) -> None:
+        """Its picture comes in order with its reports, or before those that are on their way."""
+        taken = self.taken(account)
+        if overtakes:
+            self.channel = deque(
+                message
+                for message in self.channel
+                if not (isinstance(message, AccountPicture) and message.account == account)
+            )
+            self.hear(taken)
+        else:
+            self.channel.append(taken)
 
     @rule()
     def gate_restarts(self) -> None:
@@ -248,7 +257,7 @@ class ExposureMachine(RuleBasedStateMachine):
                     if (k.wish.account, k.wish.symbol) == (account, symbol) and not k.final
                 ]
                 held, mark = self.positions.get((account, symbol), D(0)), self.marks[symbol]
-                row: dict[str, Any] = {"position": held}
+                row: dict[str, Any] = {"position": held, "orders": len(live)}
                 for side in Side:
                     orders = [known for known in live if known.wish.side is side]
                     qty = sum((known.leaves for known in orders), D(0))
@@ -286,6 +295,7 @@ class ExposureMachine(RuleBasedStateMachine):
         for (account, symbol), row in rows.items():
             believed = exposure.row(account, exposure.market(VENUE, symbol))
             assert believed.position == row["position"]
+            assert believed.orders == row["orders"]
             assert (believed.buy.qty, believed.sell.qty) == (row["BUY"], row["SELL"])
             assert (believed.qty, believed.worth) == (row["worst"], row["worth"])
         assert exposure.worth == sum(row["worth"] for row in rows.values())
