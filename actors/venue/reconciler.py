@@ -22,7 +22,7 @@ from actors.venue.signing import SigningSession
 from protocols.base import Message
 from protocols.control import ClockOffset
 from protocols.errors import OutcomeUnknown, RemoteProtocolError, VenueUnavailable
-from protocols.ids import Path, TradeID
+from protocols.ids import Path, Symbol, TradeID
 from protocols.orders import ExecutionReport, OrderNotFound
 from protocols.reconcile import (
     BelievedOrder,
@@ -44,6 +44,8 @@ QUERY_WORKERS = 4
 QUERIES_MAX = 4096
 PAGE_SURELY_LAST = 100
 """A page of trades shorter than any venue's page is the last one."""
+FILLS_SPAN_NS = 24 * 3600 * SECOND
+"""From a time, venues look this far and no further (binance-spot section 10)."""
 
 _FAILURES = (VenueUnavailable, OutcomeUnknown, RemoteProtocolError)
 
@@ -117,6 +119,7 @@ class ReconcilerActor(Actor):
         except _FAILURES as failure:
             self._failed += 1
             self._failure = str(failure)
+            self.ctx.note("request_failed", self._failure)
             answer = ReconcileFailed(wanted.attempt, str(failure))
         self.ctx.send(wanted.reply_to, answer)
         self.ctx.flush()
@@ -155,28 +158,45 @@ class ReconcilerActor(Actor):
         )
 
     async def _fills_since(self, since: FillsSince) -> list[ExecutionReport]:
-        """All own trades of one symbol after the last known one, page by page."""
+        """All own trades of one symbol after the last known one, or since a time when none is known."""
+        if since.trade_id is not None:
+            return await self._fills_after(since.symbol, since.trade_id)
+        newest = await self._fills_page(since.symbol)
+        wanted = [fill for fill in newest if fill.transact_ns >= since.since_ns]
+        if len(newest) < PAGE_SURELY_LAST or len(wanted) < len(newest):
+            return wanted
+        return await self._fills_from(since.symbol, since.since_ns)
+
+    async def _fills_from(self, symbol: Symbol, from_ns: int) -> list[ExecutionReport]:
+        """More than one page since `from_ns`: find the first trade, a span at a time, and go on from it by id."""
+        while from_ns <= self.ctx.now_ns:
+            page = await self._fills_page(symbol, from_ns=from_ns)
+            last = page[-1].trade_id if page else None
+            if last is not None:
+                return page + await self._fills_after(symbol, last)
+            from_ns += FILLS_SPAN_NS
+        return []
+
+    async def _fills_after(self, symbol: Symbol, last: TradeID) -> list[ExecutionReport]:
+        """Page by page; a venue may include the trade that it is asked to start from."""
         fills: list[ExecutionReport] = []
-        last: TradeID | None = since.trade_id
         while True:
-            page = await self._fills_page(since, last)
+            page = await self._fills_page(symbol, last=last)
             fresh = [fill for fill in page if fill.trade_id != last]
             fills += fresh
-            if len(page) < PAGE_SURELY_LAST or not fresh:
+            newest = fresh[-1].trade_id if fresh else None
+            if len(page) < PAGE_SURELY_LAST or newest is None:
                 return fills
-            last = fresh[-1].trade_id
+            last = newest
 
-    async def _fills_page(self, since: FillsSince, last: TradeID | None) -> list[ExecutionReport]:
+    async def _fills_page(
+        self, symbol: Symbol, *, last: TradeID | None = None, from_ns: int | None = None
+    ) -> list[ExecutionReport]:
         codec = self._codec
         reply = await self._ask(
-            lambda: codec.fills_request(
-                since.symbol,
-                self._session.stamp_ns(),
-                from_trade_id=last,
-                since_ns=since.since_ns if last is None else None,
-            )
+            lambda: codec.fills_request(symbol, self._session.stamp_ns(), from_trade_id=last, since_ns=from_ns)
         )
-        return list(codec.decode_fills(since.symbol, reply))
+        return list(codec.decode_fills(symbol, reply))
 
     # ---- one order ----------------------------------------------------------------------------------------------
 
@@ -188,6 +208,7 @@ class ReconcilerActor(Actor):
             except _FAILURES as failure:
                 self._failed += 1
                 self._failure = str(failure)
+                self.ctx.note("request_failed", self._failure)
                 answer = QueryFailed(query.order.cl_ord_id, str(failure))
             self.ctx.send(query.reply_to, answer)
             self.ctx.flush()

@@ -148,7 +148,7 @@ async def sessions(
     symbols: tuple[Symbol, ...] = (BTC, ETH),
     signer: Signer | None = None,
 ) -> AsyncIterator[Spot]:
-    """The simulator, all sessions (or `only` some, with limiter and clock), and probes at the ends."""
+    """The simulator, all sessions (or `only` some, with limiter, clock and instruments), and probes at the ends."""
     async with open_simulator(config or simulator_config()) as sim:
         public_codec = BinanceSpotPublic()
         public_codec.rules = rules(public_codec.rules)
@@ -192,13 +192,15 @@ async def sessions(
                 ),
             }
             if only:
-                wanted = {LIMITER, CLOCK, *only}
+                wanted = {LIMITER, CLOCK, INSTRUMENTS, *only}
                 factories = {path: factory for path, factory in factories.items() if path in wanted}
             factories[ACCOUNT] = lambda: Probe(account)
             factories[READER] = lambda: Probe(reader)
             for symbol, inbox in books.items():
                 factories[book_path(VENUE, symbol)] = lambda inbox=inbox: Probe(inbox)  # type: ignore[misc]
             async with running(factories) as world:
+                if INSTRUMENTS not in only:
+                    await world.ready(INSTRUMENTS)  # from here on the limiter knows the venue's limits
                 ids = ClOrdIDs(MASTER, "mm", 1, 1)
                 yield Spot(sim, world, account, reader, books, ids, sent)
 

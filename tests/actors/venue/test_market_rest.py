@@ -1,0 +1,101 @@
+"""Instruments, snapshots and candle history by REST."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from actors.venue.settings import SECOND
+from protocols.control import InstrumentsChanged
+from protocols.errors import ConfigError
+from protocols.ids import Symbol
+from protocols.market import BookSnapshot, SnapshotFailed, SnapshotRequest
+from protocols.reconcile import CandlesQuery, InstrumentsQuery
+from supervisors.actor import AskError
+from tests.actors.venue.spot import BTC, ETH, INSTRUMENTS, LIMITER, READER, REST, Spot, sessions
+from tools.simulator import Fault, FaultKind
+
+MINUTE = 60 * SECOND
+
+
+@pytest.mark.req("R011")
+async def test_instruments_are_loaded_told_and_answered_and_limits_given_to_the_limiter() -> None:
+    async with sessions(only=(INSTRUMENTS,)) as spot:
+        await spot.world.ready(INSTRUMENTS)
+        told = await spot.reader.one(InstrumentsChanged)
+        assert {instrument.symbol for instrument in told.instruments} == {BTC, ETH}
+        assert await spot.world.ask(INSTRUMENTS, InstrumentsQuery()) == told
+        await spot.world.until(lambda: spot.world.inspect(LIMITER)["used"].get("weight/60s", [0, 0])[1] == 6000)
+
+
+async def test_an_unreachable_venue_is_waited_for_with_the_gate_shut() -> None:
+    async with sessions(only=(INSTRUMENTS,)) as spot:
+        spot.sim.strike(Fault(kind=FaultKind.ERROR_BEFORE, match="exchangeInfo", count=3))
+        spot.world.crash(INSTRUMENTS, RuntimeError("start over"))
+        await spot.world.until(lambda: spot.world.unready_reason(INSTRUMENTS).startswith("instruments not loaded:"))
+        with pytest.raises(AskError):
+            await spot.world.ask(INSTRUMENTS, InstrumentsQuery())
+        await spot.world.ready(INSTRUMENTS)
+        assert spot.world.inspect(INSTRUMENTS)["loads"] == 1
+
+
+@pytest.mark.req("R144")
+async def test_a_symbol_that_the_venue_does_not_have_is_a_configuration_error() -> None:
+    async with sessions(only=(INSTRUMENTS,), symbols=(BTC, Symbol("NOSUCHUSDT"))) as spot:
+        await spot.world.until(lambda: bool(spot.world.crashes(INSTRUMENTS)))
+        text = spot.world.crashes(INSTRUMENTS)[0]
+        assert ConfigError.__name__ in text
+        assert "NOSUCHUSDT" in text
+
+
+def ask_snapshot(spot: Spot, symbol: Symbol = BTC, depth: int = 100) -> None:
+    spot.world.tell(REST, SnapshotRequest(symbol, depth, READER))
+
+
+async def test_a_snapshot_is_the_venues_book() -> None:
+    async with sessions(only=(REST,)) as spot:
+        ask_snapshot(spot)
+        snapshot = await spot.reader.one(BookSnapshot)
+        assert snapshot.symbol == BTC
+        assert snapshot.bids[0][0] < snapshot.asks[0][0]
+        assert 0 < len(snapshot.bids) <= 100
+
+
+async def test_a_snapshot_that_fails_is_said_and_the_next_one_works() -> None:
+    async with sessions(only=(REST,)) as spot:
+        spot.sim.strike(Fault(kind=FaultKind.ERROR_BEFORE, match="depth", count=1))
+        ask_snapshot(spot)
+        assert (await spot.reader.one(SnapshotFailed)).symbol == BTC
+        ask_snapshot(spot)
+        await spot.reader.one(BookSnapshot)
+
+
+async def test_a_symbol_that_waits_is_not_asked_for_twice() -> None:
+    async with sessions(only=(REST,)) as spot:
+        spot.sim.strike(Fault(kind=FaultKind.DELAY_REPLY, match="depth", delay_ms=300, count=1))
+        for _ in range(10):
+            ask_snapshot(spot)
+        ask_snapshot(spot, ETH)
+        await spot.reader.wait_for(BookSnapshot, 2)
+        await trio.sleep(0.1)
+        assert len(spot.reader.of(BookSnapshot)) == 2
+        ask_snapshot(spot)
+        await spot.reader.wait_for(BookSnapshot, 3)
+
+
+async def test_candles_are_closed_and_oldest_first() -> None:
+    async with sessions(only=(REST,)) as spot:
+        await spot.world.ready(REST)
+        candles = await spot.world.ask(REST, CandlesQuery(BTC, MINUTE, 50))
+        opened = [candle.open_ns for candle in candles]
+        assert len(candles) == 50
+        assert opened == list(range(opened[0], opened[0] + 50 * MINUTE, MINUTE))
+        assert all(candle.closed for candle in candles)
+
+
+async def test_candles_that_cannot_be_had_are_an_error_of_the_asker() -> None:
+    async with sessions(only=(REST,)) as spot:
+        await spot.world.ready(REST)
+        spot.sim.strike(Fault(kind=FaultKind.ERROR_BEFORE, match="klines", count=1))
+        with pytest.raises(AskError):
+            await spot.world.ask(REST, CandlesQuery(BTC, MINUTE, 50))
