@@ -262,7 +262,8 @@ class AccountActor(Actor):
 
     def _tell_if_drained(self) -> None:
         if self._drain_for is not None and all(order.is_manual for order in self.core.state.orders.live.values()):
-            self.ctx.send(self._drain_for, Drained(self.ctx.path))
+            if self._drain_for:  # "": asked from outside the tree, by somebody who looks for himself
+                self.ctx.send(self._drain_for, Drained(self.ctx.path))
             self._drain_for = None
 
     # ---- reconciliation ----------------------------------------------------------------------------------------
