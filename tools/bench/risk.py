@@ -65,6 +65,8 @@ class _Gates:
         self.firm_ctx = RecordingContext(self.firm, FIRM_GATE, now_ns)
         self.ctxs = {a: RecordingContext(gate, account_gate(a), now_ns) for a, gate in self.accounts.items()}
         self.ids = {account: ClOrdIDs(account, STRATEGY, 1, 1) for account in ACCOUNTS}
+        for ctx in (self.firm_ctx, *self.ctxs.values()):
+            ctx.monotonic_ns = CLOCK.monotonic_ns()
         instruments = InstrumentsChanged(VENUE, tuple(_instrument(symbol) for symbol in SYMBOLS))
         for actor in (self.firm, *self.accounts.values()):
             actor.receive(instruments)
@@ -101,7 +103,7 @@ class _Gates:
     def decide(self, order: NewOrder) -> int:
         """Both decisions on one order; the time they took, ns.  RuntimeError when it was refused."""
         firm, account = self.firm.gate.decide, self.accounts[order.account].gate.decide
-        now_ns, monotonic_ns = CLOCK.wall_ns(), time.monotonic_ns()
+        now_ns, monotonic_ns = CLOCK.wall_ns(), CLOCK.monotonic_ns()
         began = time.perf_counter_ns()
         refusal = firm(order, now_ns, monotonic_ns) or account(order, now_ns, monotonic_ns)
         took = time.perf_counter_ns() - began
@@ -115,10 +117,10 @@ class _Gates:
         account, account_ctx = self.accounts[order.account].receive, self.ctxs[order.account]
         routed = RoutedOrder(order)
         began = time.perf_counter_ns()
-        firm_ctx.now_ns, firm_ctx.monotonic_ns = CLOCK.wall_ns(), time.monotonic_ns()
+        firm_ctx.now_ns, firm_ctx.monotonic_ns = CLOCK.wall_ns(), CLOCK.monotonic_ns()
         firm(routed)
         approved = firm_ctx.sent[-1][1]
-        account_ctx.now_ns, account_ctx.monotonic_ns = CLOCK.wall_ns(), time.monotonic_ns()
+        account_ctx.now_ns, account_ctx.monotonic_ns = CLOCK.wall_ns(), CLOCK.monotonic_ns()
         account(approved)
         took = time.perf_counter_ns() - began
         if type(approved) is not FirmApproved or type(account_ctx.sent[-1][1]) is not RiskApproved:
