@@ -191,12 +191,10 @@ class LiveOrder:
         return leaves_qty if leaves_qty > ZERO else ZERO
 
 
-def worth_of(net: Decimal, value: Decimal, mark: Decimal) -> Decimal:
-    """What a leg could be worth: its cost, but never less than its net at the mark; a reducing leg adds nothing."""
-    if net <= ZERO:
-        return ZERO
+def worth_of(net: Decimal, cost: Decimal, mark: Decimal) -> Decimal:
+    """What a leg with a net above zero could be worth: its cost, but never less than its net at the mark."""
     floor = net * mark
-    return value if value > floor else floor
+    return cost if cost > floor else floor
 
 
 class Exposure:
@@ -296,9 +294,7 @@ class Exposure:
             return Breach(Why.MAX_ORDER_NOTIONAL, "max_order_notional", value, total.max_order_notional)
         net = leg.net + qty
         cost = leg.cost + value
-        worth = net * row.mark
-        if cost > worth:
-            worth = cost
+        worth = worth_of(net, cost, row.mark)
         # A leg that is not the worse one may grow up to the other for nothing.
         position, notional, gross = total.qty, total.notional, self.worth
         if net > row.qty:
@@ -362,22 +358,25 @@ class Exposure:
             self._report_of_unknown(key, report)
             return
         live.reported = True
-        filled = _cum_qty(report, live.cum_qty) - live.cum_qty
+        leg, known_qty = live.leg, live.cum_qty
+        cum_qty = _cum_qty(report, known_qty) if report.exec_type is _TRADE else report.cum_qty
         is_final = report.ord_status in _FINAL
         amended = ZERO < report.order_qty < live.order_qty
-        if not filled and not is_final and not amended:
+        if cum_qty == known_qty and not is_final and not amended:
             return
-        leg = live.leg
         before = live.leaves_qty
-        if filled > ZERO or (filled and report.exec_type in _CORRECTIONS):
-            live.cum_qty += filled
+        if cum_qty > known_qty or (cum_qty < known_qty and report.exec_type in _CORRECTIONS):
+            live.cum_qty = cum_qty
             if not (key in self._unpictured and self._is_in_picture(report)):
+                filled = cum_qty - known_qty
                 leg.row.position += filled if leg.is_buy else -filled
         if amended:
             live.order_qty = report.order_qty
-        _reduce(leg, before - live.leaves_qty, live.value_px)
         if is_final:
-            self._end(live)
+            _reduce(leg, before, live.value_px)
+            self._drop(live)
+        else:
+            _reduce(leg, before - live.leaves_qty, live.value_px)
         self._settle(leg.row)
 
     def _report_of_unknown(self, key: str, report: ExecutionReport) -> None:
@@ -391,7 +390,8 @@ class Exposure:
         if before is None:
             before = report.cum_qty - report.last_qty if report.exec_type is _TRADE else report.cum_qty
             before = before if before > ZERO else ZERO
-        filled = _cum_qty(report, before) - before
+        cum_qty = _cum_qty(report, before) if report.exec_type is _TRADE else report.cum_qty
+        filled = cum_qty - before
         if filled > ZERO or (filled and report.exec_type in _CORRECTIONS):
             row.position += filled if leg.is_buy else -filled
             before += filled
@@ -480,8 +480,11 @@ class Exposure:
             leg.row.market.rest(leg.is_buy, live.resting_px)
 
     def _end(self, live: LiveOrder) -> None:
+        _reduce(live.leg, live.leaves_qty, live.value_px)
+        self._drop(live)
+
+    def _drop(self, live: LiveOrder) -> None:
         key, leg = live.key, live.leg
-        _reduce(leg, live.leaves_qty, live.value_px)
         leg.row.orders -= 1
         del self.orders[key]
         if self._own_prices and live.resting_px is not None:
@@ -501,26 +504,29 @@ class Exposure:
         market, buy, sell, position = row.market, row.buy, row.sell, row.position
         mark = row.mark = market.mark or row.fallback_px * market.unit
         held = position * mark
-        buy.net = position + buy.qty
-        sell.net = sell.qty - position
-        buy.cost = buy.value + held
-        sell.cost = sell.value - held
-        buy.worth = worth_of(buy.net, buy.cost, mark)
-        sell.worth = worth_of(sell.net, sell.cost, mark)
-        qty = buy.net if buy.net > sell.net else sell.net
-        worth = buy.worth if buy.worth > sell.worth else sell.worth
+        net = buy.net = position + buy.qty
+        cost = buy.cost = buy.value + held
+        buy.worth = worth_of(net, cost, mark) if net > ZERO else ZERO
+        qty = net
+        net = sell.net = sell.qty - position
+        cost = sell.cost = sell.value - held
+        worth = sell.worth = worth_of(net, cost, mark) if net > ZERO else ZERO
+        if net > qty:
+            qty = net
+        if buy.worth > worth:
+            worth = buy.worth
         total = market.total
         if qty != row.qty:
-            total.qty += (qty - row.qty) * market.contract_size
+            total.qty += qty - row.qty if market.is_plain else (qty - row.qty) * market.contract_size
+            row.qty = qty
         if worth != row.worth:
             total.notional += worth - row.worth
             self.worth += worth - row.worth
-        unvalued = bool(qty) and not mark
+            row.worth = worth
+        unvalued = not mark and bool(qty)
         if unvalued is not row.unvalued:
             self.unvalued += 1 if unvalued else -1
             row.unvalued = unvalued
-        row.qty = qty
-        row.worth = worth
 
     def _forget_worth(self, market: Market) -> None:
         """Take the rows out of the sums before the size of a contract changes."""
@@ -543,9 +549,7 @@ def _reduce(leg: Leg, less: Decimal, value_px: Decimal) -> None:
 
 
 def _cum_qty(report: ExecutionReport, before: Decimal) -> Decimal:
-    """The order's total after this report.  A trade whose total is below its own size does not state it (own-trade
-    histories of some venues): it adds to what was known."""
+    """The order's total after this trade.  One whose total is below its own size does not state it (own-trade histories
+    of some venues): it adds to what was known."""
     cum_qty = report.cum_qty
-    if report.exec_type is _TRADE and cum_qty < report.last_qty:
-        return before + report.last_qty
-    return cum_qty
+    return before + report.last_qty if cum_qty < report.last_qty else cum_qty
