@@ -12,8 +12,9 @@ one `fdatasync` runs in a worker thread the next batches gather, so many records
 When writing fails (full disk), the journal is *degraded*: intents are refused to their sender (`AppendRefused`), facts
 are forwarded at once and kept to be written later, in order; it tries again every `retry_ns`, and announces both turns
 with `JournalState`.  When *syncing* fails, nobody knows what the disk has: intents are refused for the rest of the
-process's life, facts are still written and forwarded.  More facts than `backlog_records` end the actor: the engine
-then starts again from the files and the venues.
+incarnation's life, facts are still written and forwarded.  More facts than `backlog_records` end the actor: the engine
+then starts again from the files and the venues.  As many records that wait for a slow disk under `always` refuse
+intents too.
 
 Each incarnation writes a `RunStarted` of its own, so `run` (`max(previous + 1, seconds since 1970)`) is never used
 twice, neither by the next process nor by the next incarnation; it is told in every `ReplayAnswer`.  A batch in hand at
@@ -176,15 +177,19 @@ class JournalActor(Actor):
 
     def _commit(self, pending: list[Append]) -> None:
         if self._fault:
-            pending = self._without_intents(pending)
+            pending = self._without_intents(pending, self._fault)
             if self._unwritable:
                 self._keep(pending)
                 return
+        elif self._sync is SyncPolicy.ALWAYS and self._writer.unsynced > self._backlog_limit:
+            pending = self._without_intents(
+                pending, f"{self._writer.unsynced} records wait for the disk: it is too slow"
+            )
         try:
             self._write(pending)
         except OSError as error:
             self._cannot_write(error)
-            self._keep(self._without_intents(pending))
+            self._keep(self._without_intents(pending, self._fault))
         except _UNWRITABLE_RECORD as error:
             if len(pending) > 1:
                 for append in pending:
@@ -233,12 +238,12 @@ class JournalActor(Actor):
     def _refuse(self, append: Append, text: str) -> None:
         self.ctx.send(append.sender, AppendRefused(append.records, text))
 
-    def _without_intents(self, appends: Iterable[Append]) -> list[Append]:
+    def _without_intents(self, appends: Iterable[Append], text: str) -> list[Append]:
         """The facts among `appends`; the intents go back to their senders."""
         facts: list[Append] = []
         for append in appends:
             if any(type(record) is OrderIntent for record in append.records):
-                self._refuse(append, self._fault)
+                self._refuse(append, text)
             else:
                 facts.append(append)
         return facts
@@ -330,7 +335,7 @@ class JournalActor(Actor):
 
     def _give_up_waiting(self) -> None:
         while self._unreleased:
-            self._forward(self._without_intents(self._unreleased.popleft()[1]))
+            self._forward(self._without_intents(self._unreleased.popleft()[1], self._fault))
         while self._flushes:
             self._flushes.popleft()[1].fail(self._fault)
 

@@ -29,19 +29,17 @@ class SyncJob:
     """Files to force to the disk; made and booked by the writer's owner, run in any thread."""
 
     seq: int
-    finished: tuple[Path, ...]
-    """Segments that are full and closed, but may not be on the disk yet."""
-    current: int
+    segments: tuple[Segment, ...]
+    """Files that have something which may not be on the disk yet; the newest one last.  By name, not by descriptor:
+    the writer may turn to the next segment, and close this one, while the job runs."""
     directory: Path | None
     """Set when a segment has been created whose name may not be on the disk yet."""
-    segment: Segment
     disk: Disk
 
     def run(self) -> None:
         """OSError when the disk could not take it."""
-        for path in self.finished:
-            self.disk.sync_file(path)
-        self.disk.sync(self.current)
+        for segment in self.segments:
+            self.disk.sync_file(segment.path)
         if self.directory is not None:
             self.disk.sync_directory(self.directory)
 
@@ -55,7 +53,7 @@ class Writer:
         self._segment_bytes = segment_bytes
         self._rotate_at = segment_bytes
         self._fd = fd
-        self._finished: list[Path] = []
+        self._finished: list[Segment] = []
         self._named: Segment | None = None
         self._torn = False
         self._stray: Path | None = None
@@ -130,7 +128,7 @@ class Writer:
             self._mend_if_possible()
             self._rotate_at = self.size + self._segment_bytes // 8
             return
-        self._finished.append(self.segment.path)
+        self._finished.append(self.segment)
         self._disk.close(self._fd)
         self._fd = fd
         self._rotate_at = self._segment_bytes
@@ -147,13 +145,13 @@ class Writer:
     def sync_job(self) -> SyncJob:
         """Everything written so far, to be forced to the disk.  One job at a time."""
         directory = self._directory if self._named != self.segment else None
-        return SyncJob(self.seq, tuple(self._finished), self._fd, directory, self.segment, self._disk)
+        return SyncJob(self.seq, (*self._finished, self.segment), directory, self._disk)
 
     def synced(self, job: SyncJob) -> None:
         """The job has succeeded.  What was written while it ran is for the next one."""
         self.synced_seq = job.seq
-        self._named = job.segment
-        del self._finished[: len(job.finished)]
+        self._named = job.segments[-1]
+        del self._finished[: len(job.segments) - 1]
 
     def close(self) -> None:
         """Give the descriptor back."""

@@ -372,6 +372,37 @@ async def test_always_forwards_nothing_before_the_sync_has_returned(directory: P
         nursery.cancel_scope.cancel()
 
 
+async def test_a_segment_may_fill_up_while_it_is_synced(directory: Path) -> None:
+    disk = SlowDisk()
+    disk.gate.set()
+    bench = Bench(JournalHome(directory, disk=disk, segment_bytes=3000), sync=SyncPolicy.ALWAYS)
+    await bench.actor.started()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.actor.run)
+        disk.gate, disk.waiting = trio.Event(), 0
+        bench.give(intent(1))
+        await until(lambda: disk.waiting > 0)
+        for number in range(2, 20):
+            bench.give(intent(number))
+        assert bench.actor.statistics().segment != "000000000001.jsonl"
+        assert bench.ctx.sent == []
+        disk.gate.set()
+        await until(lambda: len(bench.ctx.sent) == 19)
+        nursery.cancel_scope.cancel()
+    assert bench.actor.inspect()["healthy"] is True
+
+
+def test_a_disk_that_is_too_slow_for_the_orders_refuses_them(directory: Path) -> None:
+    bench = started(directory, sync=SyncPolicy.ALWAYS, backlog_records=20)
+    for number in range(21):
+        assert bench.give(intent(number)) == []
+    ((to, refused),) = bench.give(intent(99), fact(99))
+    assert to == ACCOUNT
+    assert isinstance(refused, AppendRefused)
+    assert refused.text == "21 records wait for the disk: it is too slow"
+    assert on_disk(directory)[-1] == fill(99)
+
+
 async def test_interval_forwards_at_once_and_syncs_beside(directory: Path) -> None:
     disk = CountingDisk()
     bench = Bench(JournalHome(directory, disk=disk), sync=SyncPolicy.INTERVAL, interval_ns=5_000_000)
