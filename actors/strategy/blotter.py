@@ -41,6 +41,8 @@ class Blotter:
         self._holdings: dict[Symbol, Holding] = dict.fromkeys(symbols, FLAT)
         self._pictured: dict[ClOrdID, Decimal] = {}
         """CumQty that the picture gave for the orders in it."""
+        self._unpictured: set[ClOrdID] = set()
+        """Orders sent before the picture that are not in it: on their way then, or finished already."""
         self._picture_ns = 0
         self._spot_bases: dict[Symbol, str] = {}
 
@@ -64,6 +66,7 @@ class Blotter:
         """Start over from the account's picture; orders that cannot have reached the account yet stay."""
         before = self.live
         self.live, self._ended, self._pictured = {}, OrderedDict(), {}
+        self._unpictured = set()
         self._picture_ns = now_ns
         for theirs in picture.open_orders:
             if theirs.strategy == self._strategy:
@@ -84,6 +87,7 @@ class Blotter:
         for order in before.values():
             if order.cum_qty == 0 and now_ns - order.created_ns < LOST_AFTER_NS:
                 self.live[order.cl_ord_id] = order
+                self._unpictured.add(order.cl_ord_id)
         self._holdings = dict.fromkeys(self._holdings, FLAT)
         for position in picture.positions:
             if position.strategy == self._strategy:
@@ -119,8 +123,9 @@ class Blotter:
         pictured = self._pictured.get(report.cl_ord_id)
         if pictured is not None:
             return report.cum_qty > pictured
-        if report.cl_ord_id in self.live or report.cl_ord_id in self._ended:
-            return True
+        known = report.cl_ord_id in self.live or report.cl_ord_id in self._ended
+        if known and report.cl_ord_id not in self._unpictured:
+            return True  # sent after the picture; no clock needed, which may step
         return report.received_ns > self._picture_ns
 
     def _adopted(self, report: ExecutionReport) -> OwnOrder:
