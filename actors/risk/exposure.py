@@ -43,7 +43,7 @@ __all__ = ["Breach", "Exposure", "Leg", "LiveOrder", "Repeats", "Row", "SymbolTo
 ZERO = Decimal(0)
 
 FINISHED_KEPT = 10_000
-"""Finished orders remembered, so that a late or repeated report of theirs counts once."""
+"""At least so many finished orders are remembered, so that a late or repeated report of theirs counts once."""
 
 _BUY, _TRADE, _LIMIT = Side.BUY, ExecType.TRADE, OrdType.LIMIT
 _CORRECTIONS = (ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT)
@@ -208,8 +208,11 @@ class Exposure:
         self.markets: dict[tuple[Venue, Symbol], Market] = {}
         self.totals: dict[Symbol, SymbolTotal] = {}
         self.orders: dict[str, LiveOrder] = {}
+        # In two generations: a full one takes the place of the older, because taking single keys off the front of a
+        # dict is slow (it walks over all that were taken before).
         self.finished: dict[str, Decimal] = {}
-        """Key -> cum_qty of orders that ended, oldest first."""
+        """Key -> cum_qty of orders that ended."""
+        self.finished_before: dict[str, Decimal] = {}
         self.worth = ZERO
         """Gross worst case of the whole scope."""
         self.unvalued = 0
@@ -385,7 +388,7 @@ class Exposure:
             return
         row = self.row(report.account, self.market(report.venue, report.symbol))
         leg = row.buy if report.side is _BUY else row.sell
-        known = self.finished.get(key)
+        known = self.finished.get(key, self.finished_before.get(key))
         before = known
         if before is None:
             before = report.cum_qty - report.last_qty if report.exec_type is _TRADE else report.cum_qty
@@ -442,7 +445,8 @@ class Exposure:
         for live in before.values():
             self._end(live)
             # How much of it the picture contains is not known, so a late report of it counts by its own size.
-            del self.finished[live.key]
+            self.finished.pop(live.key, None)
+            self.finished_before.pop(live.key, None)
         for row in rows:
             row.position = ZERO
         for position in picture.positions:
@@ -494,10 +498,9 @@ class Exposure:
         self._remember(key, live.cum_qty)
 
     def _remember(self, key: str, cum_qty: Decimal) -> None:
-        finished = self.finished
-        finished[key] = cum_qty
-        if len(finished) > FINISHED_KEPT:
-            del finished[next(iter(finished))]
+        self.finished[key] = cum_qty
+        if len(self.finished) >= FINISHED_KEPT:
+            self.finished_before, self.finished = self.finished, {}
 
     def _settle(self, row: Row) -> None:
         """Bring a row's worst case and the sums above it up to date."""

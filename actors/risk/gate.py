@@ -92,7 +92,8 @@ class RiskGate:
         if not self.journal_healthy:
             return Refusal(Why.JOURNAL, "the journal cannot write, so no order may leave")
         exposure = self.exposure
-        if order.cl_ord_id in exposure.orders or order.cl_ord_id in exposure.finished:
+        key = order.cl_ord_id
+        if key in exposure.orders or key in exposure.finished or key in exposure.finished_before:
             return Refusal(Why.DUPLICATE_CL_ORD_ID, f"cl_ord_id {order.cl_ord_id} was used before")
         market = exposure.markets.get((order.venue, order.symbol))
         if market is None or market.instrument is None:

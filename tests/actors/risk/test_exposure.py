@@ -193,9 +193,16 @@ def test_a_symbol_without_quote_is_valued_by_what_is_known(world: GateWorld) -> 
 
 def test_old_finished_orders_are_forgotten(world: GateWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FINISHED_KEPT", 3)
-    for _ in range(9):
-        world.exposure.release(world.accept(order()).cl_ord_id)
-    assert len(world.exposure.finished) == 3
+    ended = [world.accept(order()) for _ in range(9)]
+    for wish in ended:
+        world.exposure.release(wish.cl_ord_id)
+        assert len(world.exposure.finished) + len(world.exposure.finished_before) <= 6
+    # The newest are still known, in whichever generation; the oldest are not.
+    for wish in ended[-3:]:
+        world.refuse(wish, OrdRejReason.DUPLICATE_CL_ORD_ID)
+        world.exposure.report(report(wish))
+    assert not world.exposure.orders
+    world.accept(ended[0])
 
 
 # ---- pictures ------------------------------------------------------------------------------------------------------
