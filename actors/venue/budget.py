@@ -147,12 +147,8 @@ class Budget:
     # ---- what the venue says ------------------------------------------------------------------------------------
 
     def set_limits(self, limits: Sequence[Limit], now_ns: int) -> None:
-        """The venue's own figures replace those we started with; counts stay.  A limit of 0 is no limit."""
-        for limit in limits:
-            if limit.limit:
-                self._limits[limit.name, limit.interval_ns] = limit.limit
-            else:
-                self._limits.pop((limit.name, limit.interval_ns), None)
+        """The venue's own limits replace all that we had; counts stay.  A limit of 0 is no limit."""
+        self._limits = {(limit.name, limit.interval_ns): limit.limit for limit in limits if limit.limit}
         for key, row in list(self._rows.items()):
             stated = self._limits.get((row.name, row.interval_ns))
             if stated is None:

@@ -245,6 +245,7 @@ class OrderEntryActor(Actor):
             nursery.start_soon(self._sweep_for_ever)
             for _ in range(self._settings.rest_workers):
                 nursery.start_soon(self._rest.worker, self.ctx, calls, self._session)
+            await self._clock.wait_usable()
             await self._keeper.run()
 
     async def stopped(self, reason: str) -> None:

@@ -28,7 +28,11 @@ EARLY_NS = 250 * MS
 """Error of the clock offset that the windows tolerate."""
 ASSUMED = Fraction(1, 2)
 """Of a window whose beginning we have not seen, this part is taken as used by whoever ran before."""
-CAUTIOUS = (Limit("weight", 60 * SECOND, 600), Limit("connections", 300 * SECOND, 60))
+CAUTIOUS = (
+    Limit("weight", 60 * SECOND, 600),
+    Limit("orders", 10 * SECOND, 20),
+    Limit("connections", 300 * SECOND, 60),
+)
 """Assumed until the venue has stated its limits: enough for asking, below every venue that we know."""
 LEASE_PART = 4
 """A lease takes at most this fraction (1/n) of what is free."""

@@ -57,7 +57,7 @@ class LeaseWanted(Event):
 
 @message
 class LimitsKnown(Event):
-    """The venue's own limits, read from it."""
+    """The venue's own limits, read from it: all of them."""
 
     limits: tuple[Limit, ...]
 

@@ -81,9 +81,10 @@ class PrivateStreamActor(Actor):
             limiter=self._limiter,
             account=self._codec.account,
         )
-        self.ctx.set_unready("not connected yet")
+        self.ctx.set_unready("not connected yet: it needs the venue's clock first")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._session.learn_clock)
+            await self._clock.wait_usable()
             await self._keeper.run()
 
     async def stopped(self, reason: str) -> None:

@@ -6,6 +6,7 @@ naming its file.
 
 from __future__ import annotations
 
+import functools
 import ssl
 from pathlib import Path
 
@@ -13,8 +14,12 @@ READ_BYTES = 64 * 1024
 """One read of a socket, one read of the record layer."""
 
 
+@functools.cache
 def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """A context that verifies certificate and host name against the system's authorities, or those of `ca_file`."""
+    """A context that verifies certificate and host name against the system's authorities, or those of `ca_file`.
+
+    Made once: reading the authorities takes tens of milliseconds, which no reconnect should pay.
+    """
     context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

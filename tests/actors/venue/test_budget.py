@@ -172,7 +172,7 @@ def test_a_limit_of_nothing_is_no_limit() -> None:
     ours = budget(Limit("weight", 10 * SECOND, 5), Limit("raw", 10 * SECOND, 0))
     ours.ask(ticket(Lane.CANCEL, weight=5, raw=1))
     assert len(granted(ours, START + SECOND)) == 1
-    ours.set_limits([Limit("weight", 10 * SECOND, 0)], START + SECOND)
+    ours.set_limits([Limit("weight", 10 * SECOND, 0), Limit("orders", 10 * SECOND, 5)], START + SECOND)
     ours.ask(ticket(Lane.CANCEL, weight=500))
     assert len(granted(ours, START + SECOND)) == 1
 

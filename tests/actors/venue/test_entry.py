@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
+import attrs
 import pytest
+import trio
 
 from actors.venue.settings import MS, EntrySettings
 from protocols.enums import DoubtReason, ExecType, OrdRejReason, OrdStatus, OrdType, Side
@@ -15,7 +19,8 @@ from protocols.orders import (
     VenueCancelReject,
     VenueReject,
 )
-from tests.actors.venue.spot import ACCOUNT, CLOCK, ENTRY, sessions
+from protocols.venue import SessionRules
+from tests.actors.venue.spot import ACCOUNT, CLOCK, ENTRY, server, sessions, simulator_config
 from tools.simulator import Fault, FaultKind
 
 
@@ -177,6 +182,77 @@ async def test_with_neither_path_the_order_surely_did_not_leave() -> None:
         refused = await spot.account.one(NotSent)
         assert (refused.cl_ord_id, refused.cancel, refused.reason) == (cl_ord_id, False, OrdRejReason.NOT_SENT)
         assert not spot.account.of(RequestSent)
+
+
+@pytest.mark.req("R001")
+async def test_a_socket_that_died_unnoticed_takes_not_a_byte_and_rest_takes_over() -> None:
+    """The connection ends, and an order comes before its reader has run: still one arrival, by REST."""
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        spot.world.actor(ENTRY)._keeper.current.socket.abort("cut by the test")
+        cl_ord_id = spot.submit(spot.order())
+        assert (await spot.account.one(ExecutionReport)).cl_ord_id == cl_ord_id
+        assert spot.world.inspect(ENTRY)["by_rest"] == 1
+        assert spot.sim.arrivals(cl_ord_id).seen == 1
+
+
+@pytest.mark.req("R090")
+async def test_a_half_open_socket_is_noticed_and_what_it_owed_is_in_doubt() -> None:
+    def impatient(rules: SessionRules) -> SessionRules:
+        return attrs.evolve(rules, silence_max_ns=400 * MS)
+
+    config = simulator_config(server=server(ping_every_s=0.1, pong_within_s=30))
+    async with sessions(config, only=(ENTRY,), rules=impatient) as spot:
+        await spot.trading()
+        spot.sim.strike(Fault(kind=FaultKind.HALF_OPEN_NOW, match="ws-api"))
+        cl_ord_id = spot.submit(spot.order())
+        doubt = await spot.account.one(OrderInDoubt)
+        assert (doubt.cl_ord_id, doubt.reason) == (cl_ord_id, DoubtReason.CONNECTION_LOST)
+        await spot.trading()
+        second = spot.submit(spot.order())
+        assert (await spot.account.one(ExecutionReport)).cl_ord_id == second
+
+
+@pytest.mark.req("R001", "R087")
+@pytest.mark.parametrize("seed", range(5))
+async def test_whatever_fails_no_order_arrives_twice_and_each_has_an_end(seed: int) -> None:
+    """Random faults at random orders: each order is refused, answered or in doubt, and reached the venue at most once.
+
+    "Surely not sent" must be true: such an order was never seen there.
+    """
+    draw = random.Random(seed)
+    kinds = [FaultKind.CUT_BEFORE, FaultKind.CUT_AFTER, FaultKind.LOST_REPLY, FaultKind.ERROR_AFTER, FaultKind.REFUSE]
+    settings = EntrySettings(reply_timeout_ns=150 * MS)
+    async with sessions(only=(ENTRY,), entry=settings) as spot:
+        await spot.trading()
+        ids = []
+        for _ in range(40):
+            if draw.random() < 0.3:
+                kind = draw.choice(kinds)
+                match = "ws-api" if kind is FaultKind.REFUSE else "order.place"
+                spot.sim.strike(Fault(kind=kind, match=match, count=1))
+            if draw.random() < 0.1:
+                spot.sim.cut_connections("ws-api")
+            if draw.random() < 0.05:
+                spot.world.crash(ENTRY, RuntimeError("a bug"))
+            ids.append(spot.submit(spot.order()))
+            await trio.sleep(draw.random() * 0.03)
+        crashed = spot.world.runtime.cell(ENTRY).epoch > 1
+
+        def ends(cl_ord_id: str) -> list[str]:
+            kinds = (NotSent, OrderInDoubt, VenueReject, ExecutionReport)
+            return [
+                type(m).__name__ for m in spot.account.messages if isinstance(m, kinds) and m.cl_ord_id == cl_ord_id
+            ]
+
+        if not crashed:  # what a crashed incarnation owed is the account's to find out
+            await spot.world.until(lambda: all(ends(cl_ord_id) for cl_ord_id in ids))
+        await spot.world.until(lambda: not spot.world.inspect(ENTRY)["in_flight"])
+        for cl_ord_id in ids:
+            seen = spot.sim.arrivals(cl_ord_id).seen
+            assert seen <= 1, ends(cl_ord_id)
+            if "NotSent" in ends(cl_ord_id):
+                assert seen == 0, ends(cl_ord_id)
 
 
 # ---- what must not be sent ----------------------------------------------------------------------------------------

@@ -160,7 +160,9 @@ def test_a_venue_without_order_limits_gives_unlimited_leases() -> None:
 def test_the_venues_own_limits_replace_the_assumed_ones() -> None:
     desk = Desk()
     desk.fresh_window()
+    assert lease(desk, most=100_000).permits < 40  # type: ignore[union-attr]
     desk.actor.receive(LimitsKnown((Limit("weight", 60 * SECOND, 6000),)))
+    assert lease(desk, most=100_000).permits == LEASE_UNLIMITED  # type: ignore[union-attr]
     desk.ask(2000)  # more than all that was assumed
     assert len(desk.permits()) == 1
 
