@@ -101,9 +101,13 @@ class OpenOrder:
 
 @message
 class AccountQuery(Query):
-    """Ask an account for an `AccountPicture`; `strategy` narrows orders and positions."""
+    """Ask an account for an `AccountPicture`; `strategy` narrows orders and positions.
+
+    `hashed` asks for the hash of the whole state as well, which costs milliseconds: for audits, not for displays.
+    """
 
     strategy: StrategyID | None = None
+    hashed: bool = False
 
 
 @attrs.frozen
@@ -116,6 +120,7 @@ class AccountPicture:
     positions: tuple[Position, ...]
     balances: tuple[Balance, ...]
     state_hash: str
+    """Of the whole state, when the query asked for it; else ""."""
     taken_ns: int = 0
     """Wall clock when it was taken: what our sessions had received before is in it; 0: not stated."""
 

@@ -39,6 +39,9 @@ from typing import Any, ClassVar, Protocol
 from protocols.base import Event, Message, Query, message
 from protocols.ids import Path
 
+GROUP_RESTART = "restarted with a sibling"
+"""Reason of a stop that a start follows at once: what is only for the next start of the process can be left undone."""
+
 
 class ReadyWhen(enum.Enum):
     """Who opens the ready gate."""

@@ -19,6 +19,7 @@ from typing import TypeAlias
 import trio
 
 from protocols.ids import Path
+from supervisors.actor import GROUP_RESTART
 from supervisors.cell import Cell, Exit, ExitKind
 from supervisors.runtime import Lifecycle, Runtime
 from supervisors.spec import Restart, Strategy, SupervisorSpec, validate
@@ -81,6 +82,7 @@ class Supervisor:
         self._random = runtime.random_stream(f"{self.path}@supervisor")
         self.escalations = 0
         self.running = False
+        self._stop_reason = ""
         self._notes: trio.MemorySendChannel[_Note] | None = None
         self._nursery: trio.Nursery | None = None
         self.children: list[_Child] = []
@@ -102,6 +104,7 @@ class Supervisor:
         """
         send, notes = trio.open_memory_channel[_Note](math.inf)
         self._notes = send
+        self._stop_reason = "shutdown"
         self._budget = RestartBudget(self.spec.intensity.restarts, self.spec.intensity.within_ns)
         end = Exit(ExitKind.SHUTDOWN)
         async with trio.open_nursery() as nursery:
@@ -119,12 +122,13 @@ class Supervisor:
             finally:
                 self.running = False
                 with trio.CancelScope(shield=True):
-                    await self._stop_children([c for c in reversed(self.children) if c.running], "shutdown")
+                    await self._stop_children([c for c in reversed(self.children) if c.running], self._stop_reason)
         return end
 
     def request_stop(self, reason: str) -> None:
-        """Ask for an orderly end of the whole subtree."""
+        """Ask for an orderly end of the whole subtree; every actor in it hears the reason."""
         if self._notes is not None and self.running:
+            self._stop_reason = reason
             self._notes.send_nowait(None)
 
     async def _supervise(self, notes: trio.MemoryReceiveChannel[_Note]) -> None:
@@ -197,7 +201,7 @@ class Supervisor:
             )
         group = self._group(child)
         stop = [c for c in reversed(group) if c is not child and c.running]
-        await self._stop_children(stop, f"with {child.node.path}")
+        await self._stop_children(stop, GROUP_RESTART)
         if now_ns - child.started_ns > self.spec.backoff.calm_ns:
             child.attempts = 0
         child.attempts += 1

@@ -63,7 +63,7 @@ from protocols.reconcile import (
     private_path,
     reconciler_path,
 )
-from supervisors.actor import Actor, AskError, Down, ReadyWhen, Up
+from supervisors.actor import GROUP_RESTART, Actor, AskError, Down, ReadyWhen, Up
 
 _DOUBLINGS_MAX = 16
 
@@ -185,8 +185,9 @@ class AccountActor(Actor):
                 core.watch(order)
 
     async def stopped(self, reason: str) -> None:
-        """Leave a snapshot, so that the next start has nothing to replay."""
-        self._snapshot()
+        """Leave a snapshot, so that the next start of the process has nothing to replay."""
+        if reason != GROUP_RESTART:
+            self._snapshot()
 
     def receive(self, message: Message) -> None:
         """One command or event; then, now and then, a snapshot."""
@@ -203,7 +204,7 @@ class AccountActor(Actor):
     def answer(self, query: Query) -> object:
         """`AccountQuery`: the `AccountPicture`."""
         if isinstance(query, AccountQuery):
-            return self.core.state.picture(query.strategy)
+            return self.core.state.picture(query.strategy, hashed=query.hashed)
         return super().answer(query)
 
     # ---- snapshots ---------------------------------------------------------------------------------------------

@@ -401,7 +401,7 @@ class AccountState:
             self.balances.by_asset[balance.asset] = balance
         self.unexplained.update(parts.unexplained)
 
-    def picture(self, strategy: StrategyID | None = None) -> AccountPicture:
+    def picture(self, strategy: StrategyID | None = None, *, hashed: bool = False) -> AccountPicture:
         """What others may know; `strategy` narrows orders and positions to its own."""
         return AccountPicture(
             self.account,
@@ -409,7 +409,7 @@ class AccountState:
             tuple(order.picture() for order in self.orders.matching(None, strategy)),
             tuple(self.ledger.positions(strategy)),
             tuple(self.balances),
-            self.hash(),
+            self.hash() if hashed else "",
             self.newest_received_ns + 1,
         )
 
