@@ -17,13 +17,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
+import attrs
+
 from actors.market.candles import SECOND_NS, CandleBuilder, join
 from protocols.base import Event, Message, Query, message
 from protocols.enums import GapReason
 from protocols.ids import Path, Symbol, Venue
 from protocols.market import Candle, GapClosed, GapOpened, Subscribe, Trade, Unsubscribe
 from protocols.reconcile import CandlesQuery, book_path, rest_path
-from supervisors.actor import Actor, AskError
+from supervisors.actor import Actor, AskError, Later
 
 GRACE_NS = 2 * SECOND_NS
 """How long after its end a bar waits for a late trade of its own."""
@@ -108,10 +110,16 @@ class CandleActor(Actor):
             bars = await self._fetch_patiently(interval_ns)
             self._closed[interval_ns].extend(bars)
             builder.continue_from(bars)
-            for bar in list(bars)[-REPEATED_BARS:]:
-                self._tell(bar)
+            self._repeat(list(bars)[-REPEATED_BARS:])
         self.ctx.send(book_path(self._venue, self._symbol), Subscribe(self._symbol, self.ctx.path))
         self.ctx.after(GRACE_NS, GraceOver())
+
+    def _repeat(self, bars: Sequence[Candle]) -> None:
+        """All but the newest are too old to decide upon, which is what their mark says."""
+        for bar in bars[:-1]:
+            self._tell(attrs.evolve(bar, has_gap=True))
+        for bar in bars[-1:]:
+            self._tell(bar)
 
     async def _fetch_patiently(self, interval_ns: int) -> Sequence[Candle]:
         for attempt in range(START_ATTEMPTS):
@@ -172,12 +180,14 @@ class CandleActor(Actor):
 
     def answer(self, query: Query) -> object:
         """`CandlesQuery`: the newest closed bars of an interval that this actor builds."""
-        if isinstance(query, CandlesQuery):
-            kept = self._closed.get(query.interval_ns)
-            if query.symbol != self._symbol or kept is None:
-                raise ValueError(f"{self.ctx.path} builds no bars of {query.symbol} at {query.interval_ns} ns")
-            return tuple(kept)[-query.limit :]
-        return super().answer(query)
+        if not isinstance(query, CandlesQuery):
+            return super().answer(query)
+        kept = self._closed.get(query.interval_ns)
+        if query.symbol != self._symbol or kept is None:
+            refusal = Later()  # the asker's mistake is no reason to crash
+            refusal.fail(f"{self.ctx.path} builds no bars of {query.symbol} at {query.interval_ns} ns")
+            return refusal
+        return tuple(kept)[-query.limit :] if query.limit > 0 else ()
 
     def _close_by_time(self) -> None:
         if self._newest_trade is None:

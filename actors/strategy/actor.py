@@ -168,11 +168,12 @@ class StrategyActor(Actor):
             for symbol in self.symbols:
                 path = candles_path(self.venue, symbol)
                 await self.ctx.wait_ready(path)
-                query = CandlesQuery(symbol, interval_ns, count)
+                # At least one bar, so that an old one that is repeated later is known to be old.
+                query = CandlesQuery(symbol, interval_ns, max(count, 1))
                 bars: tuple[Candle, ...] = await self.ctx.ask(path, query, ASK_TIMEOUT_NS)
                 if bars:
                     self._newest_bar[symbol, interval_ns] = bars[-1].open_ns
-                self._code.on_history(symbol, interval_ns, bars)
+                self._code.on_history(symbol, interval_ns, bars[-count:] if count else ())
                 self.ctx.send(path, Subscribe(symbol, self.ctx.path))
 
     # ---- messages ----------------------------------------------------------------------------------------------

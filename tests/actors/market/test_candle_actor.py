@@ -12,7 +12,7 @@ from protocols.enums import GapReason, Side
 from protocols.ids import Path, Symbol, Venue
 from protocols.market import Candle, GapClosed, GapOpened, Subscribe, Trade, Unsubscribe
 from protocols.reconcile import CandlesQuery, book_path, candles_path
-from supervisors.actor import AskError
+from supervisors.actor import AskError, Later
 from supervisors.testing import RecordingContext
 
 VENUE, SYMBOL = Venue("test-venue"), Symbol("BTCUSDT")
@@ -52,7 +52,9 @@ async def test_history_is_fetched_repeated_to_readers_and_answered() -> None:
     bench = Bench()
     await bench.actor.started()
     assert (book_path(VENUE, SYMBOL), Subscribe(SYMBOL, bench.ctx.path)) in bench.ctx.sent
-    assert bench.bars() == list(bench.history)
+    repeated = bench.bars()
+    assert [candle.open_ns for candle in repeated] == [candle.open_ns for candle in bench.history]
+    assert [candle.has_gap for candle in repeated] == [True] * 9 + [False], "only the newest is good for a decision"
     assert bench.actor.answer(CandlesQuery(SYMBOL, MINUTE_NS, 3)) == bench.history[-3:]
 
 
@@ -181,5 +183,9 @@ async def test_readers_come_and_go() -> None:
 
 async def test_a_question_about_other_bars_is_refused() -> None:
     bench = Bench()
-    with pytest.raises(ValueError, match="builds no bars"):
-        bench.actor.answer(CandlesQuery(SYMBOL, 7, 1))
+    refusals: list[str | None] = []
+    answer = bench.actor.answer(CandlesQuery(SYMBOL, 7, 1))
+    assert isinstance(answer, Later)
+    answer.bind(lambda value, error: refusals.append(error))
+    assert refusals == [f"{bench.ctx.path} builds no bars of BTCUSDT at 7 ns"]
+    assert bench.actor.answer(CandlesQuery(SYMBOL, MINUTE_NS, 0)) == ()

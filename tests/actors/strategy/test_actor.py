@@ -368,6 +368,18 @@ async def test_each_bar_once_and_a_hole_is_marked() -> None:
     assert bench.code.take() == [("candle", 2, False), ("candle", 4, True), ("candle", 5, False)]
 
 
+async def test_a_strategy_without_history_does_not_take_old_bars_for_new() -> None:
+    class Fresh(Diary):
+        def bars(self) -> Mapping[int, int]:
+            return {MINUTE_NS: 0}
+
+    bench = Bench(Fresh)
+    bench.history[BTC, MINUTE_NS] = (candle(0, (1, 1, 1, 1)), candle(MINUTE_NS, (1, 1, 1, 1)))
+    await bench.start()
+    bench.tell(candle(MINUTE_NS, (1, 1, 1, 1)), candle(2 * MINUTE_NS, (1, 1, 1, 1)))
+    assert bench.code.take() == [("history", BTC, 0), ("start", FLAT, 0), ("candle", 2, False)]
+
+
 # ---- calm ----------------------------------------------------------------------------------------------------------
 
 
