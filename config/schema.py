@@ -131,7 +131,7 @@ class JournalConfig:
     sync: SyncPolicy = SyncPolicy.INTERVAL
     interval_ms: int = attrs.field(default=50, metadata=within(low=1, high=60_000))
     segment_mb: int = attrs.field(default=64, metadata=within(low=1, high=4_096))
-    snapshot_records: int = attrs.field(default=50_000, metadata=within(low=100, high=10_000_000))
+    snapshot_records: int = attrs.field(default=1_000, metadata=within(low=100, high=10_000_000))
     """Records of one key after which its state is written whole, so that recovery reads little."""
 
 

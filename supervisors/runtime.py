@@ -28,8 +28,8 @@ from supervisors.mailbox import Letter, Put
 from supervisors.ports import Port
 from supervisors.timers import Timers
 
-PUMP_BUDGET = 1024
-"""Messages in one scheduler step; about 5 ms of work at most."""
+PUMP_BUDGET = 128
+"""Messages in one scheduler step, about 1 ms of work: what a socket may have to wait while everything is busy."""
 
 _DEAD_LETTERS = 1000
 
