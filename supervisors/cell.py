@@ -13,6 +13,7 @@ from __future__ import annotations
 import enum
 import traceback
 from collections import defaultdict, deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -162,6 +163,8 @@ class Cell:
         self._stop_reason: str | None = None
         self._sabotage: str | None = None
         self._told_early = False
+        self._batch_done: Callable[[], None] | None = None
+        """The actor's own `batch_done`, if it has one."""
 
     # ---- the hot path ------------------------------------------------------------------------------------------
 
@@ -198,16 +201,23 @@ class Cell:
         assert actor is not None
         assert ctx is not None
         counts, recent, outbox = self.counts, self.recent, runtime.outbox
-        take, receive = mailbox.take, actor.receive
+        receive, bundle = actor.receive, mailbox.bundle
         done = 0
-        mailbox.note_depth()
+        depth = mailbox.depth
+        if depth > mailbox.high_water:
+            mailbox.high_water = depth
         runtime.busy_cell = self
         while done < limit and self.flowing:
             letter = self._redeliver
             if letter is None:
-                letter = take()
-                if letter is None:
-                    break
+                if not bundle:
+                    refilled = mailbox.refill()
+                    if refilled is None:
+                        break
+                    bundle = refilled
+                letter = bundle.popleft()
+                if type(letter) is not tuple:
+                    letter = mailbox.newest(letter)
             else:
                 self._redeliver = None
             done += 1
@@ -227,10 +237,10 @@ class Cell:
             except Exception as error:  # noqa: BLE001 - the one place where a handler's crash becomes its actor's end
                 del outbox[mark:]
                 self._crashed_on(letter, error)
-        if done and self.flowing:
+        if self._batch_done is not None and done and self.flowing:
             mark = len(outbox)
             try:
-                actor.batch_done()
+                self._batch_done()
             except Exception as error:  # noqa: BLE001 - as above
                 del outbox[mark:]
                 self.crash(error)
@@ -241,6 +251,8 @@ class Cell:
             runtime.tick_ns = self.oldest_since_ns = ended = runtime.clock.monotonic_ns()
             self.handling.record((ended - began) // done, done)
             self.handled += done
+        if mailbox.room is not None:
+            mailbox.tell_room()
         if outbox:
             runtime.post_outbox(self)
         return done
@@ -394,6 +406,7 @@ class Cell:
             actor = self.spec.factory()
             self.actor = actor
             self.ctx = actor.ctx = CellContext(self, self.runtime, self.epoch)
+            self._batch_done = actor.batch_done if type(actor).batch_done is not Actor.batch_done else None
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._start, actor, nursery)
                 await self._wake.wait()

@@ -59,16 +59,16 @@ class Mailbox:
 
     __slots__ = (
         "_newest",
-        "_open",
         "_receive",
-        "_room",
         "_send",
-        "_waiting",
+        "bundle",
         "capacity",
         "conflated",
         "hard_limit",
         "high_water",
         "refused",
+        "room",
+        "waiting",
     )
 
     def __init__(self, capacity: int, hard_limit: int | None = None) -> None:
@@ -79,10 +79,13 @@ class Mailbox:
         send, receive = trio.open_memory_channel[deque[Any]](math.inf)
         self._send = send.send_nowait
         self._receive = receive.receive_nowait
-        self._open: deque[Any] = deque()
-        self._waiting: deque[Any] | None = None
+        self.bundle: deque[Any] = deque()
+        """In the owner's hand; the runtime's inner loops read and fill it directly."""
+        self.waiting: deque[Any] | None = None
+        """In the channel."""
         self._newest: dict[tuple[str, ...], Letter] = {}
-        self._room: trio.Event | None = None
+        self.room: trio.Event | None = None
+        """Set when somebody waits for room."""
         self.high_water = 0
         self.conflated = 0
         self.refused = 0
@@ -90,15 +93,15 @@ class Mailbox:
     @property
     def depth(self) -> int:
         """Letters that wait, conflated ones counted once."""
-        waiting = self._waiting
-        return len(self._open) + (len(waiting) if waiting is not None else 0)
+        waiting = self.waiting
+        return len(self.bundle) + (len(waiting) if waiting is not None else 0)
 
     def put(self, letter: Letter, *, in_step: bool = False) -> Put:
         """Take the letter, or say why not.  Never blocks.  `in_step`: the pump is running and serves the owner next."""
         message = letter[0]
         delivery = message.delivery
         item: object = letter
-        waiting = self._waiting
+        waiting = self.waiting
         if delivery is Delivery.MARKET:
             assert isinstance(message, MarketData)
             key = message.conflation_key
@@ -109,7 +112,7 @@ class Mailbox:
             self._newest[key] = letter
             item = _Newest(key)
         else:
-            depth = len(self._open) if waiting is None else len(self._open) + len(waiting)
+            depth = len(self.bundle) if waiting is None else len(self.bundle) + len(waiting)
             if delivery is Delivery.EVENT:
                 if depth >= self.hard_limit:
                     self.refused += 1
@@ -120,40 +123,44 @@ class Mailbox:
         if waiting is not None:
             waiting.append(item)
         elif in_step:
-            self._open.append(item)
+            self.bundle.append(item)
         else:
-            waiting = self._waiting = deque((item,))
+            waiting = self.waiting = deque((item,))
             self._send(waiting)
         return Put.TAKEN
 
+    def refill(self) -> deque[Any] | None:
+        """The next bundle into the owner's hand, or None when nothing waits.  The one in hand must be empty."""
+        if self.waiting is None:
+            return None
+        self.waiting = None
+        self.bundle = self._receive()
+        return self.bundle
+
+    def newest(self, stand_in: _Newest) -> Letter:
+        """The market data that `stand_in` stands for."""
+        return self._newest.pop(stand_in.key)
+
     def take(self) -> Letter | None:
         """The next letter, or None when the mailbox is empty."""
-        bundle = self._open
+        bundle = self.bundle or self.refill()
         if not bundle:
-            if self._waiting is None:
-                return None
-            self._waiting = None
-            bundle = self._open = self._receive()
+            return None
         item = bundle.popleft()
-        if self._room is not None and self.depth < self.capacity:
-            self._room.set()
-            self._room = None
-        if type(item) is tuple:
-            return item
-        return self._newest.pop(item.key)
+        return item if type(item) is tuple else self.newest(item)
 
-    def note_depth(self) -> None:
-        """Keep the high-water mark: called before and after a batch is taken."""
-        depth = self.depth
-        if depth > self.high_water:
-            self.high_water = depth
+    def tell_room(self) -> None:
+        """Wake who waits for room, if there is some; called after a batch when somebody does."""
+        if self.room is not None and self.depth < self.capacity:
+            self.room.set()
+            self.room = None
 
     async def wait_room(self) -> None:
         """Wait until the depth is below the capacity: back-pressure for sessions."""
         while self.depth >= self.capacity:
-            if self._room is None:
-                self._room = trio.Event()
-            await self._room.wait()
+            if self.room is None:
+                self.room = trio.Event()
+            await self.room.wait()
         await trio.lowlevel.checkpoint()
 
     def purge(self) -> list[Letter]:
