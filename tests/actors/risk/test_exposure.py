@@ -53,7 +53,7 @@ def state(world: GateWorld) -> tuple[Any, Any, Any]:
 
 
 def test_fills_move_quantity_from_the_reserve_to_the_position(world: GateWorld) -> None:
-    wish = world.accept(order(BUY, "5"))
+    wish = world.expect_pass(order(BUY, "5"))
     world.exposure.report(report(wish))
     assert state(world) == (0, 5, 0)
     world.exposure.report(fill(wish, "2"))
@@ -66,7 +66,7 @@ def test_fills_move_quantity_from_the_reserve_to_the_position(world: GateWorld) 
 
 @pytest.mark.parametrize("status", [OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.REJECTED])
 def test_every_end_releases_what_is_left(world: GateWorld, status: OrdStatus) -> None:
-    wish = world.accept(order(SELL, "5"))
+    wish = world.expect_pass(order(SELL, "5"))
     world.exposure.report(fill(wish, "2"))
     world.exposure.report(report(wish, ExecType.CANCELED, "2", status=status))
     assert state(world) == (-2, 0, 0)
@@ -74,7 +74,7 @@ def test_every_end_releases_what_is_left(world: GateWorld, status: OrdStatus) ->
 
 
 def test_a_refusal_releases_everything_and_is_harmless_twice(world: GateWorld) -> None:
-    wish = world.accept(order(BUY, "5"))
+    wish = world.expect_pass(order(BUY, "5"))
     world.exposure.release(wish.cl_ord_id)
     world.exposure.release(wish.cl_ord_id)
     assert state(world) == (0, 0, 0)
@@ -82,13 +82,13 @@ def test_a_refusal_releases_everything_and_is_harmless_twice(world: GateWorld) -
 
 
 def test_an_order_in_doubt_stays_reserved(world: GateWorld) -> None:
-    wish = world.accept(order(BUY, "5"))
+    wish = world.expect_pass(order(BUY, "5"))
     world.exposure.report(report(wish, ExecType.ORDER_STATUS))
     assert state(world) == (0, 5, 0)
 
 
 def test_a_report_that_comes_twice_counts_once(world: GateWorld) -> None:
-    wish = world.accept(order(BUY, "5"))
+    wish = world.expect_pass(order(BUY, "5"))
     for _ in range(3):
         world.exposure.report(fill(wish, "2"))
     assert state(world) == (2, 3, 0)
@@ -99,7 +99,7 @@ def test_a_report_that_comes_twice_counts_once(world: GateWorld) -> None:
 
 
 def test_fills_may_overtake_each_other_and_the_acceptance(world: GateWorld) -> None:
-    wish = world.accept(order(BUY, "5"))
+    wish = world.expect_pass(order(BUY, "5"))
     world.exposure.report(fill(wish, "1", "3"))
     world.exposure.report(fill(wish, "2", "2"))
     world.exposure.report(report(wish))
@@ -107,7 +107,7 @@ def test_fills_may_overtake_each_other_and_the_acceptance(world: GateWorld) -> N
 
 
 def test_a_late_fill_moves_the_position_and_not_the_end(world: GateWorld) -> None:
-    wish = world.accept(order(BUY, "5"))
+    wish = world.expect_pass(order(BUY, "5"))
     world.exposure.report(report(wish, ExecType.CANCELED))
     world.exposure.report(report(wish, ExecType.TRADE, "2", "2", OrdStatus.CANCELED))
     assert state(world) == (2, 0, 0)
@@ -118,14 +118,14 @@ def test_a_late_fill_moves_the_position_and_not_the_end(world: GateWorld) -> Non
 
 
 def test_a_trade_without_a_total_adds_to_what_was_known(world: GateWorld) -> None:
-    wish = world.accept(order(BUY, "5"))
+    wish = world.expect_pass(order(BUY, "5"))
     world.exposure.report(fill(wish, "2"))
     world.exposure.report(report(wish, ExecType.TRADE, "0", "1", OrdStatus.PARTIALLY_FILLED))
     assert state(world) == (3, 2, 0)
 
 
 def test_a_busted_trade_moves_the_position_back(world: GateWorld) -> None:
-    wish = world.accept(order(BUY, "5"))
+    wish = world.expect_pass(order(BUY, "5"))
     world.exposure.report(fill(wish, "3"))
     world.exposure.report(report(wish, ExecType.TRADE_CANCEL, "1", "2", OrdStatus.PARTIALLY_FILLED))
     assert state(world) == (1, 4, 0)
@@ -136,13 +136,13 @@ def test_a_busted_trade_moves_the_position_back(world: GateWorld) -> None:
 
 
 def test_an_overfill_leaves_nothing_to_trade_and_shows_in_the_position(world: GateWorld) -> None:
-    wish = world.accept(order(BUY, "5"))
+    wish = world.expect_pass(order(BUY, "5"))
     world.exposure.report(report(wish, ExecType.TRADE, "6", "6", OrdStatus.PARTIALLY_FILLED))
     assert state(world) == (6, 0, 0)
 
 
 def test_an_amended_order_reserves_less(world: GateWorld) -> None:
-    wish = world.accept(order(BUY, "5"))
+    wish = world.expect_pass(order(BUY, "5"))
     world.exposure.report(report(wish, ExecType.REPLACED, order_qty=D(3)))
     assert state(world) == (0, 3, 0)
     world.exposure.report(report(wish))  # an older report still says 5
@@ -193,25 +193,25 @@ def test_a_symbol_without_quote_is_valued_by_what_is_known(world: GateWorld) -> 
 
 def test_old_finished_orders_are_forgotten(world: GateWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FINISHED_KEPT", 3)
-    ended = [world.accept(order()) for _ in range(9)]
+    ended = [world.expect_pass(order()) for _ in range(9)]
     for wish in ended:
         world.exposure.release(wish.cl_ord_id)
         assert len(world.exposure.finished) + len(world.exposure.finished_before) <= 6
     # The newest are still known, in whichever generation; the oldest are not.
     for wish in ended[-3:]:
-        world.refuse(wish, OrdRejReason.DUPLICATE_CL_ORD_ID)
+        world.expect_refusal(wish, OrdRejReason.DUPLICATE_CL_ORD_ID)
         world.exposure.report(report(wish))
     assert not world.exposure.orders
-    world.accept(ended[0])
+    world.expect_pass(ended[0])
 
 
 # ---- pictures ------------------------------------------------------------------------------------------------------
 
 
 def test_a_picture_replaces_what_was_believed_of_its_account_alone(world: GateWorld) -> None:
-    gone = world.accept(order(BUY, "5"))
+    gone = world.expect_pass(order(BUY, "5"))
     world.exposure.report(report(gone))
-    other = world.accept(order(BUY, "1", account=SECOND))
+    other = world.expect_pass(order(BUY, "1", account=SECOND))
     live = order(SELL, "3", "102")
     world.exposure.rebuild(picture((open_order(live, "1"),), (position("7"), position("2", ETH))), NOW_NS)
     assert state(world) == (7, 0, 2)
@@ -229,7 +229,7 @@ def test_positions_of_several_strategies_add_up(world: GateWorld) -> None:
 
 
 def test_what_is_in_flight_stays_reserved(world: GateWorld) -> None:
-    wish = world.accept(order(BUY, "5"))
+    wish = world.expect_pass(order(BUY, "5"))
     world.exposure.rebuild(picture(), NOW_NS)
     assert state(world) == (0, 5, 0)
     world.exposure.report(report(wish, received_ns=NOW_NS + 1))
@@ -239,7 +239,7 @@ def test_what_is_in_flight_stays_reserved(world: GateWorld) -> None:
 
 def test_what_ended_before_the_picture_was_taken_is_not_counted_again(world: GateWorld) -> None:
     """Approved, accepted and filled; the picture contains it and overtakes the reports."""
-    wish = world.accept(order(BUY, "5"))
+    wish = world.expect_pass(order(BUY, "5"))
     world.exposure.rebuild(picture(positions=(position("5"),), taken_ns=NOW_NS + 10), NOW_NS + 10)
     assert state(world) == (5, 5, 0)  # not heard of yet: both, which is on the safe side
     world.exposure.report(report(wish, received_ns=NOW_NS + 1))
@@ -268,7 +268,7 @@ def test_reports_of_unknown_orders_from_before_the_picture_are_in_it(world: Gate
 
 
 def test_a_late_fill_of_an_order_that_the_picture_dropped_counts_by_its_own_size(world: GateWorld) -> None:
-    wish = world.accept(order(BUY, "5"))
+    wish = world.expect_pass(order(BUY, "5"))
     world.exposure.report(fill(wish, "1"))
     # Meanwhile it was filled to 3 and canceled; the gate only hears of it by the picture.
     world.exposure.rebuild(picture(positions=(position("3"),), taken_ns=NOW_NS + 10), NOW_NS + 10)
@@ -278,7 +278,7 @@ def test_a_late_fill_of_an_order_that_the_picture_dropped_counts_by_its_own_size
 
 
 def test_an_order_keeps_its_value_through_a_picture(world: GateWorld) -> None:
-    wish = world.accept(order(BUY, "1", None))
+    wish = world.expect_pass(order(BUY, "1", None))
     before = world.exposure.worth
     world.exposure.rebuild(picture((open_order(wish),)), NOW_NS)
     assert world.exposure.worth == before == D("111.1")
@@ -302,7 +302,7 @@ def test_own_prices_follow_orders_through_pictures() -> None:
     world.exposure.rebuild(picture((open_order(live), open_order(stop))), NOW_NS)
     market = world.exposure.market(VENUE, BTC)
     assert (market.own_buys, market.own_sells) == ([], [D(102)])
-    world.refuse(order(BUY, price="102"), OrdRejReason.SELF_CROSS)
+    world.expect_refusal(order(BUY, price="102"), OrdRejReason.SELF_CROSS)
     world.exposure.report(report(live, ExecType.CANCELED))
     world.exposure.report(report(stop, ExecType.CANCELED))
     assert market.own_sells == []
@@ -317,7 +317,7 @@ def test_own_prices_follow_orders_through_pictures() -> None:
 
 def test_exposure_follows_the_mark(world: GateWorld) -> None:
     world.hold("5")
-    world.accept(order(BUY, "1", "100"))
+    world.expect_pass(order(BUY, "1", "100"))
     assert world.exposure.worth == 606
     world.quote(ask="110")
     assert world.exposure.worth == 660  # the order is worth no less than the mark either
@@ -329,7 +329,7 @@ def test_exposure_follows_the_mark(world: GateWorld) -> None:
 
 def test_a_changed_contract_size_revalues_what_is_held(world: GateWorld) -> None:
     world.hold("5")
-    world.accept(order(BUY, "5"))
+    world.expect_pass(order(BUY, "5"))
     world.exposure.set_instrument(instrument(contract_size=D(2)))
     total = world.exposure.totals[BTC]
     assert total.qty == 20
@@ -338,8 +338,8 @@ def test_a_changed_contract_size_revalues_what_is_held(world: GateWorld) -> None
 
 def test_totals_of_a_symbol_add_accounts() -> None:
     world = firm_world()
-    world.accept(order(BUY, "2"))
-    world.accept(order(SELL, "3", "102", account=SECOND))
+    world.expect_pass(order(BUY, "2"))
+    world.expect_pass(order(SELL, "3", "102", account=SECOND))
     assert world.exposure.totals[BTC].qty == 5
     assert world.exposure.worth == 2 * 101 + 3 * 102
 
@@ -349,11 +349,11 @@ def test_totals_of_a_symbol_add_venues() -> None:
     elsewhere = Venue("elsewhere")
     world.exposure.set_instrument(attrs.evolve(instrument(), venue=elsewhere))
     world.exposure.set_quote(attrs.evolve(quote(), venue=elsewhere), world.now_ns, world.monotonic_ns)
-    world.accept(order(BUY, "2"))
-    world.accept(order(BUY, "3", venue=elsewhere))
+    world.expect_pass(order(BUY, "2"))
+    world.expect_pass(order(BUY, "3", venue=elsewhere))
     assert world.exposure.totals[BTC].qty == 5
     assert world.exposure.totals[BTC].notional == 505
-    world.refuse(order(BUY, "996", venue=elsewhere), OrdRejReason.MAX_POSITION, "1001")
+    world.expect_refusal(order(BUY, "996", venue=elsewhere), OrdRejReason.MAX_POSITION, "1001")
 
 
 def test_gaps_and_quotes_out_of_their_order_because_quotes_are_conflated(world: GateWorld) -> None:

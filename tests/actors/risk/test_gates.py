@@ -61,6 +61,7 @@ from tests.actors.risk.world import (
     D,
     fill,
     instrument,
+    only,
     open_order,
     order,
     picture,
@@ -162,7 +163,6 @@ def halt(scope: str, state: TradingState = TradingState.HALTED) -> SetTradingSta
 # ---- passing on ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("R136")
 def test_the_firm_passes_orders_to_the_gate_of_their_account() -> None:
     gate = firm().start()
     first, second = order(), order(account=SECOND, symbol=ETH)
@@ -176,6 +176,19 @@ def test_an_account_gate_passes_orders_to_the_account_on_their_venue() -> None:
     wish = order()
     sent = account().start().give(FirmApproved(wish))
     assert passed_on(sent) == [(account_path(MASTER, VENUE), RiskApproved(wish))]
+
+
+@pytest.mark.req("R136")
+def test_each_account_has_limits_of_its_own() -> None:
+    firms = firm().start()
+    strict = account(symbols=only(max_order_qty=D(1))).start()
+    limits = AccountLimits(**wide(symbols=only(max_order_qty=D(5))), max_repeats=9)
+    loose = Gate(AccountGate(SECOND, limits, PAIRS[1:]), account_gate(SECOND)).start()
+    for gate, owner in ((strict, MASTER), (loose, SECOND)):
+        ((to, approved),) = passed_on(firms.give(RoutedOrder(order(qty="3", account=owner))))
+        assert to == gate.ctx.path
+        sent = passed_on(gate.give(approved))
+        assert bool(refusals(sent)) is (owner == MASTER)
 
 
 def test_a_refusal_reaches_the_maker_and_the_other_gate() -> None:

@@ -217,13 +217,13 @@ class GateWorld:
         """The gate's decision."""
         return self.gate.decide(wish, self.now_ns, self.monotonic_ns)
 
-    def accept(self, wish: NewOrder) -> NewOrder:
+    def expect_pass(self, wish: NewOrder) -> NewOrder:
         """An order that must pass."""
         refusal = self.ask(wish)
         assert refusal is None, refusal
         return wish
 
-    def refuse(self, wish: NewOrder, reason: OrdRejReason, *words: str) -> Refusal:
+    def expect_refusal(self, wish: NewOrder, reason: OrdRejReason, *words: str) -> Refusal:
         """An order that must be refused for this reason, with these words in the text; nothing may be reserved."""
         before = self.believed()
         refusal = self.ask(wish)
