@@ -25,8 +25,14 @@ class BenchVenue:
 
     def overrides(self, data: Path) -> dict[str, object]:
         """The demo's configuration, pointed at this simulator, with limits that do not limit."""
-        where = f"accounts.{BENCH_ACCOUNT}.keys.binance-spot"
         limits: dict[str, object] = {}
+        for account in (BENCH_ACCOUNT, "sub1"):
+            where = f"accounts.{account}.keys.binance-spot"
+            limits |= {
+                f"{where}.source": "env",
+                f"{where}.api_key_env": "BENCH_KEY",
+                f"{where}.secret_env": "BENCH_SECRET",
+            }
         for scope in ("risk.firm", f"risk.accounts.{BENCH_ACCOUNT}"):
             limits |= {
                 f"{scope}.max_order_notional": "1000000000",
@@ -47,9 +53,6 @@ class BenchVenue:
             "strategies.tfpe.enabled": False,
             "strategies.maker-btc.enabled": False,
             "strategies.maker-alt.enabled": False,
-            f"{where}.source": "env",
-            f"{where}.api_key_env": "BENCH_KEY",
-            f"{where}.secret_env": "BENCH_SECRET",
             **limits,
         }
 
