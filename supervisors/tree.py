@@ -93,6 +93,8 @@ class VenuePlan:
     """Signed REST: another host in paper trading."""
     transport: TransportSettings
     entry: EntrySettings
+    needs: tuple[Path, ...] = ()
+    """Actors that must be ready before anybody speaks to the venue: the simulator that plays it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -259,14 +261,21 @@ class _Builder:
             (
                 self._child("limiter", lambda: LimiterActor(name, parts.limits, [entry_path(*p) for p in accounts])),
                 self._child(
-                    "clock", lambda: ClockActor(codec, venue.http, limiter=limiter, readers=[limiter, *signing])
+                    "clock",
+                    lambda: ClockActor(codec, venue.http, limiter=limiter, readers=[limiter, *signing]),
+                    depends_on=venue.needs,
                 ),
-                self._child("rest", lambda: RestActor(codec, venue.http, limiter=limiter, clock=clock)),
+                self._child(
+                    "rest",
+                    lambda: RestActor(codec, venue.http, limiter=limiter, clock=clock),
+                    depends_on=venue.needs,
+                ),
                 self._child(
                     "instruments",
                     lambda: InstrumentsActor(
                         codec, venue.http, venue.symbols, limiter=limiter, clock=clock, readers=aware
                     ),
+                    depends_on=venue.needs,
                 ),
                 self._group(
                     "books", (self._book(venue, s, strategies, bool(bars.get(s))) for s in venue.symbols), level=0
@@ -284,6 +293,7 @@ class _Builder:
                     lambda: PublicStreamActor(
                         codec, venue.endpoints, venue.symbols, limiter=limiter, transport=venue.transport
                     ),
+                    depends_on=venue.needs,
                 ),
             ),
             level=1,
@@ -372,6 +382,7 @@ class _Builder:
                     lambda: PrivateStreamActor(
                         codec(), venue.endpoints, limiter=limiter, clock=clock, transport=venue.transport
                     ),
+                    depends_on=venue.needs,
                 ),
                 self._child(
                     "entry",
@@ -385,6 +396,7 @@ class _Builder:
                         settings=venue.entry,
                         transport=venue.transport,
                     ),
+                    depends_on=venue.needs,
                 ),
                 self._child(
                     "account",

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import trio
 
-from actors.control.verbs import Premises, Verbs
-from actors.control.wire import REQUEST_BYTES_MAX, Failure, line, parse_request
+from actors.control.verbs import Premises, RestartDue, TapChannel, Verbs
+from actors.control.wire import REQUEST_BYTES_MAX, Failure, line, parse_request, plain
+from protocols.base import Message
 from supervisors.actor import Actor
 
 _UCRED = struct.Struct("3i")
@@ -34,11 +35,16 @@ class ControlActor(Actor):
         self._requests = 0
         self._refused = 0
 
+    def receive(self, message: Message) -> None:
+        if isinstance(message, RestartDue):
+            self._premises.runtime.cell(self.ctx.path).sabotage("now")
+
     async def run(self) -> None:
         listener = await self._listen()
         try:
             self._verbs.ctx = self.ctx
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._verbs.enforce)
                 while True:
                     stream = await listener.accept()
                     nursery.start_soon(self._serve, stream)
@@ -95,10 +101,12 @@ class ControlActor(Actor):
         self._connections += 1
         try:
             async with stream:
-                if self._peer_uid(stream) not in (os.getuid(), 0):
+                uid = self._peer_uid(stream)
+                if uid not in (os.getuid(), 0):
                     self._refused += 1
+                    self.ctx.note("refused_peer", f"user id {uid} may not use the control socket")
                     return
-                await self._converse(stream)
+                await self._converse(stream, uid)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return  # the client went away in the middle of a line: its business
         finally:
@@ -110,35 +118,63 @@ class ControlActor(Actor):
         uid: int = _UCRED.unpack(raw)[1]
         return uid
 
-    async def _converse(self, stream: trio.SocketStream) -> None:
+    async def _converse(self, stream: trio.SocketStream, uid: int) -> None:
         buffer = b""
         while True:
             head, found, rest = buffer.partition(b"\n")
+            if len(head) > REQUEST_BYTES_MAX:
+                await stream.send_all(line(_refusal(0, _TOO_LONG)))
+                return
             if found:
                 buffer = rest
                 if head.strip():
-                    await self._answer(stream, head)
+                    await self._answer(stream, head, uid)
                 continue
-            if len(buffer) > REQUEST_BYTES_MAX:
-                await stream.send_all(line({"id": 0, "ok": False, "error": "request too long", "fix": ""}))
-                return
             data = await stream.receive_some(65536)
             if not data:
                 return
             buffer += data
 
-    async def _answer(self, stream: trio.SocketStream, text: bytes) -> None:
+    async def _answer(self, stream: trio.SocketStream, text: bytes, uid: int) -> None:
         self._requests += 1
         request_id = 0
         try:
             request = parse_request(text)
             request_id = request.id
+            args = {**request.args, "uid": uid}
             if request.verb == "tap":
-                async for event in self._verbs.tap(request.args):
-                    await stream.send_all(line({"id": request_id, "event": event}))
+                async with self._verbs.tap(args) as events:
+                    await _copy(events, stream, request_id)
                 return
-            result = await self._verbs.carry_out(request.verb, request.args)
+            result = await self._verbs.carry_out(request.verb, args)
         except Failure as failure:
-            await stream.send_all(line({"id": request_id, "ok": False, "error": failure.error, "fix": failure.fix}))
+            await stream.send_all(line(_refusal(request_id, failure)))
             return
         await stream.send_all(line({"id": request_id, "ok": True, "result": result}))
+
+
+async def _copy(events: TapChannel, stream: trio.SocketStream, request_id: int) -> None:
+    """Send what is tapped until the client closes (or says anything)."""
+    async with trio.open_nursery() as nursery:
+
+        async def until_closed() -> None:
+            try:
+                await stream.receive_some(1)
+            except trio.BrokenResourceError:
+                pass  # closed as well, only less politely
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(until_closed)
+        async for at_ns, sender, message in events:
+            event = {"at_ns": at_ns, "sender": sender, "kind": type(message).__name__, "message": plain(message)}
+            try:
+                await stream.send_all(line({"id": request_id, "event": event}))
+            except trio.BrokenResourceError:
+                nursery.cancel_scope.cancel()
+
+
+_TOO_LONG = Failure(f"request too long, at most {REQUEST_BYTES_MAX} bytes", "send one request a line")
+
+
+def _refusal(request_id: int, failure: Failure) -> dict[str, object]:
+    return {"id": request_id, "ok": False, "error": failure.error, "fix": failure.fix}

@@ -14,6 +14,7 @@ _COMMANDS = {
     "status": ("tools.cli.trading", "status", "One look at the running engine."),
     "inspect": ("tools.cli.inspection", "inspect", "Show the supervision tree, or one actor."),
     "tap": ("tools.cli.inspection", "tap", "Print an actor's messages as they come."),
+    "events": ("tools.cli.inspection", "events", "What deserved attention lately."),
     "actor": ("tools.cli.inspection", "actor", "Restart, pause, resume or crash one actor."),
     "orders": ("tools.cli.trading", "orders", "Live orders of all accounts."),
     "positions": ("tools.cli.trading", "positions", "Positions per strategy."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +62,7 @@ class Client:
     def _request(self, verb: str, args: dict[str, object]) -> dict[str, Any]:
         self._count += 1
         given = {key: value for key, value in args.items() if value is not None}
-        given.setdefault("principal", getpass.getuser())
+        given.setdefault("principal", _user())
         request = {"id": self._count, "verb": verb, "args": given}
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
@@ -80,3 +81,11 @@ class Client:
             raise EngineAbsent("the engine closed the connection", "see its log")
         reply: dict[str, Any] = json.loads(text)
         return reply
+
+
+def _user() -> str:
+    """Who we say that we are; the engine notes the user id of the connection beside it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in many containers
+        return f"uid {os.getuid()}"

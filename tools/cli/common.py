@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -13,10 +15,13 @@ from zoneinfo import ZoneInfo
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from config import Config, ConfigError, load_config
 from tools.cli.client import Client
 from tools.cli.failure import BadConfig
+
+_PIPE_WIDTH = 10_000
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -32,7 +37,7 @@ def load(profile: str, overrides: Iterable[str] = ()) -> Config:
     try:
         return load_config(profile, env=os.environ, overrides=given)
     except ConfigError as error:
-        raise BadConfig(f"the configuration is unusable:\n{error}") from error
+        raise BadConfig(str(error)) from error
 
 
 def profile_options(command: Command) -> Command:
@@ -83,21 +88,35 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, sort_keys=False))
 
 
+def print_json_line(value: object) -> None:
+    """One line on stdout: for what comes one after the other."""
+    click.echo(json.dumps(value))
+
+
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[str] = ()
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    empty: str = "none",
 ) -> None:
-    """A plain table; numbers on the right."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    """A plain table, numbers on the right; without rows one line that says so.
+
+    A terminal cuts what is too wide for it; a pipe or a file gets everything.
+    """
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
-    count = 0
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=True, header_style="dim")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-        count += 1
-    console = Console(width=None if os.isatty(1) else 200)
-    console.print(table)
-    if not count:
-        console.print("  (none)")
+        table.add_row(*(Text(str(cell)) for cell in row))
+    if not table.row_count:
+        click.echo(f"{title}: {empty}" if title else empty)
+        return
+    terminal = sys.stdout.isatty()
+    with StringIO() as drawn:
+        Console(file=drawn, width=None if terminal else _PIPE_WIDTH, force_terminal=terminal).print(table)
+        click.echo("\n".join(text.rstrip() for text in drawn.getvalue().splitlines()))
 
 
 def local_time(at_ns: int, zone: ZoneInfo) -> str:

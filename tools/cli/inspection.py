@@ -5,12 +5,25 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from tools.cli.client import Client
-from tools.cli.common import connect, duration, json_option, print_json, print_table, socket_option
+from tools.cli.common import (
+    connect,
+    duration,
+    json_option,
+    local_time,
+    print_json,
+    print_json_line,
+    print_table,
+    socket_option,
+)
+from tools.cli.failure import CommandFailure, EngineAbsent
 
+CONTROL = "/control"
+_CONTROL_PATIENCE_S = 10
 _MARKS = {True: "*", False: "!"}
 
 
@@ -21,21 +34,23 @@ _MARKS = {True: "*", False: "!"}
 @socket_option
 @json_option
 def inspect(path: str | None, watch: bool, dead: bool, socket_path: Path | None, as_json: bool) -> None:
-    """Show the supervision tree, or one actor (PATH, like /accounts/master/binance-spot/account).
+    """Show the supervision tree, a part of it (PATH, like /accounts), or one actor (PATH, like /router).
 
-    In the tree, * marks an actor whose ready gate is open and ! one that is not ready, with the reason.
+    In the tree, * marks an actor whose ready gate is open, ! one that is not ready (with the reason), = one that is
+    paused.  A supervisor's line shows its strategy, the restarts it has used of those it may use, and its money
+    policy: what happens to money when they are used up.
     """
     with connect(socket_path) as client:
-        while True:
-            if watch:
-                click.clear()
-            _show(client, path, dead, as_json)
-            if not watch:
-                return
-            try:
+        try:
+            while True:
+                if watch:
+                    click.clear()
+                _show(client, path, dead, as_json)
+                if not watch:
+                    return
                 time.sleep(1)
-            except KeyboardInterrupt:
-                return
+        except KeyboardInterrupt:
+            return
 
 
 def _show(client: Client, path: str | None, dead: bool, as_json: bool) -> None:
@@ -45,25 +60,31 @@ def _show(client: Client, path: str | None, dead: bool, as_json: bool) -> None:
             print_json(letters)
         else:
             print_table(
-                "dead letters",
-                ("to", "message", "from", "reason"),
-                ((d["to"], _short(d["message"]), d["sender"], d["reason"]) for d in letters),
+                "",
+                ("to", "kind", "from", "reason", "message"),
+                ((d["to"], d["kind"], d["sender"] or "-", d["reason"], _short(d["message"])) for d in letters),
+                empty="no dead letters: every message has been handled",
             )
-    elif path is None:
-        rows = client.call("tree")
-        print_json(rows) if as_json else _show_tree(rows)
-    else:
-        shown = client.call("actor", path=path)
-        print_json(shown) if as_json else _show_actor(shown)
+        return
+    rows = client.call("tree")
+    if path is not None and path != "/":
+        below = [row for row in rows if row["path"].startswith(f"{path.rstrip('/')}/")]
+        if not below:
+            shown = client.call("actor", path=path)
+            print_json(shown) if as_json else _show_actor(shown)
+            return
+        rows = [row for row in rows if row["path"] == path.rstrip("/")] + below
+    print_json(rows) if as_json else _show_tree(rows)
 
 
 def _show_tree(rows: list[dict[str, Any]]) -> None:
+    top = min(row["depth"] for row in rows)
     print_table(
         "",
         ("actor", "", "epoch", "restarts", "mail", "peak", "handled", "p50", "p99", "note"),
         (
             (
-                "  " * row["depth"] + row["name"],
+                "  " * (row["depth"] - top) + row["name"],
                 "" if row["kind"] == "supervisor" else ("=" if row["paused"] else _MARKS[row["ready"]]),
                 row["epoch"] or "",
                 row["restarts"] or "",
@@ -96,12 +117,16 @@ def _show_actor(shown: dict[str, Any]) -> None:
     for kind, paths in shown["links"].items():
         if paths:
             click.echo(f"{kind.replace('_', ' '):<9} {', '.join(paths)}")
+    click.echo("")
     print_table("messages", ("kind", "count"), shown["counts"].items(), right=("count",))
+    click.echo("")
     print_table("state", ("name", "value"), ((k, _short(v)) for k, v in shown["state"].items()))
+    click.echo("")
     print_table(
         "restarts",
-        ("epoch", "cause", "ready again after"),
-        ((r["epoch"], r["cause"], duration(r["recovery_ns"])) for r in shown["restarts"]),
+        ("ended epoch", "cause", "ready again after"),
+        ((r["epoch"], _short(r["cause"]), duration(r["recovery_ns"])) for r in shown["restarts"]),
+        right=("ended epoch", "ready again after"),
     )
 
 
@@ -115,16 +140,46 @@ def _short(value: object) -> str:
 @socket_option
 @json_option
 def tap(path: str, socket_path: Path | None, as_json: bool) -> None:
-    """Print the messages of one actor as they come, until Ctrl-C."""
+    """Print the messages of one actor as they come, until Ctrl-C; with --json one object a line."""
     with connect(socket_path) as client:
         try:
+            zone = ZoneInfo(client.call("status")["timezone"])
             for event in client.stream("tap", path=path):
                 if as_json:
-                    print_json(event)
+                    print_json_line(event)
                 else:
-                    click.echo(f"{event['at_ns']} {event['sender'] or '-'} {event['kind']} {event['message']}")
+                    at = local_time(event["at_ns"], zone)
+                    fields = " ".join(f"{name}={value}" for name, value in event["message"].items())
+                    click.echo(f"{at}  {event['sender'] or '-'}  {event['kind']}  {fields}")
         except KeyboardInterrupt:
             return
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many, the newest.")
+@socket_option
+@json_option
+def events(limit: int, socket_path: Path | None, as_json: bool) -> None:
+    """What deserved attention lately: crashes, lost connections, gates that shut, who came back.
+
+    Everything else that happened to an actor is in the log.
+    """
+    with connect(socket_path) as client:
+        shown = client.call("events", limit=limit)
+        zone = ZoneInfo(client.call("status")["timezone"])
+    if as_json:
+        print_json(shown)
+        return
+    print_table(
+        "",
+        ("time", "what", "actor", "epoch", "text"),
+        (
+            (local_time(e["at_ns"], zone), e["what"].replace("_", " "), e["path"], e["epoch"], _short(e["text"]))
+            for e in shown
+        ),
+        right=("epoch",),
+        empty="nothing that deserves attention",
+    )
 
 
 @click.group()
@@ -137,14 +192,40 @@ def actor() -> None:
 @socket_option
 @json_option
 def restart(path: str, socket_path: Path | None, as_json: bool) -> None:
-    """End the actor's incarnation; its supervisor starts the next one, which resyncs before it is ready."""
+    """End the actor's incarnation; its supervisor starts the next one, which resyncs before it is ready.
+
+    Exit code 1 when it is not ready again within some seconds.
+    """
     with connect(socket_path) as client:
         result = client.call("restart", path=path)
+    if path == CONTROL:
+        result = _control_again(socket_path, result["epoch"])
     if as_json:
         print_json(result)
-        return
-    state = f"ready again after {duration(result['recovery_ns'])}" if result["ready"] else result["why_not"]
-    click.echo(f"{path}: epoch {result['epoch']}, {state}")
+    elif result["ready"]:
+        click.echo(f"{path}: epoch {result['epoch']}, ready again after {duration(result['recovery_ns'])}")
+    if not result["ready"]:
+        raise CommandFailure(f"{path}: epoch {result['epoch']}, not ready yet: {result['why_not']}", "look again later")
+
+
+def _control_again(socket_path: Path | None, epoch: int) -> dict[str, Any]:
+    """The control socket went away to restart: ask it again until it is the next incarnation that answers."""
+    deadline = time.monotonic() + _CONTROL_PATIENCE_S
+    while True:
+        try:
+            with connect(socket_path) as client:
+                shown = client.call("actor", path=CONTROL)
+        except EngineAbsent:
+            shown = {"epoch": epoch, "ready": False, "unready_reason": "it does not serve yet", "restarts": []}
+        if (shown["epoch"] > epoch and shown["ready"]) or time.monotonic() > deadline:
+            return {
+                "path": CONTROL,
+                "epoch": shown["epoch"],
+                "ready": shown["ready"],
+                "why_not": shown["unready_reason"],
+                "recovery_ns": shown["restarts"][-1]["recovery_ns"] if shown["restarts"] else None,
+            }
+        time.sleep(0.05)
 
 
 @actor.command()

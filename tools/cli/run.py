@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
+import time
 from zoneinfo import ZoneInfo
 
 import click
@@ -12,21 +14,29 @@ import trio
 
 from config import Config
 from config.schema import Display
-from protocols.errors import BulkheadError
+from protocols.errors import BulkheadError, ConfigError
 from supervisors.cell import ExitKind
+from supervisors.runtime import Lifecycle
 from tools.cli.common import load, local_time, profile_options
 from tools.cli.failure import BadConfig, CommandFailure
 from tools.engine.host import Host
 from tools.engine.summary import Figures, closing_lines, look
 
-_PLAIN_EVERY_S = 5.0
+_FIGURES_EVERY_S = 5
+_NAMED_AT_MOST = 3
+_REASON_MAX = 80
 
 
 @click.command()
 @profile_options
 @click.option("--plain", is_flag=True, help="Lines instead of the live view (also when stdout is no terminal).")
 @click.option(
-    "--for", "seconds", type=click.FloatRange(min=0), default=None, help="Stop by itself after so many seconds."
+    "--for",
+    "seconds",
+    type=click.FloatRange(min=0),
+    default=None,
+    metavar="SECONDS",
+    help="Stop by itself after so many seconds.",
 )
 def run(profile: str, overrides: tuple[str, ...], plain: bool, seconds: float | None) -> None:
     """Run the engine.
@@ -34,78 +44,147 @@ def run(profile: str, overrides: tuple[str, ...], plain: bool, seconds: float | 
     The default profile `demo` needs nothing: it brings a simulated venue with a generated market.  Everything is
     written below the data folder ([data] dir, BULKHEAD__DATA__DIR).  Ctrl-C drains: no new entries, resting orders are
     canceled, the journal is flushed; a second Ctrl-C does not wait for the orders.
+
+    Exit code 0 after an orderly end, 1 when the engine gave up or the data folder cannot be used.
     """
     config = load(profile, overrides)
     plain = plain or config.engine.display is Display.PLAIN or not sys.stdout.isatty()
+    zone = ZoneInfo(config.engine.timezone)
+    _say(zone, f"bulkhead {config.origin.profile}: data in {config.data.dir}, control socket {config.socket_path}")
     try:
         host = Host.prepare(config, os.environ)
+    except ConfigError as error:
+        raise BadConfig(f"the configuration is unusable: {error}") from error
     except BulkheadError as error:
-        raise BadConfig(str(error)) from error
-    trio.run(_main, host, config, plain, seconds)
+        raise CommandFailure(str(error)) from error
+    if host.plan.journal.torn is not None:
+        _say(zone, f"the journal's tail was cut: {host.plan.journal.torn}")
+    trio.run(_Run(host, config, zone, plain, seconds).main)
     if host.end is not None and host.end.kind is ExitKind.ESCALATION:
-        raise CommandFailure(f"the engine gave up: {host.end.cause}", f"see {config.data.dir / 'logs'}")
+        raise CommandFailure(
+            f"the engine gave up: {host.end.cause}", f"see the end of {host.log.path()}; `bulkhead doctor` checks more"
+        )
 
 
-async def _main(host: Host, config: Config, plain: bool, seconds: float | None) -> None:
-    zone = ZoneInfo(config.engine.timezone)
-    async with trio.open_nursery() as helpers:
-        helpers.start_soon(_signals, host)
-        if seconds is not None:
-            helpers.start_soon(_stop_after, host, seconds)
-        async with trio.open_nursery() as engine:
-            await engine.start(host.run)
-            if plain:
-                _say(zone, host, f"{config.origin.profile}: data in {config.data.dir}, control {config.socket_path}")
-            helpers.start_soon(_watch, host, zone, plain)
-            if not plain:
-                helpers.start_soon(_live_view, config)
-        helpers.cancel_scope.cancel()
-    if host.last_look is not None:
-        for text in closing_lines(host.last_look, host.started_ns, host.stop_reason or "the engine itself"):
-            click.echo(text)
+def _say(zone: ZoneInfo, text: str) -> None:
+    click.echo(f"{local_time(time.time_ns(), zone)}  {text}")
 
 
-async def _signals(host: Host) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-        async for number in received:
-            host.stop(signal.Signals(number).name)
+class _Run:
+    """What the terminal hears while the engine runs."""
+
+    def __init__(self, host: Host, config: Config, zone: ZoneInfo, plain: bool, seconds: float | None) -> None:
+        self._host = host
+        self._config = config
+        self._zone = zone
+        self._plain = plain
+        self._seconds = seconds
+        self._heard = 0
+        """Number of the last piece of news that was printed."""
+
+    async def main(self) -> None:
+        host = self._host
+        async with trio.open_nursery() as helpers:
+            helpers.start_soon(self._signals)
+            if self._seconds is not None:
+                helpers.start_soon(self._stop_after, self._seconds)
+            async with trio.open_nursery() as engine:
+                await engine.start(host.run)
+                helpers.start_soon(self._announce_draining)
+                if self._plain:
+                    helpers.start_soon(self._lines)
+                else:
+                    helpers.start_soon(self._live_view)
+            helpers.cancel_scope.cancel()
+        if self._plain:
+            self._tell_news()
+        if host.last_look is not None:
+            for text in closing_lines(host.last_look, host.runtime, host.started_ns, host.stop_reason):
+                click.echo(text)
+            click.echo(f"log: {host.log.path()}" + (f", {host.log.lost} lines lost" if host.log.lost else ""))
+
+    async def _signals(self) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            async for number in received:
+                self._host.stop(signal.Signals(number).name)
+
+    async def _stop_after(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+        self._host.stop(f"--for {seconds:g}")
+
+    async def _announce_draining(self) -> None:
+        """Say why the end takes a moment; the live view shows it in its first line."""
+        await self._host.draining.wait()
+        if self._plain:
+            limit_s = self._config.engine.drain_timeout_ms / 1000
+            self._say(
+                f"draining ({self._host.stop_reason}): no new entries, canceling what rests, at most {limit_s:g} s; "
+                "once more does not wait"
+            )
+
+    # ---- lines -------------------------------------------------------------------------------------------------
+
+    async def _lines(self) -> None:
+        """How the start goes, figures every few seconds, and within a second what deserves attention."""
+        before: Figures | None = None
+        starting = True
+        progress = ""
+        for tick in itertools.count():
+            self._tell_news()
+            if starting:
+                waiting = self._waiting()
+                starting = bool(waiting)
+                if not starting:
+                    self._say(f"trading: all {len(list(self._host.runtime.cells()))} actors are ready")
+                elif waiting != progress and (tick < _FIGURES_EVERY_S or tick % _FIGURES_EVERY_S == 0):
+                    self._say(waiting)
+                    progress = waiting
+            if tick % _FIGURES_EVERY_S == 0 and tick:
+                figures = await look(self._host.runtime, self._host.plan)
+                self._say(figures.line(before))
+                before = figures
+            with trio.move_on_after(1):
+                await self._host.ended.wait()
+                return
+
+    def _waiting(self) -> str:
+        """Who is not ready yet, and why; "" when everybody is."""
+        cells = list(self._host.runtime.cells())
+        waiting = [f"{cell.path} ({_short(cell.unready_reason)})" for cell in cells if not cell.ready]
+        if not waiting:
+            return ""
+        more = f" and {len(waiting) - _NAMED_AT_MOST} more" if len(waiting) > _NAMED_AT_MOST else ""
+        ready = f"starting: {len(cells) - len(waiting)} of {len(cells)} actors ready"
+        return f"{ready}, waiting for {', '.join(waiting[:_NAMED_AT_MOST])}{more}"
+
+    def _tell_news(self) -> None:
+        for number, event in self._host.news_after(self._heard):
+            self._heard = number
+            self._say(news_line(event))
+
+    def _say(self, text: str) -> None:
+        _say(self._zone, text)
+
+    # ---- the live view -----------------------------------------------------------------------------------------
+
+    async def _live_view(self) -> None:
+        """Start the view once the control socket is there; it ends by itself when the engine does."""
+        path = self._config.socket_path
+        while not path.exists():  # noqa: ASYNC110 - a file has no event
+            await trio.sleep(0.05)
+        arguments = [sys.executable, "-m", "tools.cli.live", str(path), self._config.engine.timezone]
+        ended = await trio.run_process(arguments, check=False)
+        if not self._host.ended.is_set() and not self._host.draining.is_set():
+            self._say(f"the live view has ended ({ended.returncode}); the engine goes on, with lines")
+            self._plain = True
+            await self._lines()
 
 
-async def _stop_after(host: Host, seconds: float) -> None:
-    await trio.sleep(seconds)
-    host.stop(f"--for {seconds:g}")
+def news_line(event: Lifecycle) -> str:
+    """One step of an actor's life for people: `crash /router (epoch 3): KeyError: ...`."""
+    where = f"{event.path} (epoch {event.epoch})" if event.epoch else event.path
+    return f"{event.what.replace('_', ' ')} {where}" + (f": {event.text}" if event.text else "")
 
 
-async def _watch(host: Host, zone: ZoneInfo, plain: bool) -> None:
-    """Look at the engine every second; say so every few seconds, and at once what deserves attention."""
-    if not plain:
-        return
-    ticks = 0
-    before: Figures | None = None
-    announced = False
-    while True:
-        figures = await look(host.runtime, host.plan)
-        for event in host.take_lifecycle():
-            _say(zone, host, f"{event.what} {event.path} (epoch {event.epoch}) {event.text}")
-        if not announced and figures.ready == figures.actors:
-            announced = True
-            _say(zone, host, f"trading: all {figures.actors} actors are ready")
-        if ticks % int(_PLAIN_EVERY_S) == 0:
-            _say(zone, host, figures.line(before))
-            before = figures
-        ticks += 1
-        with trio.move_on_after(1):
-            await host.ended.wait()
-            return
-
-
-def _say(zone: ZoneInfo, host: Host, text: str) -> None:
-    click.echo(f"{local_time(host.runtime.clock.wall_ns(), zone)}  {text}")
-
-
-async def _live_view(config: Config) -> None:
-    """Start the view once the control socket is there; it ends by itself when the engine does."""
-    while not config.socket_path.exists():  # noqa: ASYNC110 - a file has no event
-        await trio.sleep(0.05)
-    arguments = [sys.executable, "-m", "tools.cli.live", str(config.socket_path), config.engine.timezone]
-    await trio.run_process(arguments, check=False)
+def _short(text: str) -> str:
+    return text if len(text) <= _REASON_MAX else f"{text[: _REASON_MAX - 3]}..."

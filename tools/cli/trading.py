@@ -1,4 +1,4 @@
-"""`bulkhead orders`, `positions`, `balances`, `pnl`, `risk`, `kill`, `unkill`, `stop`: the money side."""
+"""`bulkhead status`, `orders`, `positions`, `balances`, `pnl`, `risk`, `kill`, `unkill`, `stop`: the money side."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def orders(account: str | None, socket_path: Path | None, as_json: bool) -> None
             for r in rows
         ),
         right=("qty", "price", "cum"),
+        empty="no live orders",
     )
 
 
@@ -79,6 +80,7 @@ def positions(account: str | None, socket_path: Path | None, as_json: bool) -> N
             for r in rows
         ),
         right=("qty", "avg px", "realized"),
+        empty="no positions",
     )
 
 
@@ -97,6 +99,7 @@ def balances(account: str | None, socket_path: Path | None, as_json: bool) -> No
         ("account", "venue", "asset", "free", "locked"),
         ((r["account"], r["venue"], r["asset"], r["free"], r["locked"]) for r in rows),
         right=("free", "locked"),
+        empty="no balances known yet",
     )
 
 
@@ -127,6 +130,7 @@ def pnl(socket_path: Path | None, as_json: bool) -> None:
             for r in rows
         ),
         right=("qty", "avg px", "mark", "realized", "unrealized", "total"),
+        empty="nothing has been traded",
     )
 
 

@@ -13,6 +13,8 @@ A crash needs no end: start and recovery are one path.
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from zoneinfo import ZoneInfo
 
@@ -28,7 +30,7 @@ from config import Config, render
 from config.schema import SIMULATOR, VenueConfig
 from protocols.control import Drain
 from protocols.errors import ConfigError
-from protocols.ids import AccountID, StrategyID, Symbol, Venue
+from protocols.ids import AccountID, Path, StrategyID, Symbol, Venue
 from protocols.orders import FIRM_GATE, account_gate, account_path
 from protocols.positions import AccountPicture, AccountQuery
 from protocols.venues.registry import VENUES
@@ -45,7 +47,21 @@ from tools.engine.logs import EngineLog
 from tools.engine.simulator_child import SimulatorActor, SimulatorAddress
 from tools.engine.summary import Figures, look
 
-_WARNINGS = frozenset({"crash", "poison", "escalation", "normal"})
+SIMULATOR_PATH: Path = "/simulator"
+
+_LEVELS = {
+    "escalation": "error",
+    "crash": "warning",
+    "poison": "warning",
+    "normal": "warning",  # a permanent actor that just ended
+    "connect_failed": "warning",
+    "connection_lost": "warning",
+    "request_failed": "warning",
+}
+"""Level in the log of each step of an actor's life; the others are `info`."""
+_NEWS = frozenset({*_LEVELS, "unready", "paused", "resumed", "connection_replaced"})
+"""What a person watching should hear of."""
+_NEWS_KEPT = 200
 
 
 class Host:
@@ -60,19 +76,27 @@ class Host:
         self.end: Exit | None = None
         self.ended = trio.Event()
         self.stop_reason = ""
+        self.draining = trio.Event()
         self._stop_asked = trio.Event()
         self._hurry = trio.Event()
         self._token: trio.lowlevel.TrioToken | None = None
         self.started_ns = runtime.clock.wall_ns()
         self.last_look: Figures | None = None
         """After draining, before the tree stopped."""
-        self._noteworthy: list[Lifecycle] = []
+        self.news: deque[tuple[int, Lifecycle]] = deque(maxlen=_NEWS_KEPT)
+        """The newest steps that deserve attention, numbered from 1."""
+        self._news_count = 0
+        self._said: dict[str, tuple[str, str]] = {}
+        """What was last said about each actor: a venue that stays away is news once."""
 
     # ---- preparation -------------------------------------------------------------------------------------------
 
     @classmethod
     def prepare(cls, config: Config, env: Mapping[str, str], clock: Clock | None = None) -> Host:
-        """Check everything that can be checked before anything starts; ConfigError names what is wrong."""
+        """Check everything that can be checked before anything starts.
+
+        ConfigError names the key that is wrong; JournalError the place of the damage, or who else uses the folder.
+        """
         clock = clock if clock is not None else SystemClock()
         keyring = load_keys(config, env)
         simulator = SimulatorAddress.choose(config) if config.simulator.enabled else None
@@ -101,6 +125,9 @@ class Host:
             started_ns=clock.wall_ns(),
             stop=lambda reason: host[0].stop(reason),
             allow_faults=all(v.trades_on_simulator for v in config.venues.values()),
+            timezone=config.engine.timezone,
+            stopping=lambda: host[0].stop_reason,
+            news=lambda: list(host[0].news),
         )
         plan = Plan(
             config=config,
@@ -112,6 +139,7 @@ class Host:
             premises=premises,
             extra=_simulator_child(config, simulator, keyring),
         )
+        plan.journal.open(clock.wall_ns())
         host.append(cls(config, plan, runtime, log))
         runtime.observers.append(host[0].observe)
         return host[0]
@@ -129,7 +157,16 @@ class Host:
         """Run until stopped or until the root gives up; started when the tree is being built."""
         self._token = trio.lowlevel.current_trio_token()
         watchdog = LoopWatchdog(self.runtime, self._watchdog_settings(), self._report_stall)
-        self.log.write("info", "engine_starting", profile=self.config.origin.profile, build=__version__)
+        self.log.write(
+            "info",
+            "engine_starting",
+            profile=self.config.origin.profile,
+            build=__version__,
+            config_hash=self.config.config_hash(),
+            pid=os.getpid(),
+        )
+        if self.plan.journal.torn is not None:
+            self.log.write("warning", "journal_tail_cut", text=str(self.plan.journal.torn))
         watchdog.start()
         try:
             async with trio.open_nursery() as nursery:
@@ -166,6 +203,7 @@ class Host:
     async def _await_stop(self) -> None:
         await self._stop_asked.wait()
         self.log.write("info", "draining", reason=self.stop_reason)
+        self.draining.set()
         with trio.move_on_after(self.config.engine.drain_timeout_ms / 1000):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._cut_short, nursery.cancel_scope)
@@ -216,17 +254,25 @@ class Host:
     # ---- what others hear ----------------------------------------------------------------------------------------
 
     def observe(self, event: Lifecycle) -> None:
-        """Every step of every actor goes into the log; what deserves attention also to the plain view."""
-        level = "warning" if event.what in _WARNINGS else "info"
-        self.log.write(level, f"actor_{event.what}", path=event.path, epoch=event.epoch, text=event.text)
-        if event.what in _WARNINGS or event.what == "unready":
-            self._noteworthy.append(event)
-            del self._noteworthy[:-200]
+        """Every step of every actor goes into the log; what deserves attention is news as well."""
+        what = event.what
+        self.log.write(_LEVELS.get(what, "info"), f"actor_{what}", path=event.path, epoch=event.epoch, text=event.text)
+        if what in ("ready", "connected"):
+            if self._said.pop(event.path, None) is not None:
+                self._tell(event)
+        elif what in _NEWS and not (what == "unready" and event.text.endswith("stopping")):
+            said = (what, event.text)
+            if self._said.get(event.path) != said:
+                self._said[event.path] = said
+                self._tell(event)
 
-    def take_lifecycle(self) -> list[Lifecycle]:
-        """The newest steps that deserve attention, each given once."""
-        taken, self._noteworthy = self._noteworthy, []
-        return taken
+    def _tell(self, event: Lifecycle) -> None:
+        self._news_count += 1
+        self.news.append((self._news_count, event))
+
+    def news_after(self, number: int) -> list[tuple[int, Lifecycle]]:
+        """The steps that deserve attention with a number above `number`, oldest first."""
+        return [item for item in self.news if item[0] > number]
 
     def _report_stall(self, path: str, stack: str) -> None:
         """Called by the watchdog's thread while the loop stands still: the line is written when it moves again."""
@@ -269,6 +315,7 @@ def _venue_plan(name: str, venue: VenueConfig, simulator: SimulatorAddress | Non
         signed_http=http if signed == rest else HttpClient(signed, transport, now_ns=clock.wall_ns),
         transport=transport,
         entry=EntrySettings(request_window_ns=venue.recv_window_ms * MS),
+        needs=(SIMULATOR_PATH,) if simulator is not None else (),
     )
 
 
@@ -290,4 +337,4 @@ def _strategy_plans(config: Config) -> Iterator[StrategyPlan]:
 def _simulator_child(config: Config, simulator: SimulatorAddress | None, keyring: Keyring) -> tuple[ChildSpec, ...]:
     if simulator is None:
         return ()
-    return (ChildSpec(name="simulator", factory=lambda: SimulatorActor(config, simulator, keyring.demo)),)
+    return (ChildSpec(name=SIMULATOR_PATH.strip("/"), factory=lambda: SimulatorActor(config, simulator, keyring.demo)),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 
 import attrs
@@ -41,12 +42,12 @@ class Figures:
 
     def line(self, before: Figures | None) -> str:
         """One line of the plain view."""
-        rate = 0
+        rate = ""
         if before is not None and self.at_ns > before.at_ns:
-            rate = (self.handled - before.handled) * 1_000_000_000 // (self.at_ns - before.at_ns)
+            rate = f"{(self.handled - before.handled) * 1_000_000_000 // (self.at_ns - before.at_ns)} msg/s, "
         return (
             f"{self.ready}/{self.actors} actors ready, {self.open_orders} open orders, {self.reports} reports, "
-            f"P&L {self.total:+.4f}, {rate} msg/s, {self.restarts} restarts, {self.dead_letters} dead letters"
+            f"P&L {self.total:+,.4f}, {rate}{self.restarts} restarts, {self.dead_letters} dead letters"
         )
 
 
@@ -86,18 +87,45 @@ def _reports(cell: Cell) -> int:
     return sum(count for kind, count in cell.counts.items() if kind.__name__ == "ExecutionReport")
 
 
-def closing_lines(figures: Figures, started_ns: int, reason: str) -> list[str]:
-    """The summary at the end of a run."""
+def closing_lines(figures: Figures, runtime: Runtime, started_ns: int, reason: str) -> list[str]:
+    """The summary at the end of a run: `figures` from after the draining, dead letters from after the end."""
     seconds = (figures.at_ns - started_ns) / 1e9
+    left = f"{figures.open_orders} orders left open at the venue" if figures.open_orders else "no order left open"
     lines = [
-        f"ran {seconds:.1f} s, ended by: {reason}",
+        f"ran {seconds:.1f} s, ended by {reason}",
         f"{figures.reports} execution reports, {figures.handled} messages, {figures.restarts} restarts, "
-        f"{figures.dead_letters} dead letters, {figures.open_orders} orders left open",
+        f"{runtime.dead_letter_count} dead letters, {left}",
     ]
-    lines += [
-        f"  {row.account}/{row.strategy} {row.symbol}: position {row.qty}, realized {row.realized:+.4f}, "
-        f"unrealized {row.unrealized:+.4f}"
+    lines += [f"  not known at the end: {path} gave no answer" for path in figures.silent]
+    lines += [f"  dead letters: {text}" for text in dead_letter_kinds(runtime)]
+    lines += _pnl_lines(figures)
+    return lines
+
+
+def dead_letter_kinds(runtime: Runtime) -> list[str]:
+    """`3 Quote to /router (no_such_actor)`, most frequent first, of the letters that are kept."""
+    kinds = Counter(f"{type(d.message).__name__} to {d.to} ({d.reason})" for d in runtime.dead_letters)
+    return [f"{count} {text}" for text, count in kinds.most_common()]
+
+
+def _pnl_lines(figures: Figures) -> list[str]:
+    rows = [
+        (
+            f"{row.account}/{row.strategy}",
+            str(row.symbol),
+            f"{row.qty.normalize():f}",
+            f"{row.realized:+,.4f}",
+            f"{row.unrealized:+,.4f}",
+        )
         for row in figures.pnl
     ]
-    lines.append(f"  total {figures.total:+.4f}")
-    return lines
+    if not rows:
+        return ["  nothing was traded"]
+    rows.insert(0, ("strategy", "symbol", "position", "realized", "unrealized"))
+    realized = sum((row.realized for row in figures.pnl), Decimal(0))
+    rows.append(("total", "", "", f"{realized:+,.4f}", f"{figures.total - realized:+,.4f}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return [
+        "  " + "  ".join((cell.ljust if at < 2 else cell.rjust)(widths[at]) for at, cell in enumerate(row)).rstrip()
+        for row in rows
+    ]
