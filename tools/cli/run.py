@@ -6,7 +6,6 @@ import itertools
 import os
 import signal
 import sys
-import time
 from zoneinfo import ZoneInfo
 
 import click
@@ -16,6 +15,7 @@ from config import Config
 from config.schema import Display
 from protocols.errors import BulkheadError, ConfigError
 from supervisors.cell import ExitKind
+from supervisors.clock import SystemClock
 from supervisors.runtime import Lifecycle
 from tools.cli.common import load, local_time, profile_options
 from tools.cli.failure import BadConfig, CommandFailure
@@ -67,7 +67,7 @@ def run(profile: str, overrides: tuple[str, ...], plain: bool, seconds: float | 
 
 
 def _say(zone: ZoneInfo, text: str) -> None:
-    click.echo(f"{local_time(time.time_ns(), zone)}  {text}")
+    click.echo(f"{local_time(SystemClock().wall_ns(), zone)}  {text}")
 
 
 class _Run:
