@@ -200,7 +200,8 @@ class ClockActor(Actor):
                 self._say_why_not_ready()
                 return self._settings.retry_interval_ns
             self._failure = ""
-            self._estimator.add(reply.sent_ns, reply.received_ns, venue_ns)
+            if not self._estimator.add(reply.sent_ns, reply.received_ns, venue_ns):
+                self.ctx.note("clock_step", "the venue's clock and ours have moved against each other")
             self._confirmed_ns = self.ctx.monotonic_ns
             self._publish()
             if self._estimator.usable:
@@ -216,6 +217,7 @@ class ClockActor(Actor):
             now_ns = self.ctx.now_ns - self.ctx.monotonic_ns
             if abs(now_ns - difference_ns) > self._settings.step_ns:
                 self._estimator.steps += 1
+                self.ctx.note("clock_step", f"our wall clock stepped by {(now_ns - difference_ns) // MS} ms")
                 self._distrust()
             difference_ns = now_ns
 

@@ -174,6 +174,7 @@ class LimiterActor(Actor):
     def _block(self, blocked: BlockedByVenue) -> None:
         until_ns = blocked.until_ns or self.ctx.now_ns + BLOCK_UNSTATED_NS
         if self._budget.block(until_ns + self._offset_ns):
+            self.ctx.note("blocked", f"for {(until_ns - self.ctx.now_ns) // MS} ms: {blocked.text}")
             for reader in self._readers:
                 self.ctx.send(reader, VenueBlocked(self._venue, until_ns, blocked.text))
 

@@ -198,7 +198,7 @@ class LinkKeeper:
                 await self._wake.wait()
         if not link.usable:
             return None
-        self._replace_wanted = False
+        self._note_replacement(link)
         new = await self._open_at_last(nursery, replacing=link)
         if new is None:
             return None
@@ -208,6 +208,13 @@ class LinkKeeper:
         self._use(new, link)
         nursery.start_soon(self._retire, link)
         return new
+
+    def _note_replacement(self, link: Link) -> None:
+        """A venue that announces the end of each new connection at once is asked ever more slowly."""
+        lived_ns = self._ctx.monotonic_ns - link.opened_ns
+        hasty = self._replace_wanted and lived_ns < self._reconnect.stable_after_ns
+        self._failures = self._failures + 1 if hasty else 0
+        self._replace_wanted = False
 
     def _time_left_ns(self, link: Link) -> int:
         age_max_ns = self._rules.connection_age_max_ns
@@ -340,7 +347,8 @@ class LinkKeeper:
             self.current = None
             self.losses += 1
             self.failure = text
-            self._ctx.note("connection_lost", text)
+            if not self._closing:
+                self._ctx.note("connection_lost", text)
             lived_ns = self._ctx.monotonic_ns - link.opened_ns
             self._failures = 1 if lived_ns >= self._reconnect.stable_after_ns else self._failures + 1
             self._refused = False

@@ -44,7 +44,7 @@ from tools.simulator import GeneratorConfig, ServerConfig, Simulator, SimulatorC
 from tools.simulator import Side as SimSide
 
 VENUE = Venue("binance-spot")
-MASTER = AccountID("master")
+MASTER, SUB = AccountID("master"), AccountID("sub1")
 BTC, ETH = Symbol("BTCUSDT"), Symbol("ETHUSDT")
 
 LIMITER, CLOCK, INSTRUMENTS = limiter_path(VENUE), clock_path(VENUE), instruments_path(VENUE)
@@ -70,7 +70,7 @@ def simulator_config(**changes: object) -> SimulatorConfig:
     """A quiet market of two symbols and one account."""
     config = SimulatorConfig(
         symbols=(BTC, ETH),
-        accounts=(demo_account(MASTER), demo_account("sub1")),
+        accounts=(demo_account(MASTER), demo_account(SUB)),
         market=GeneratorConfig(events_per_s=40.0, burst_every_s=0.0),
     )
     return attrs.evolve(config, **changes)  # type: ignore[arg-type]
@@ -83,30 +83,31 @@ class Spot:
     sim: Simulator
     world: World
     account: Inbox
+    """What the master account's actor got."""
+    accounts: dict[AccountID, Inbox]
     reader: Inbox
     books: dict[Symbol, Inbox]
     ids: ClOrdIDs
-    sent: SentOnce
 
-    async def trading(self) -> None:
+    async def trading(self, entry: Path = ENTRY) -> None:
         """Wait until order entry is connected, has permits and knows the clock."""
-        await self.world.until(
-            lambda: (
-                bool(self.world.inspect(ENTRY)["connected"])
-                and bool(self.world.inspect(ENTRY)["permits"])
-                and bool(self.world.inspect(ENTRY)["clock_usable"])
-            )
-        )
+        wanted = ("connected", "permits", "clock_usable")
+        await self.world.until(lambda: all(self.world.inspect(entry)[name] for name in wanted))
 
     def order(
-        self, side: Side = Side.BUY, price: str = "", qty: str = "0.001", ord_type: OrdType = OrdType.LIMIT
+        self,
+        side: Side = Side.BUY,
+        price: str = "",
+        qty: str = "0.001",
+        ord_type: OrdType = OrdType.LIMIT,
+        account: AccountID = MASTER,
     ) -> NewOrder:
         """A limit order far from the market, unless a price is given; a MARKET order has none."""
         market = self.sim.exchange.markets[BTC]
         rests = (market.depth(SimSide.BUY, 1)[0][0] * Decimal("0.9")).quantize(Decimal(1))
         return NewOrder(
             self.ids.next(),
-            MASTER,
+            account,
             StrategyID("mm"),
             VENUE,
             BTC,
@@ -121,19 +122,48 @@ class Spot:
 
     def submit(self, order: NewOrder) -> ClOrdID:
         """Hand an order to order entry, as the journal does."""
-        self.world.tell(ENTRY, SubmitOrder(order, ACCOUNT))
+        to = account_path(order.account, VENUE)
+        self.world.tell(entry_path(order.account, VENUE), SubmitOrder(order, to))
         return order.cl_ord_id
 
     def cancel(self, cl_ord_id: ClOrdID) -> None:
         self.world.tell(ENTRY, SubmitCancel(cl_ord_id, None, BTC, ACCOUNT))
 
 
-def signer_of(sim: Simulator, *, hmac: bool = False) -> Signer:
-    """The key of the simulator's master account."""
-    keys = sim.credentials(MASTER)
+def signer_of(sim: Simulator, account: AccountID = MASTER, *, hmac: bool = False) -> Signer:
+    """The key of one of the simulator's accounts."""
+    keys = sim.credentials(account)
     if hmac:
         return HmacSigner(keys.hmac_key, keys.hmac_secret)
     return signer_for(keys.ed25519_key, keys.ed25519_private_pem)
+
+
+def _account(
+    codec: BinanceSpotPrivate,
+    endpoints: VenueEndpoints,
+    http: HttpClient,
+    settings: EntrySettings,
+    reconnect: ReconnectSettings,
+) -> dict[Path, Callable[[], Actor]]:
+    """The three sessions of one account."""
+    sent, account = SentOnce(), codec.account
+    return {
+        reconciler_path(account, VENUE): lambda: ReconcilerActor(codec, http, limiter=LIMITER, clock=CLOCK),
+        private_path(account, VENUE): lambda: PrivateStreamActor(
+            codec, endpoints, limiter=LIMITER, clock=CLOCK, transport=TRANSPORT, reconnect=reconnect
+        ),
+        entry_path(account, VENUE): lambda: OrderEntryActor(
+            codec,
+            endpoints,
+            http,
+            sent,
+            limiter=LIMITER,
+            clock=CLOCK,
+            settings=settings,
+            transport=TRANSPORT,
+            reconnect=reconnect,
+        ),
+    }
 
 
 @asynccontextmanager
@@ -147,20 +177,23 @@ async def sessions(
     reconnect: ReconnectSettings = QUICK,
     symbols: tuple[Symbol, ...] = (BTC, ETH),
     signer: Signer | None = None,
+    accounts: tuple[AccountID, ...] = (MASTER,),
 ) -> AsyncIterator[Spot]:
     """The simulator, all sessions (or `only` some, with limiter, clock and instruments), and probes at the ends."""
     async with open_simulator(config or simulator_config()) as sim:
         public_codec = BinanceSpotPublic()
         public_codec.rules = rules(public_codec.rules)
-        private_codec = BinanceSpotPrivate(MASTER, signer or signer_of(sim, hmac=hmac))
-        private_codec.rules = rules(private_codec.rules)
         endpoints = VenueEndpoints(rest_url=sim.rest_url, stream_url=sim.stream_url, entry_url=sim.stream_url)
-        sent, account, reader = SentOnce(), Inbox(), Inbox()
+        reader, inboxes = Inbox(), {account: Inbox() for account in accounts}
         books = {symbol: Inbox() for symbol in symbols}
         async with HttpClient(sim.rest_url, TRANSPORT, now_ns=SystemClock.wall_ns) as http:
-            signing = (ENTRY, PRIVATE, RECONCILER, LIMITER)
+            signing = [LIMITER]
+            for account in accounts:
+                signing += [sign(account, VENUE) for sign in (entry_path, private_path, reconciler_path)]
             factories: dict[Path, Callable[[], Actor]] = {
-                LIMITER: lambda: LimiterActor(VENUE, readers=(ENTRY,)),
+                LIMITER: lambda: LimiterActor(
+                    VENUE, readers=[p for p in signing if p.endswith("/entry") and p in factories]
+                ),
                 CLOCK: lambda: ClockActor(
                     public_codec,
                     http,
@@ -175,26 +208,16 @@ async def sessions(
                 PUBLIC: lambda: PublicStreamActor(
                     public_codec, endpoints, symbols, limiter=LIMITER, transport=TRANSPORT, reconnect=reconnect
                 ),
-                RECONCILER: lambda: ReconcilerActor(private_codec, http, limiter=LIMITER, clock=CLOCK),
-                PRIVATE: lambda: PrivateStreamActor(
-                    private_codec, endpoints, limiter=LIMITER, clock=CLOCK, transport=TRANSPORT, reconnect=reconnect
-                ),
-                ENTRY: lambda: OrderEntryActor(
-                    private_codec,
-                    endpoints,
-                    http,
-                    sent,
-                    limiter=LIMITER,
-                    clock=CLOCK,
-                    settings=entry or EntrySettings(),
-                    transport=TRANSPORT,
-                    reconnect=reconnect,
-                ),
             }
+            for account in accounts:
+                codec = BinanceSpotPrivate(account, signer or signer_of(sim, account, hmac=hmac))
+                codec.rules = rules(codec.rules)
+                factories |= _account(codec, endpoints, http, entry or EntrySettings(), reconnect)
             if only:
-                wanted = {LIMITER, CLOCK, INSTRUMENTS, *only}
-                factories = {path: factory for path, factory in factories.items() if path in wanted}
-            factories[ACCOUNT] = lambda: Probe(account)
+                kinds = {path.rpartition("/")[2] for path in (LIMITER, CLOCK, INSTRUMENTS, *only)}
+                factories = {path: each for path, each in factories.items() if path.rpartition("/")[2] in kinds}
+            for account, inbox in inboxes.items():
+                factories[account_path(account, VENUE)] = lambda inbox=inbox: Probe(inbox)  # type: ignore[misc]
             factories[READER] = lambda: Probe(reader)
             for symbol, inbox in books.items():
                 factories[book_path(VENUE, symbol)] = lambda inbox=inbox: Probe(inbox)  # type: ignore[misc]
@@ -202,7 +225,7 @@ async def sessions(
                 if INSTRUMENTS not in only:
                     await world.ready(INSTRUMENTS)  # from here on the limiter knows the venue's limits
                 ids = ClOrdIDs(MASTER, "mm", 1, 1)
-                yield Spot(sim, world, account, reader, books, ids, sent)
+                yield Spot(sim, world, inboxes[MASTER], inboxes, reader, books, ids)
 
 
 def server(**changes: float) -> ServerConfig:

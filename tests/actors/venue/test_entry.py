@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from decimal import Decimal
 
 import attrs
 import pytest
@@ -10,17 +11,33 @@ import trio
 
 from actors.venue.settings import MS, EntrySettings
 from protocols.enums import DoubtReason, ExecType, OrdRejReason, OrdStatus, OrdType, Side
+from protocols.ids import AccountID
 from protocols.orders import (
     ExecutionReport,
     NotSent,
     OrderInDoubt,
     RequestSent,
+    SubmitAmend,
+    SubmitCancelAll,
     SubmitOrder,
     VenueCancelReject,
     VenueReject,
 )
+from protocols.reconcile import entry_path
 from protocols.venue import SessionRules
-from tests.actors.venue.spot import ACCOUNT, CLOCK, ENTRY, server, sessions, simulator_config
+from tests.actors.venue.spot import (
+    ACCOUNT,
+    BTC,
+    CLOCK,
+    ENTRY,
+    MASTER,
+    PRIVATE,
+    SUB,
+    VENUE,
+    server,
+    sessions,
+    simulator_config,
+)
 from tools.simulator import Fault, FaultKind
 
 
@@ -63,6 +80,45 @@ async def test_a_reject_of_the_venue_is_said_with_its_reason() -> None:
         assert rejected.reason is OrdRejReason.INSUFFICIENT_BALANCE
         spot.cancel(spot.ids.next())
         assert (await spot.account.one(VenueCancelReject)).order_gone
+
+
+async def test_an_amend_makes_the_order_smaller_and_a_cancel_of_all_ends_it() -> None:
+    async with sessions(only=(ENTRY, PRIVATE)) as spot:
+        await spot.trading()
+        await spot.world.ready(PRIVATE)
+        cl_ord_id = spot.submit(spot.order(qty="0.004"))
+        order_id = (await spot.account.one(ExecutionReport)).order_id
+        spot.world.tell(ENTRY, SubmitAmend(cl_ord_id, order_id, BTC, Decimal("0.003"), ACCOUNT))
+        smaller = await spot.account.one(ExecutionReport, lambda each: each.order_qty == Decimal("0.003"))
+        assert smaller.cl_ord_id == cl_ord_id
+        spot.world.tell(ENTRY, SubmitCancelAll(BTC, ACCOUNT))
+        await spot.account.one(ExecutionReport, lambda each: each.exec_type is ExecType.CANCELED)
+        assert spot.sim.open_orders("master") == []
+
+
+@pytest.mark.req("R005", "R007", "R008", "R057", "R089")
+async def test_accounts_have_their_own_connections_and_no_order_reaches_another() -> None:
+    """Two accounts trade at the same moment; one is killed again and again, the other does not notice."""
+    both, other = (MASTER, SUB), entry_path(SUB, VENUE)
+    async with sessions(only=(ENTRY, PRIVATE), accounts=both) as spot:
+        await spot.trading()
+        await spot.trading(other)
+        placed: dict[AccountID, list[str]] = {account: [] for account in both}
+        for number in range(12):
+            for account in both:
+                placed[account].append(spot.submit(spot.order(account=account)))
+            if number % 3 == 2:
+                await spot.world.kill(other)
+                await spot.trading(other)
+        for cl_ord_id in placed[MASTER]:
+            await spot.account.one(ExecutionReport, lambda each, wanted=cl_ord_id: each.cl_ord_id == wanted)  # type: ignore[misc]
+        for account in both:
+            seen = {report.cl_ord_id for report in spot.accounts[account].of(ExecutionReport)}
+            assert seen <= set(placed[account])
+            assert {order.cl_ord_id for order in spot.sim.orders(account)} <= set(placed[account])
+        assert spot.world.runtime.cell(ENTRY).epoch == 1
+        assert spot.world.inspect(ENTRY)["losses"] == 0
+        assert spot.world.runtime.cell(other).epoch == 5
 
 
 # ---- answers that do not come -------------------------------------------------------------------------------------
@@ -181,6 +237,10 @@ async def test_with_neither_path_the_order_surely_did_not_leave() -> None:
         cl_ord_id = spot.submit(spot.order())
         refused = await spot.account.one(NotSent)
         assert (refused.cl_ord_id, refused.cancel, refused.reason) == (cl_ord_id, False, OrdRejReason.NOT_SENT)
+        spot.cancel(cl_ord_id)
+        spot.world.tell(ENTRY, SubmitAmend(cl_ord_id, None, BTC, Decimal(1), ACCOUNT), SubmitCancelAll(BTC, ACCOUNT))
+        refusals = await spot.account.wait_for(NotSent, 4)
+        assert [each.cancel for each in refusals[1:]] == [True] * 3
         assert not spot.account.of(RequestSent)
 
 
@@ -267,10 +327,7 @@ async def test_the_same_order_is_never_sent_twice_not_even_by_another_incarnatio
         await spot.account.one(ExecutionReport)
         spot.submit(order)
         assert (await spot.account.one(OrderInDoubt)).reason is DoubtReason.RESTARTED
-        spot.world.crash(ENTRY, RuntimeError("a bug after the write"))
-        await spot.world.until(
-            lambda: spot.world.runtime.cell(ENTRY).epoch == 2 and spot.world.runtime.cell(ENTRY).ready
-        )
+        await spot.world.kill(ENTRY)
         await spot.trading()
         spot.submit(order)
         await spot.account.wait_for(OrderInDoubt, 2)
@@ -323,6 +380,20 @@ async def test_a_clock_refusal_measures_the_clock_anew_and_rejects_the_order() -
         await spot.trading()
         spot.submit(spot.order(side=Side.BUY))
         await spot.account.one(ExecutionReport)
+
+
+async def test_a_venue_that_does_not_read_gets_no_more_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The transport's own tests fill a real socket; here its refusal meets order entry."""
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        socket = spot.world.actor(ENTRY)._keeper.current.socket
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "_unsent", bytearray(10**6))
+            order = spot.order()
+            spot.submit(order)
+            assert (await spot.account.one(NotSent)).reason is OrdRejReason.OVERLOADED
+        spot.submit(order)
+        assert (await spot.account.one(ExecutionReport)).cl_ord_id == order.cl_ord_id, "it had not left"
 
 
 async def test_without_permits_an_order_is_refused_and_the_rest_goes_on() -> None:

@@ -14,7 +14,7 @@ from websockets.frames import Opcode
 
 from actors.venue.limiter import LimiterActor
 from actors.venue.public import Overlap, Pacer, PublicStreamActor
-from actors.venue.settings import MS, SECOND, VenueEndpoints
+from actors.venue.settings import MS, SECOND, ReconnectSettings, VenueEndpoints
 from protocols.enums import Side
 from protocols.market import BookDelta, BookTicker, StreamDown, StreamUp, Subscribe, Trade, Unsubscribe
 from protocols.reconcile import book_path
@@ -163,15 +163,20 @@ async def subscribed(peer: Peer) -> None:
 
 
 @asynccontextmanager
-async def one_book(script: Callable[[Peer], Awaitable[None]]) -> AsyncIterator[tuple[World, Inbox]]:
+async def one_book(
+    script: Callable[[Peer], Awaitable[None]],
+    rules: Callable[[SessionRules], SessionRules] = lambda rules: rules,
+    reconnect: ReconnectSettings = QUICK,
+) -> AsyncIterator[tuple[World, Inbox]]:
     """The public session alone, against a scripted venue."""
-    inbox = Inbox()
+    inbox, codec = Inbox(), BinanceSpotPublic()
+    codec.rules = rules(codec.rules)
     async with websocket_server(script) as server:
         endpoints = VenueEndpoints(rest_url="http://127.0.0.1:1", stream_url=server.url, entry_url=server.url)
         factories: dict[str, Callable[[], Actor]] = {
             LIMITER: lambda: LimiterActor(VENUE),
             PUBLIC: lambda: PublicStreamActor(
-                BinanceSpotPublic(), endpoints, (BTC,), limiter=LIMITER, transport=TRANSPORT, reconnect=QUICK
+                codec, endpoints, (BTC,), limiter=LIMITER, transport=TRANSPORT, reconnect=reconnect
             ),
             book_path(VENUE, BTC): lambda: Probe(inbox),
         }
@@ -271,6 +276,37 @@ async def test_words_that_we_do_not_know_are_kept_and_shown() -> None:
         await inbox.one(BookDelta)
         assert world.inspect(PUBLIC)["unrecognized"] == 1
         assert "novelty" in world.inspect(PUBLIC)["last_unrecognized"][0]
+
+
+async def test_a_venue_that_wants_our_pings_gets_them() -> None:
+    pinged = trio.Event()
+
+    async def script(peer: Peer) -> None:
+        await subscribed(peer)
+        while (await peer.next_frame()).opcode is not Opcode.PING:
+            pass
+        pinged.set()
+
+    def wants_pings(rules: SessionRules) -> SessionRules:
+        return attrs.evolve(rules, client_ping_interval_ns=100 * MS)
+
+    async with one_book(script, wants_pings):
+        with trio.fail_after(5):
+            await pinged.wait()
+
+
+async def test_a_venue_that_ends_every_connection_at_once_is_asked_ever_more_slowly() -> None:
+    connections = 0
+
+    async def script(peer: Peer) -> None:
+        nonlocal connections
+        connections += 1
+        await subscribed(peer)
+        await peer.text(NOTICE)
+
+    a_minute_is_stable = attrs.evolve(QUICK, stable_after_ns=60 * SECOND)
+    async with one_book(script, reconnect=a_minute_is_stable) as (world, _):
+        await world.until(lambda: world.inspect(PUBLIC)["failures_in_a_row"] >= 4)
 
 
 async def test_a_refused_subscription_is_tried_again_on_a_new_connection() -> None:

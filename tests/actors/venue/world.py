@@ -119,6 +119,13 @@ class World:
         """End the present incarnation."""
         self.runtime.cell(path).crash(error)
 
+    async def kill(self, path: Path) -> None:
+        """End the present incarnation and wait for the next one."""
+        cell = self.runtime.cell(path)
+        epoch = cell.epoch
+        cell.crash(RuntimeError("killed by the test"))
+        await self.until(lambda: cell.epoch > epoch and cell.ready)
+
     def crashes(self, path: Path) -> list[str]:
         return [event.text for event in self.events if event.path == path and event.what == "crash"]
 
