@@ -79,6 +79,9 @@ async def test_faults_trades_and_quotes_live() -> None:
         trade = {"symbol": "BTCUSDT", "side": "SELL", "qty": "100000", "price": "80000"}
         await admin.post("/sim/trade", json=trade)
         assert sim.open_orders("alpha") == []
+        (fill,) = (await admin.get("/sim/fills")).json()["alpha"]["BTCUSDT"]
+        (known,) = sim.fills("alpha", "BTCUSDT")
+        assert (fill["trade_id"], Decimal(fill["qty"])) == (known.trade.trade_id, known.trade.qty)
         quote = {"symbol": "BTCUSDT", "side": "BUY", "qty": "3", "price": "79999.99"}
         await admin.post("/sim/quote", json=quote)
         top = sim.exchange.markets["BTCUSDT"].top()

@@ -3,6 +3,7 @@
 | request | does |
 | --- | --- |
 | `GET /sim/state` | orders, balances, arrivals, connections, faults, replay progress |
+| `GET /sim/fills` | every execution of every account, oldest first |
 | `GET /sim/fault` | rules in force and counts |
 | `POST /sim/fault` | `{"kind": "drop", "match": "*@depth*", "count": 3}`: put in force, or do now |
 | `DELETE /sim/fault` | `{"fault_id": 4}` lifts one, `{}` lifts all |
@@ -26,7 +27,7 @@ import orjson
 from tools.simulator.core.accounts import Account, KeyKind
 from tools.simulator.core.decimals import text8
 from tools.simulator.core.faults import Fault
-from tools.simulator.core.model import Order, Side
+from tools.simulator.core.model import Fill, Order, Side
 from tools.simulator.core.net import WsConnection
 from tools.simulator.core.server import HttpRequest, HttpResponse
 from tools.simulator.dialects.binance_spot.venue import BinanceSpot
@@ -83,6 +84,8 @@ class Admin:
         match (verb, path.rstrip("/")):
             case ("GET", "/sim/state"):
                 return _json(200, self.state())
+            case ("GET", "/sim/fills"):
+                return _json(200, self._fills())
             case ("GET", "/sim/fault"):
                 return _json(200, self._faults())
             case ("POST", "/sim/fault"):
@@ -165,6 +168,14 @@ class Admin:
             "replay": None if sim.replay is None else sim.replay.progress(),
         }
 
+    def _fills(self) -> dict[str, Any]:
+        """Account -> symbol -> executions."""
+        accounts = self._sim.exchange.accounts.by_name
+        return {
+            name: {symbol: [_fill(fill) for fill in fills] for symbol, fills in account.fills.items()}
+            for name, account in accounts.items()
+        }
+
     def _faults(self) -> dict[str, Any]:
         rules = [attrs.asdict(fault) | {"kind": fault.kind.value} for fault in self._sim.faults.active()]
         return {"faults": rules, "fault_counts": dict(self._sim.faults.counts)}
@@ -221,6 +232,19 @@ def _number(body: dict[str, Any], name: str) -> Decimal:
 
 def _balances(account: Account) -> dict[str, list[str]]:
     return {asset: [text8(each.free), text8(each.locked)] for asset, each in account.balances.items()}
+
+
+def _fill(fill: Fill) -> dict[str, Any]:
+    return {
+        "trade_id": fill.trade.trade_id,
+        "order_id": fill.order_id,
+        "side": fill.side.value,
+        "price": text8(fill.trade.price),
+        "qty": text8(fill.trade.qty),
+        "commission": text8(fill.commission),
+        "commission_asset": fill.commission_asset,
+        "time_ns": fill.trade.time_ns,
+    }
 
 
 def _order(order: Order) -> dict[str, Any]:
