@@ -34,7 +34,7 @@ from protocols.base import Event, Message, Query, message
 from protocols.control import Drain, Drained, InstrumentsChanged
 from protocols.enums import AlarmKind, DoubtReason, OrdStatus
 from protocols.ids import MANUAL, AccountID, Path, StrategyID, Venue
-from protocols.instruments import Instrument
+from protocols.instruments import Instrument, plain
 from protocols.journal import JOURNAL, AppendRefused, OrderIntent, ReplayAnswer, ReplayQuery, account_key
 from protocols.orders import (
     FIRM_GATE,
@@ -210,12 +210,13 @@ class AccountActor(Actor):
     # ---- snapshots ---------------------------------------------------------------------------------------------
 
     def _snapshot_if_due(self) -> None:
-        """Not more often than every `snapshot_records` records, every interval, and every as many records as rows."""
+        """Not more often than every `snapshot_records` records, once an interval, and once for half as many records as
+        there are rows, so that writing snapshots stays a fixed part of writing records."""
         core, settings = self.core, self.settings
         due_ns = self._snapshot_ns + settings.snapshot_interval_ns
         rows = len(core.state.orders.by_cl_ord_id) + len(core.state.orders.fills)
         since = core.records - (self._snapshot_at - settings.snapshot_records)
-        if self.ctx.now_ns >= due_ns and since >= rows:
+        if self.ctx.now_ns >= due_ns and 2 * since >= rows:
             self._snapshot()
 
     def _snapshot(self) -> None:
@@ -379,9 +380,13 @@ class AccountActor(Actor):
             "finished_kept": len(orders.finished),
             "fills_kept": len(orders.fills),
             "manual_orders": sum(order.strategy == MANUAL for order in orders.live.values()),
-            "positions": {f"{e.symbol}/{e.strategy}": str(e.qty) for e in core.state.ledger.entries.values() if e.qty},
-            "balances": {balance.asset: str(balance.total) for balance in core.state.balances},
-            "unexplained": {asset: str(qty) for asset, qty in core.state.unexplained.items() if qty},
+            "positions": {
+                f"{entry.symbol}/{entry.strategy}": plain(entry.qty)
+                for entry in core.state.ledger.entries.values()
+                if entry.qty
+            },
+            "balances": {balance.asset: plain(balance.total) for balance in core.state.balances},
+            "unexplained": {asset: plain(qty) for asset, qty in core.state.unexplained.items() if qty},
             "alarms": core.state.alarms,
             "stream_up": core.stream_up,
             "reconciled": not self._resyncing,

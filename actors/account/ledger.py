@@ -86,13 +86,13 @@ class Entry:
         if not tail or key >= tail[-1][0]:
             self.qty, self.cost = qty, cost = fold(self.qty, self.cost, delta, value)
             tail.append((key, delta, value, qty, cost))
-            if len(tail) >= 2 * TAIL:
-                self.base_qty, self.base_cost = tail[TAIL - 1][3:]
-                del tail[:TAIL]
         else:
             at = bisect_right(tail, key, key=_key_of)
             tail.insert(at, (key, delta, value, ZERO, ZERO))
             self._refold(at)
+        if len(tail) >= 2 * TAIL:
+            self.base_qty, self.base_cost = tail[TAIL - 1][3:]
+            del tail[:TAIL]
 
     def take_out(self, key: TailKey, delta: Decimal, value: Decimal) -> None:
         """Undo one fill: as if it had never been where the tail still has it, else by its opposite."""

@@ -30,8 +30,8 @@ class AccountSettings:
     replay_timeout_ns: int = attrs.field(default=60 * SECOND, validator=_POSITIVE)
     instruments_timeout_ns: int = attrs.field(default=SECOND, validator=_POSITIVE)
     snapshot_records: int = attrs.field(default=1_000, validator=_POSITIVE)
-    """A snapshot is written after so many records at the earliest, and after as many as it has rows itself, so that
-    writing snapshots costs no more than a fixed part of writing records."""
+    """A snapshot is written after so many records at the earliest, and after half as many as it has rows itself, so
+    that writing snapshots costs no more than a fixed part of writing records."""
     snapshot_interval_ns: int = attrs.field(default=SECOND, validator=attrs.validators.ge(0))
     """Least time between two snapshots."""
     retention: Retention = attrs.field(factory=Retention)

@@ -1,0 +1,599 @@
+"""Coming back: replay, the venue's picture, the ready gate, audits, snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import attrs
+import pytest
+import trio
+
+from actors.account.actor import ReconcileDue
+from actors.account.desk import Stranger
+from actors.account.orders import Fill, Orders, Retention
+from actors.account.reconcile import CLOCK_MARGIN_NS, fills_since
+from actors.account.settings import SECOND, AccountSettings
+from actors.account.state import AccountState
+from protocols.base import Query
+from protocols.canonical import state_hash
+from protocols.control import InstrumentsChanged
+from protocols.enums import AlarmKind, CxlRejReason, DoubtReason, OrdRejReason, OrdStatus, Side
+from protocols.errors import InvariantViolation, JournalError
+from protocols.ids import MANUAL, AccountID, ClOrdID, OrderID, Symbol, TradeID
+from protocols.journal import (
+    AlarmRaised,
+    AmendIntent,
+    CancelClosed,
+    CancelIntent,
+    DoubtClosed,
+    DoubtOpened,
+    OrderClosed,
+    RunStarted,
+    StateSnapshot,
+    UnexplainedChanged,
+)
+from protocols.orders import CancelRejected, ExecutionReport, OrderRefused, VenueReject
+from protocols.positions import AccountPicture, AccountQuery, AccountResynced, Balance, BalancesChanged
+from protocols.reconcile import InstrumentsQuery, Reconcile, ReconcileFailed
+from supervisors.actor import GROUP_RESTART, Up
+from tests.actors.account.rig import (
+    BTCUSDT,
+    PRIVATE,
+    START_NS,
+    STRATEGY,
+    STRATEGY_PATH,
+    Rig,
+    dec,
+    rebuilt,
+    replay_answer,
+)
+from tests.actors.account.venue import ACCOUNT, SYMBOL, VENUE
+
+AUDIT_S = 60
+
+
+@pytest.fixture
+def rig() -> Rig:
+    rig = Rig()
+    rig.up()
+    return rig
+
+
+def alarms(rig: Rig) -> list[AlarmKind]:
+    return [record.kind for record in rig.records if isinstance(record, AlarmRaised)]
+
+
+# ---- the ready gate -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("R015")
+def test_the_gate_opens_when_the_venues_picture_is_ours_and_shuts_when_the_stream_is_lost() -> None:
+    rig = Rig()
+    assert not rig.ctx.ready
+    assert rig.ctx.watched == [PRIVATE]
+    rig.tell(Up(PRIVATE, 1))
+    assert not rig.ctx.ready
+    rig.reconcile()
+    assert rig.ctx.ready
+    rig.down()
+    assert not rig.ctx.ready
+    assert "connection lost" in rig.ctx.unready_reason
+    rig.up()
+    assert rig.ctx.ready
+
+
+def test_all_who_must_know_hear_that_the_account_is_whole_after_they_heard_what_was_missed(rig: Rig) -> None:
+    order = rig.placed()
+    rig.venue.fill(order.cl_ord_id, dec("0.4"), dec(100))
+    rig.told.clear()
+    rig.down()
+    rig.up()
+    for path in ("/risk/firm", "/risk/main", STRATEGY_PATH):
+        kinds = [type(message).__name__ for to, message in rig.told if to == path]
+        assert kinds == ["ExecutionReport", "AccountResynced"]
+    (resynced,) = rig.heard("/portfolio", AccountResynced)
+    assert isinstance(resynced, AccountResynced)
+    assert resynced.picture.positions[0].qty == dec("0.4")
+    assert resynced.picture.open_orders[0].cum_qty == dec("0.4")
+
+
+def test_what_a_picture_contains_can_be_told_from_what_comes_after_it(rig: Rig) -> None:
+    order = rig.placed()
+    fill = rig.venue.fill(order.cl_ord_id, dec("0.4"), dec(100))
+    rig.tell(fill)
+    picture = rig.actor.answer(AccountQuery(hashed=True))
+    assert isinstance(picture, AccountPicture)
+    assert picture == attrs.evolve(rig.state.picture(), state_hash=picture.state_hash)
+    assert fill.received_ns < picture.taken_ns <= fill.received_ns + 1
+    assert picture.state_hash == rig.state.hash()
+
+
+def test_a_failed_reconciliation_is_tried_again_with_growing_pauses_and_the_gate_stays_shut() -> None:
+    rig = Rig()
+    rig.tell(Up(PRIVATE, 1))
+    pauses = []
+    for _ in range(9):
+        request = rig.reconciles.pop()
+        rig.tell(ReconcileFailed(request.attempt, "503"))
+        before = rig.ctx.now_ns
+        while not rig.reconciles:
+            rig.advance(1)
+        pauses.append((rig.ctx.now_ns - before) // SECOND)
+    assert pauses[:6] == sorted(pauses[:6])
+    assert pauses[0] == 1
+    assert all(30 <= pause <= 38 for pause in pauses[6:]), "30 s and up to a quarter of jitter"
+    assert not rig.ctx.ready
+    assert "503" in rig.ctx.unready_reason
+    rig.reconcile()
+    assert rig.ctx.ready
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
+    rig = Rig()
+    rig.tell(Up(PRIVATE, 1))
+    rig.reconciles.clear()
+    rig.advance(61)
+    assert len(rig.reconciles) == 1
+    rig.reconcile()
+    assert rig.ctx.ready
+
+
+def test_answers_to_older_questions_are_void(rig: Rig) -> None:
+    rig.down()
+    rig.tell(Up(PRIVATE, 2))
+    first = rig.reconciles.pop()
+    rig.down()
+    rig.tell(rig.picture(first))
+    rig.tell(ReconcileFailed(first.attempt, "late"))
+    assert not rig.ctx.ready
+    assert rig.actor.core.counts["stale_answer"] == 2
+    rig.tell(ReconcileDue(first.attempt))
+    assert not rig.reconciles, "nothing is asked while the stream is down"
+
+
+def test_a_reconciliation_takes_in_everything_that_was_missed(rig: Rig) -> None:
+    """F4, F7, F12: fills, ends, confirmations and the owner's own orders, all at once, all with their owners."""
+    filled, canceled, unconfirmed, lost = rig.placed(), rig.placed(), rig.new_order(), rig.new_order()
+    rig.venue.fill(filled.cl_ord_id, dec("0.6"), dec(100))
+    rig.venue.fill(filled.cl_ord_id, dec("0.4"), dec(101))
+    rig.venue.fill(canceled.cl_ord_id, dec("0.1"), dec(100))
+    rig.venue.cancel(canceled.cl_ord_id)
+    rig.arrive()
+    rig.venue.fill(unconfirmed.cl_ord_id, dec(1), dec(99))
+    rig.requests.clear()
+    rig.venue.place_by_hand("web", Side.SELL, dec(2), dec(120))
+    rig.venue.fill("web", dec("0.5"), dec(120))
+    rig.down()
+    rig.up()
+    statuses = {order.cl_ord_id: order.ord_status for order in rig.state.orders.by_cl_ord_id.values()}
+    assert statuses == {
+        filled.cl_ord_id: OrdStatus.FILLED,
+        canceled.cl_ord_id: OrdStatus.CANCELED,
+        unconfirmed.cl_ord_id: OrdStatus.FILLED,
+        lost.cl_ord_id: OrdStatus.PENDING_NEW,
+        "web": OrdStatus.PARTIALLY_FILLED,
+    }
+    assert rig.state.orders.by_cl_ord_id[lost.cl_ord_id].in_doubt, "believed and not found: doubt, not the end"
+    held = {entry.strategy: entry.qty for entry in rig.state.ledger.entries.values()}
+    assert held == {STRATEGY: dec("2.1"), MANUAL: dec("-0.5")}
+    rig.assert_replays()
+    rig.settle(40)
+    assert rig.state.orders.by_cl_ord_id[lost.cl_ord_id].ord_status is OrdStatus.REJECTED
+    rig.assert_as_the_venue_says()
+
+
+# ---- audits -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("R132", "R168")
+def test_f7_a_message_lost_on_a_living_stream_is_found_by_the_audit(rig: Rig) -> None:
+    order = rig.placed()
+    rig.venue.fill(order.cl_ord_id, dec(1), dec(100))
+    rig.advance(AUDIT_S)
+    assert rig.ctx.ready, "an audit does not shut the gate"
+    rig.reconcile()
+    assert rig.state.orders.by_cl_ord_id[order.cl_ord_id].ord_status is OrdStatus.FILLED
+    assert len(rig.heard("/portfolio", AccountResynced)) == 1, "only the first"
+
+
+def test_a_fill_lost_before_a_newer_one_is_found_too(rig: Rig) -> None:
+    rig.venue.place_by_hand("web", Side.BUY, dec(5), dec(100))
+    rig.venue.fill("web", dec(1), dec(100))
+    rig.tell(rig.venue.fill("web", dec(2), dec(100)))
+    rig.advance(AUDIT_S)
+    rig.reconcile()
+    assert rig.state.ledger.net_qty(SYMBOL) == 3
+
+
+def test_an_audit_leaves_alone_what_was_sent_a_moment_ago(rig: Rig) -> None:
+    order = rig.new_order()
+    rig.advance(AUDIT_S)
+    (request,) = rig.reconciles
+    assert request.believed == ()
+    rig.reconcile()
+    assert not rig.state.orders.by_cl_ord_id[order.cl_ord_id].in_doubt
+
+
+def test_a_failed_audit_keeps_the_gate_open(rig: Rig) -> None:
+    rig.advance(AUDIT_S)
+    rig.tell(ReconcileFailed(rig.reconciles.pop().attempt, "503"))
+    assert rig.ctx.ready
+    rig.advance(2)
+    assert len(rig.reconciles) == 1
+
+
+def test_history_is_continued_with_an_overlap_as_far_as_fills_are_remembered() -> None:
+    state = AccountState(ACCOUNT, VENUE, Retention(fills_max=3))
+    assert fills_since(state, [SYMBOL], 50 * SECOND, SECOND)[0].since_ns == 50 * SECOND - CLOCK_MARGIN_NS
+    state.born_ns = 20 * SECOND
+    assert fills_since(state, [SYMBOL], 50 * SECOND, SECOND)[0].since_ns == 20 * SECOND - CLOCK_MARGIN_NS
+
+    def note(trade_id: int, at_s: int, symbol: Symbol = SYMBOL) -> None:
+        fill = Fill(
+            ClOrdID("c"),
+            symbol,
+            TradeID(str(trade_id)),
+            STRATEGY,
+            Side.BUY,
+            dec(1),
+            dec(1),
+            dec(0),
+            "",
+            at_s * SECOND,
+            at_s * SECOND,
+        )
+        state.orders.note(fill)
+
+    note(11, 40)
+    note(9, 30)
+    asked = fills_since(state, [], 50 * SECOND, 5 * SECOND)
+    assert [(row.symbol, row.trade_id) for row in asked] == [(SYMBOL, "9")]
+    assert fills_since(state, [], 50 * SECOND, 60 * SECOND)[0].trade_id is None, "from the beginning"
+    note(12, 41)
+    note(13, 42)
+    assert fills_since(state, [], 50 * SECOND, 60 * SECOND)[0].trade_id == "9", "as far as remembered"
+    for trade_id in (1, 2, 3):
+        note(trade_id, 45, Symbol("ETHUSDT"))
+    forgotten = fills_since(state, [], 50 * SECOND, SECOND)
+    assert [(row.symbol, row.trade_id) for row in forgotten] == [(SYMBOL, None), ("ETHUSDT", None)]
+
+
+# ---- balances -----------------------------------------------------------------------------------------------------
+
+
+def test_balances_are_recorded_once_and_duplicates_counted(rig: Rig) -> None:
+    statement = BalancesChanged(
+        ACCOUNT, VENUE, (Balance(ACCOUNT, VENUE, "BTC", dec(3), dec(1), START_NS + SECOND),), False, START_NS
+    )
+    before = rig.actor.core.counts["duplicate"]
+    rig.tell(statement)
+    rig.tell(statement)
+    assert rig.actor.core.counts["duplicate"] == before + 1
+    assert rig.state.balances.by_asset["BTC"].total == 4
+    rig.assert_replays()
+
+
+@pytest.mark.req("R174")
+def test_a_change_behind_our_back_raises_exactly_one_alarm(rig: Rig) -> None:
+    """Two strategies' worth of trading, a trade by hand, restarts: no alarm.  Then 0.02 appear: one."""
+    order = rig.placed("0.3")
+    rig.tell(rig.venue.fill(order.cl_ord_id, dec("0.3"), dec(100), dec("0.0003"), "BTC"))
+    rig.tell(rig.venue.place_by_hand("web", Side.BUY, dec("0.05"), dec(100)))
+    rig.tell(rig.venue.fill("web", dec("0.05"), dec(100), dec("0.01"), "USDT"))
+    for _ in range(3):
+        rig.crash()
+        rig.up()
+        rig.advance(AUDIT_S)
+        rig.reconcile()
+    assert alarms(rig) == []
+    rig.venue.base += dec("0.02")
+    for _ in range(10):
+        rig.advance(AUDIT_S)
+        if rig.reconciles:
+            rig.reconcile()
+    assert alarms(rig) == [AlarmKind.UNEXPLAINED]
+    (changed,) = [r for r in rig.records if isinstance(r, UnexplainedChanged) and r.previous is not None]
+    assert (changed.asset, changed.qty, changed.previous) == ("BTC", dec("10.02"), dec(10))
+    seen = rig.actor.inspect()["unexplained"]
+    assert isinstance(seen, dict)
+    assert seen["BTC"] == "10.02"
+    rig.assert_replays()
+
+
+def test_a_difference_that_was_only_a_moment_is_no_alarm(rig: Rig) -> None:
+    rig.venue.base += dec("0.02")
+    rig.advance(AUDIT_S)
+    rig.reconcile()
+    rig.venue.base -= dec("0.02")
+    rig.advance(5)
+    assert len(rig.reconciles) == 1, "a difference is looked at again soon"
+    rig.reconcile()
+    rig.advance(AUDIT_S)
+    rig.reconcile()
+    assert alarms(rig) == []
+
+
+def test_nothing_is_compared_while_something_moves(rig: Rig) -> None:
+    order = rig.placed()
+    for _ in range(4):
+        rig.advance(AUDIT_S)
+        request = rig.reconciles.pop()
+        picture = rig.picture(request)
+        rig.tell(rig.venue.fill(order.cl_ord_id, dec("0.1"), dec(100)))  # after the picture, before its delivery
+        rig.tell(picture)
+    assert alarms(rig) == []
+    assert not [r for r in rig.records if isinstance(r, UnexplainedChanged) and r.previous is not None]
+
+
+# ---- snapshots and replay -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("R242")
+def test_snapshots_come_after_so_many_records_and_as_many_as_rows_and_so_much_time() -> None:
+    rig = Rig(AccountSettings(snapshot_records=5, snapshot_interval_ns=2 * SECOND))
+    rig.up()
+
+    def snapshots() -> int:
+        return sum(isinstance(record, StateSnapshot) for record in rig.records)
+
+    assert snapshots() == 0
+    for _ in range(10):
+        rig.new_order()
+    assert snapshots() == 1
+    for _ in range(10):
+        rig.new_order()
+    assert snapshots() == 1, "not twice within the interval"
+    rig.advance(3)
+    rig.new_order()
+    assert snapshots() == 2
+    rig.advance(3)
+    for _ in range(8):
+        rig.new_order()
+    assert snapshots() == 2, "not before there were half as many records as rows"
+    for _ in range(20):
+        rig.new_order()
+    assert snapshots() == 3
+    rig.assert_replays()
+
+
+@pytest.mark.req("R124")
+def test_an_orderly_stop_leaves_a_snapshot_and_nothing_to_replay(rig: Rig) -> None:
+    rig.placed()
+    trio.run(rig.actor.stopped, "stop")
+    rig.pump()
+    assert isinstance(rig.records[-1], StateSnapshot)
+    assert replay_answer(rig.records).records == ()
+    rig.assert_replays()
+    records = len(rig.records)
+    trio.run(rig.actor.stopped, GROUP_RESTART)
+    rig.pump()
+    assert len(rig.records) == records, "whoever starts again at once has the records at hand"
+
+
+@pytest.mark.req("R175", "R243")
+def test_replay_from_any_snapshot_point_gives_the_live_state() -> None:
+    rig = Rig()
+    rig.up()
+    order = rig.placed()
+    texts: list[tuple[int, StateSnapshot]] = []
+    steps: list[Callable[[], object]] = [
+        lambda: rig.tell(rig.venue.fill(order.cl_ord_id, dec("0.3"), dec(100), dec("0.1"), "BNB")),
+        lambda: rig.cancel(order),
+        lambda: rig.doubt(order, cancel=True),
+        lambda: rig.tell(rig.venue.place_by_hand("web", Side.SELL, dec(1), None)),
+        lambda: rig.new_order(),
+        lambda: rig.settle(30),
+        lambda: rig.crash(),
+        lambda: rig.up(),
+    ]
+    for step in steps:
+        texts.append((len(rig.records), rig.state.snapshot(1)))
+        step()
+    live = rig.state.text()
+    for at, snapshot in texts:
+        state = AccountState(ACCOUNT, VENUE, rig.settings.retention)
+        state.restore(snapshot)
+        assert state.text() == snapshot.state
+        for record in rig.records[at:]:
+            state.apply(record)
+        assert state.text() == live
+        assert state.hash() == rig.state.hash()
+
+
+def test_a_snapshot_that_cannot_be_trusted_stops_the_start() -> None:
+    state = AccountState(ACCOUNT, VENUE, Retention())
+    good = state.snapshot(1)
+    for bad, says in (
+        (attrs.evolve(good, state=good.state + " "), "hash"),
+        (AccountState(AccountID("other"), VENUE, Retention()).snapshot(1), "other"),
+    ):
+        with pytest.raises(JournalError, match=says):
+            AccountState(ACCOUNT, VENUE, Retention()).restore(bad)
+    text = '{"format": 1}'
+    with pytest.raises(JournalError, match="missing required field"):
+        state.restore(StateSnapshot(text, state_hash(text), 1))
+
+
+def test_a_record_that_has_no_place_in_the_stream_stops_the_start() -> None:
+    state = AccountState(ACCOUNT, VENUE, Retention())
+    with pytest.raises(JournalError, match="RunStarted"):
+        state.apply(RunStarted(1, "b", "c", 1))
+
+
+def test_records_about_orders_that_are_not_live_change_nothing(rig: Rig) -> None:
+    order = rig.placed()
+    rig.tell(rig.venue.fill(order.cl_ord_id, dec(1), dec(100)))
+    state = rebuilt(replay_answer(rig.records), rig.settings)
+    before = state.text()
+    for cl_ord_id in (order.cl_ord_id, ClOrdID("whose")):
+        rejected = CancelRejected(cl_ord_id, CxlRejReason.VENUE, "")
+        for record in (
+            CancelIntent(cl_ord_id, 1),
+            AmendIntent(cl_ord_id, dec(1), 1),
+            CancelClosed(rejected, 1),
+            DoubtOpened(cl_ord_id, False, DoubtReason.NO_REPLY, 1, 2),
+            DoubtClosed(cl_ord_id, "", 1),
+            OrderClosed(cl_ord_id, OrdRejReason.VENUE, "", 1),
+        ):
+            state.apply(record)
+    assert state.text() == before
+
+
+def test_records_that_came_too_late_for_their_order_change_nothing(rig: Rig) -> None:
+    order = rig.placed()
+    state, ours = rig.state, rig.state.orders.by_cl_ord_id[order.cl_ord_id]
+    state.apply(DoubtOpened(order.cl_ord_id, True, DoubtReason.NO_REPLY, 1, 2))
+    assert ours.cancel_doubt is None, "no cancel is on its way"
+    state.apply(CancelClosed(CancelRejected(order.cl_ord_id, CxlRejReason.VENUE, ""), 1))
+    assert ours.ord_status is OrdStatus.NEW
+    state.apply(CancelIntent(order.cl_ord_id, 1))
+    state.apply(DoubtOpened(order.cl_ord_id, True, DoubtReason.NO_REPLY, 1, 2))
+    state.apply(DoubtClosed(order.cl_ord_id, "", 1, cancel=True))
+    assert ours.cancel_doubt is None
+
+
+def test_a_fill_that_is_in_the_journal_twice_counts_once_and_one_without_id_stops_the_start(rig: Rig) -> None:
+    order = rig.placed()
+    rig.tell(rig.venue.fill(order.cl_ord_id, dec("0.4"), dec(100)))
+    record = rig.records[-1]
+    assert isinstance(record, ExecutionReport)
+    before = rig.state.text()
+    rig.state.apply(record)
+    assert rig.state.text() == before
+    with pytest.raises(JournalError, match="no trade id"):
+        rig.state.apply(attrs.evolve(record, trade_id=None))
+
+
+def test_instruments_are_asked_for_at_the_start() -> None:
+    rig = Rig(instruments=[])
+    rig.ctx.answers[InstrumentsQuery] = lambda path, query: InstrumentsChanged(VENUE, (BTCUSDT,))
+    trio.run(rig.actor.started)
+    assert set(rig.actor.core.instruments) == {SYMBOL}
+
+
+# ---- bookkeeping that must not be wrong ---------------------------------------------------------------------------
+
+
+def test_finished_orders_leave_by_age_too() -> None:
+    rig = Rig(AccountSettings(retention=Retention(finished_ns=10 * SECOND)))
+    rig.up()
+    first = rig.placed()
+    rig.tell(rig.venue.fill(first.cl_ord_id, dec(1), dec(100)))
+    rig.advance(11)
+    second = rig.placed()
+    rig.tell(rig.venue.fill(second.cl_ord_id, dec(1), dec(100)))
+    assert list(rig.state.orders.by_cl_ord_id) == [second.cl_ord_id]
+    rig.assert_replays()
+
+
+def test_an_order_closed_by_us_leaves_no_trace_of_a_venue_id() -> None:
+    rig = Rig(AccountSettings(retention=Retention(finished_max=1)))
+    rig.up()
+    for _ in range(2):
+        rig.tell(VenueReject(rig.new_order().cl_ord_id, OrdRejReason.VENUE, "", "no"))
+    assert len(rig.state.orders.by_cl_ord_id) == 1
+    assert rig.state.orders.by_order_id == {}
+    assert len(rig.heard(STRATEGY_PATH, OrderRefused)) == 2
+
+
+def test_a_watch_of_an_order_that_fell_out_of_memory_ends() -> None:
+    rig = Rig(AccountSettings(retention=Retention(finished_max=1)))
+    rig.up()
+    order = rig.placed()
+    fill = rig.venue.fill(order.cl_ord_id, dec(1), dec(100))
+    rig.tell(attrs.evolve(fill, cum_qty=dec(2)))
+    assert order.cl_ord_id in rig.actor.core.watches
+    other = rig.placed()
+    rig.actor.receive(rig.venue.fill(other.cl_ord_id, dec(1), dec(100)))
+    rig.pump()
+    assert order.cl_ord_id in rig.actor.core.watches
+    rig.ctx.advance(SECOND)
+    assert order.cl_ord_id not in rig.actor.core.watches
+    rig.actor.check_invariants()
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda o: o.by_cl_ord_id.__setitem__("zz", o.by_cl_ord_id.pop(next(iter(o.by_cl_ord_id)))),
+        lambda o: o.live.clear(),
+        lambda o: o.finished.append(next(iter(o.live.values()))),
+        lambda o: o.by_order_id.__setitem__((SYMBOL, "99"), next(iter(o.live.values()))),
+        lambda o: o.fills.clear(),
+        lambda o: setattr(next(iter(o.fills.values())), "qty", dec(-1)),
+        lambda o: setattr(next(iter(o.fills.values())), "qty", dec("0.1")),
+        lambda o: setattr(next(iter(o.fills.values())), "qty", dec(3)),
+        lambda o: o.fills_horizon.__setitem__(SYMBOL, 2**62),
+    ],
+)
+def test_impossible_indexes_are_noticed(rig: Rig, break_it: object) -> None:
+    order = rig.placed()
+    rig.tell(rig.venue.fill(order.cl_ord_id, dec("0.4"), dec(100)))
+    orders: Orders = rig.state.orders
+    assert callable(break_it)
+    break_it(orders)
+    with pytest.raises(InvariantViolation):
+        orders.check()
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda s: setattr(s, "account", "other"),
+        lambda s: s.ledger.entries.clear(),
+        lambda s: setattr(s, "alarms", -1),
+        lambda s: s.unexplained.__setitem__("BTC", Decimal("NaN")),
+    ],
+)
+def test_an_impossible_state_is_noticed(rig: Rig, break_it: object) -> None:
+    order = rig.placed()
+    rig.tell(rig.venue.fill(order.cl_ord_id, dec("0.4"), dec(100)))
+    assert callable(break_it)
+    break_it(rig.state)
+    with pytest.raises(InvariantViolation):
+        rig.actor.check_invariants()
+
+
+@pytest.mark.parametrize("what", ["needless watch", "unwatched doubt", "canceler", "stranger"])
+def test_what_stands_beside_the_state_is_checked_too(rig: Rig, what: str) -> None:
+    order = rig.placed()
+    doubtful = rig.new_order()
+    rig.doubt(doubtful)
+    core = rig.actor.core
+    if what == "needless watch":
+        core.watches[order.cl_ord_id] = core.watches[doubtful.cl_ord_id]
+    elif what == "unwatched doubt":
+        core.watches.clear()
+    elif what == "canceler":
+        core.cancelers[ClOrdID("whose")] = "/x"
+    else:
+        core.strangers[SYMBOL, OrderID("9")] = Stranger(SYMBOL, OrderID("9"))
+    with pytest.raises(InvariantViolation):
+        rig.actor.check_invariants()
+
+
+def test_other_questions_are_not_answered(rig: Rig) -> None:
+    class Other(Query):
+        pass
+
+    with pytest.raises(NotImplementedError):
+        rig.actor.answer(Other())
+
+
+def test_the_first_report_of_a_symbol_may_be_the_first_record() -> None:
+    state = AccountState(ACCOUNT, VENUE, Retention())
+    rig = Rig(instruments=[])
+    state.apply(attrs.evolve(rig.venue.place_by_hand("web", Side.BUY, dec(1), dec(1)), strategy=MANUAL))
+    assert state.born_ns
+    assert state.orders.by_cl_ord_id[ClOrdID("web")].ord_status is OrdStatus.NEW
+
+
+def test_a_reconcile_request_names_what_is_believed(rig: Rig) -> None:
+    order, doubtful = rig.placed(), rig.new_order()
+    rig.doubt(doubtful)
+    rig.advance(AUDIT_S)
+    (request,) = rig.reconciles
+    assert isinstance(request, Reconcile)
+    assert {believed.cl_ord_id for believed in request.believed} == {order.cl_ord_id, doubtful.cl_ord_id}
+    assert [since.symbol for since in request.fills_since] == [SYMBOL]
