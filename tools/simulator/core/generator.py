@@ -222,11 +222,15 @@ class Generator:
 
     def start(self) -> None:
         """Open the books and plan the first events. To be called once."""
-        now = self._ex.clock.now_ns()
+        now = self._true_ns()
         for symbol, model in self.models.items():
             model.open()
             self._plan(now + MS, symbol)
         self._plan(now - now % TICK_NS + TICK_NS, "")
+
+    def _true_ns(self) -> int:
+        """The market's own time: a skewed venue clock changes the stamps, not the pace."""
+        return self._ex.clock.now_ns() - self._ex.clock.skew_ns
 
     def _plan(self, time_ns: int, symbol: str) -> None:
         self._sequence += 1
@@ -242,7 +246,7 @@ class Generator:
                 self._plan(self.models[symbol].step(time_ns), symbol)
             else:
                 for action in self.on_tick:
-                    action(time_ns)
+                    action(time_ns + self._ex.clock.skew_ns)
                 self._plan(time_ns + TICK_NS, "")
         if move_clock is not None:
             move_clock(now_ns)
@@ -256,5 +260,5 @@ class Generator:
     async def run(self) -> None:
         """Follow the exchange's clock for ever."""
         while True:
-            self.run_until(self._ex.clock.now_ns())
+            self.run_until(self._true_ns())
             await trio.sleep(POLL_S)

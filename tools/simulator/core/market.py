@@ -129,6 +129,12 @@ class Market:
         )
 
     # --------------------------------------------------------------------------------------- prints
+    def time_ns(self, now_ns: int) -> int:
+        """The time that candles and statistics are told for: a recording has a time of its own."""
+        if self.publishes_queue or not self.trades:
+            return now_ns
+        return self.trades[-1].time_ns
+
     def record_trade(self, trade: Trade) -> None:
         """Keep a public print, move the last price and the candles."""
         self.trades.append(trade)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
+from tools.simulator.core.clock import MINUTE
 from tools.simulator.core.decimals import ZERO
 from tools.simulator.core.market import Market
 from tools.simulator.core.model import CONDITIONAL, PRICELESS, Order, OrdType
@@ -14,7 +15,7 @@ from tools.simulator.dialects.binance_spot.symbols import SymbolInfo
 
 def average_price(market: Market, minutes: int, now_ns: int) -> Decimal:
     """Volume-weighted over the last minutes; the last price where nothing traded (6.1)."""
-    candle = market.candles.window(now_ns, minutes * 60_000_000_000)
+    candle = market.candles.window(market.time_ns(now_ns), minutes * MINUTE)
     if candle is None or not candle.volume:
         return market.last_px
     return candle.quote_volume / candle.volume

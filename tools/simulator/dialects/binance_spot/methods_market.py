@@ -151,7 +151,7 @@ def klines(venue: BinanceSpot, call: Call) -> Any:
     venue.need_history(market.symbol)
     candles = market.candles.series(
         INTERVALS[interval],
-        now_ns=venue.clock.now_ns(),
+        now_ns=market.time_ns(venue.clock.now_ns()),
         start_ns=None if start is None else start * MS,
         end_ns=None if end is None else end * MS,
         limit=limit,

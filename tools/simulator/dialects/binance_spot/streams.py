@@ -170,6 +170,7 @@ class PublicStreams(Listener):
     def _kline(self, stream: str, market: Market, interval: str, now_ns: int) -> None:
         """The open candle, every two seconds (every second for 1s); before it, one that has just closed."""
         span = INTERVALS[interval]
+        now_ns = market.time_ns(now_ns)
         current = market.candles.latest(span, now_ns)
         if current is None:
             return
@@ -256,7 +257,7 @@ def kline_event(market: Market, interval: str, candle: Candle, now_ns: int) -> d
 
 def ticker_event(market: Market, now_ns: int, *, mini: bool) -> dict[str, Any]:
     """24 h statistics; `mini` leaves out changes and quotes."""
-    candle = market.candles.window(now_ns)
+    candle = market.candles.window(market.time_ns(now_ns))
     opened = candle.open if candle else market.last_px
     volume = candle.volume if candle else ZERO
     quote = candle.quote_volume if candle else ZERO
