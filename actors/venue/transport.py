@@ -128,7 +128,7 @@ class WebSocket:
         Raises ConnectionLost or Backlogged; then not one byte of the message has left.
         """
         if self._end is not None:
-            raise self._again(self._end)
+            raise self._lost(self._end)
         if self._unsent and len(self._unsent) + len(text) > self._settings.unsent_bytes_max:
             raise Backlogged(f"{self.url}: {len(self._unsent)} bytes wait for the kernel; the peer does not read")
         if self._protocol.state is not State.OPEN:
@@ -143,13 +143,15 @@ class WebSocket:
         while self._unsent and self._end is None:
             await self._flushed.wait()
         if self._end is not None:
-            raise self._again(self._end)
+            raise self._lost(self._end)
         await trio.lowlevel.checkpoint()
 
     def ping_nowait(self) -> None:
-        """Ask the peer for a sign of life."""
+        """Ask the peer for a sign of life.  ConnectionLost when nothing can be asked any more."""
         if self._end is not None:
-            raise self._again(self._end)
+            raise self._lost(self._end)
+        if self._protocol.state is not State.OPEN:
+            raise ConnectionLost(f"{self.url}: the connection is closing")
         self._protocol.send_ping(b"")
         self._write_frames()
 
@@ -354,9 +356,12 @@ class WebSocket:
 
     def _again(self, why: BulkheadError) -> BulkheadError:
         """The reason of the end, as a fresh exception (a raised one collects tracebacks)."""
-        if isinstance(why, ConnectionLost):
-            return ConnectionLost(str(why), why.code, why.reason)
-        return type(why)(*why.args)
+        return self._lost(why) if isinstance(why, ConnectionLost) else type(why)(*why.args)
+
+    def _lost(self, why: BulkheadError) -> ConnectionLost:
+        """For senders, who need to know only that it is over."""
+        known = why if isinstance(why, ConnectionLost) else ConnectionLost(str(why))
+        return ConnectionLost(str(known), known.code, known.reason)
 
     def abort(self, why: str = "dropped by us") -> None:
         """End at once, without a closing frame."""
@@ -488,6 +493,4 @@ async def _connect(url: str, uri: WebSocketURI, settings: TransportSettings, tls
 def _os_error_text(error: OSError) -> str:
     """The reasons inside Trio's summary of several failed addresses, or the error itself."""
     cause = error.__cause__
-    if isinstance(cause, BaseExceptionGroup):
-        return "; ".join(str(each) for each in cause.exceptions)
-    return str(cause or error)
+    return "; ".join(map(str, cause.exceptions)) if isinstance(cause, BaseExceptionGroup) else str(cause or error)

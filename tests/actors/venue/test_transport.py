@@ -358,6 +358,9 @@ async def test_a_broken_protocol_is_an_honest_error(data: bytes, text: str) -> N
         with pytest.raises((RemoteProtocolError, ConnectionLost), match=text):
             await ws.recv_many()
         assert ws.ended is not None
+        for send in (lambda: ws.send_nowait("x"), ws.ping_nowait):
+            with pytest.raises(ConnectionLost):  # a sender needs to know only that nothing leaves any more
+                send()
 
 
 async def test_a_message_over_the_limit_ends_the_connection() -> None:
