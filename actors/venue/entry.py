@@ -271,6 +271,8 @@ class OrderEntryActor(Actor):
             del self._pending[request_id]
             self._late[request_id] = pending
             self._in_doubt(pending, DoubtReason.NO_REPLY)
+            if pending.link is not None and self._keeper is not None:
+                self._keeper.probe(pending.link)
         while len(self._late) > LATE_MAX:
             del self._late[next(iter(self._late))]
         now_ns = self.ctx.now_ns

@@ -27,7 +27,7 @@ import trio
 from actors.venue.backoff import reconnect_delay_ns
 from actors.venue.calls import NotPermitted
 from actors.venue.messages import BlockedByVenue, Permit, PermitQuery, PermitSettled
-from actors.venue.settings import SECOND, ReconnectSettings, TransportSettings
+from actors.venue.settings import MS, SECOND, ReconnectSettings, TransportSettings
 from actors.venue.transport import HandshakeRefused, WebSocket, connect_websocket
 from protocols.errors import BulkheadError, RemoteProtocolError, VenueUnavailable
 from protocols.ids import Path
@@ -55,6 +55,8 @@ class Link:
     logged_on: bool = False
     usable: bool = False
     """Prepared and not lost."""
+    probed: bool = False
+    """A ping of `LinkKeeper.probe` is out."""
     over: trio.Event = attrs.Factory(trio.Event)
 
 
@@ -156,6 +158,7 @@ class LinkKeeper:
         self._wake = trio.Event()
         self._replace_wanted = False
         self._closing = False
+        self._nursery: trio.Nursery | None = None
         self.losses = 0
         self.replacements = 0
         self.failure = ""
@@ -166,6 +169,24 @@ class LinkKeeper:
         """The venue announced the end of this connection: open the next one now."""
         self._replace_wanted = True
         self._wake.set()
+
+    def probe(self, link: Link) -> None:
+        """An answer is overdue: ask for a sign of life, and end a link that gives none (half-open, peer hangs)."""
+        if link.probed or self._nursery is None:
+            return
+        try:
+            link.socket.ping_nowait()
+        except VenueUnavailable:
+            return  # it is over, or ends now: its reader knows
+        link.probed = True
+        self._nursery.start_soon(self._await_sign_of_life, link)
+
+    async def _await_sign_of_life(self, link: Link) -> None:
+        known = link.socket.statistics.bytes_in
+        await self._ctx.sleep(self._reconnect.pong_timeout_ns)
+        link.probed = False
+        if link.socket.statistics.bytes_in == known:
+            link.socket.abort(f"an answer is overdue, and not a byte in {self._reconnect.pong_timeout_ns // MS} ms")
 
     async def aclose(self) -> None:
         """Close all links politely; the keeper opens no more."""
@@ -179,6 +200,7 @@ class LinkKeeper:
     async def run(self) -> None:
         """Keep a link open until canceled."""
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             while not self._closing:
                 first = await self._open_at_last(nursery, replacing=None)
                 if first is not None:
@@ -360,8 +382,10 @@ class LinkKeeper:
     async def _ping(self, link: Link) -> None:
         while not link.over.is_set():
             await self._ctx.sleep(self._rules.client_ping_interval_ns)
-            if link.socket.ended is None:
+            try:
                 link.socket.ping_nowait()
+            except VenueUnavailable:
+                return  # it is over, or ends now: its reader knows
 
     def inspect(self) -> Mapping[str, object]:
         """For the console."""

@@ -63,6 +63,8 @@ class ReconnectSettings:
     """Replace this long before the venue's age limit."""
     handshake_timeout_ns: int = 5 * SECOND
     """Answer to a logon or a subscription."""
+    pong_timeout_ns: int = 1 * SECOND
+    """A connection that owes an answer and then does not send a byte within this time after a ping is ended."""
 
 
 @attrs.frozen(kw_only=True)

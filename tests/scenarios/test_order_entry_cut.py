@@ -128,12 +128,12 @@ class Trader:
 
     def entry_session(self) -> WsApiSession:
         """The venue's end of the account's order entry: its other session has the user data subscription."""
-        (session,) = [
+        own = [
             each
             for each in self.run.sim.venue.sessions
             if each.key is not None and each.key.account.name == MASTER and not each.subscriptions
         ]
-        return session
+        return max(own, key=lambda each: each.connection.connection_id)
 
 
 @pytest.fixture
@@ -237,6 +237,29 @@ async def test_the_order_ends_as_the_venue_says(name: str, by_rest: bool, tmp_pa
     opened, closed = doubts(tmp_path)
     assert placed[-1] in opened, "its reports were lost: only doubt can have found it"
     assert closed == opened
+
+
+@pytest.mark.slow
+@pytest.mark.req("R001", "R090")
+@pytest.mark.usefixtures("quick_venue")
+async def test_a_half_open_socket_swallows_one_order_and_is_replaced(tmp_path: Path) -> None:
+    """No reply, no pong: the order is proven never to have arrived, and the next one has a new socket."""
+    async with trader(tmp_path) as desk:
+        sim = desk.run.sim
+        session = desk.entry_session()
+        session.connection.stream.go_silent()
+        cl_ord_id, end = await desk.fate_of_one(crossing=False, silent=True)
+        assert isinstance(end, OrderRefused)
+        assert end.reason is OrdRejReason.NEVER_ARRIVED
+        assert sim.arrivals(cl_ord_id).seen == 0
+        assert desk.entry_session() is not session
+        cl_ord_id, end = await desk.fate_of_one(crossing=True, silent=False)
+        assert isinstance(end, ExecutionReport)
+        assert (sim.arrivals(cl_ord_id).seen, sim.arrivals(cl_ord_id).accepted) == (1, 1)
+        await desk.run.agreement()
+        first = desk.placed[0]
+    assert audit(sim, tmp_path) == []
+    assert doubts(tmp_path) == ({first}, {first})
 
 
 async def entry_socket(desk: Trader, *, connected: bool) -> None:
