@@ -345,7 +345,7 @@ class AccountCore(Desk):
         """An order that works, or has worked, at the venue: know it and its id before its fills come."""
         order = self.state.orders.find(report.cl_ord_id, report.symbol, report.order_id)
         if order is None or order.order_id is None:
-            self.report(attrs.evolve(report, exec_type=ExecType.NEW, ord_status=OrdStatus.NEW, cum_qty=ZERO))
+            self.report(attrs.evolve(report, exec_type=ExecType.ORDER_STATUS, ord_status=OrdStatus.NEW, cum_qty=ZERO))
 
     def _adopt(self, report: ExecutionReport) -> Order:
         """Take in an order that we do not know: the owner's own (MANUAL), or ours from before our memory.
@@ -381,7 +381,6 @@ class AccountCore(Desk):
         """Fills that came before their order was known are its own, now that the venue's id is."""
         stranger = self.strangers.pop((order.symbol, order.order_id or OrderID("")), None)
         if stranger is not None:
-            self.drop_stranger(stranger)
             for fill in stranger.fills:
                 self.report(fill)
 

@@ -25,7 +25,7 @@ from protocols.instruments import Instrument
 from protocols.journal import JOURNAL, AlarmRaised, Append, Record, account_key
 from protocols.orders import ExecutionReport, account_gate
 from protocols.reconcile import BelievedOrder, QueryOrder, entry_path, reconciler_path
-from supervisors.actor import Context, Timer
+from supervisors.actor import Context
 
 Forward = tuple[tuple[Path, Message], ...]
 
@@ -42,7 +42,7 @@ class AskOrder(Event):
 
 @message
 class AskStranger(Event):
-    """Timer: ask the venue again whose order this is."""
+    """Timer: ask the venue again whose order this is; void when that is known."""
 
     symbol: Symbol
     order_id: OrderID
@@ -59,7 +59,6 @@ class Stranger:
     order_id: OrderID
     fills: list[ExecutionReport] = attrs.field(factory=list)
     asked: int = 0
-    timer: Timer | None = None
 
 
 class Desk:
@@ -184,12 +183,7 @@ class Desk:
         believed = BelievedOrder(ClOrdID(""), stranger.order_id, stranger.symbol)
         self.ctx.send(self._reconciler, QueryOrder(believed, self.ctx.path))
         again = AskStranger(stranger.symbol, stranger.order_id)
-        stranger.timer = self.ctx.after(STEPS_NS[min(stranger.asked, len(STEPS_NS)) - 1], again)
-
-    def drop_stranger(self, stranger: Stranger) -> None:
-        """It has a name now."""
-        if stranger.timer is not None:
-            stranger.timer.cancel()
+        self.ctx.after(STEPS_NS[min(stranger.asked, len(STEPS_NS)) - 1], again)
 
     def ask_order(self, timer: AskOrder) -> None:
         """A watch's time has come."""

@@ -12,8 +12,9 @@ folded in the order of the venue (`transact_ns`, then trade id) whatever the ord
 entry stay in its `tail`, and one that comes late is sorted in and the tail folded again.  Only a fill older than the
 whole tail is folded where it arrives.
 
-`cost` is what the open quantity cost.  Then `realized = cash + cost` and, at a mark, `profit = cash + qty * mark`:
-nothing is created or lost between the two (I20).  On derivatives quantities are contracts and every value is multiplied
+`cost` is what the open quantity cost.  Then the realized profit is `cash + cost` (fees in quote, and in base at the
+fill's price, included), and at a mark the whole profit is `cash + qty * mark`: nothing is created or lost between the
+two (I20).  On derivatives quantities are contracts and every value is multiplied
 by `contract_size`; `cash` is then a running account of the contracts' values, no movement of money.
 """
 
@@ -112,11 +113,6 @@ class Entry:
             qty, cost = fold(qty, cost, delta, value)
             tail[at] = (key, delta, value, qty, cost)
         self.qty, self.cost = qty, cost
-
-    @property
-    def realized(self) -> Decimal:
-        """Realized profit in quote units, fees in the quote asset (and the base, at the fill's price) included."""
-        return self.cash + self.cost
 
 
 class Ledger:

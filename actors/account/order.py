@@ -21,7 +21,7 @@ from types import MappingProxyType
 
 import attrs
 
-from protocols.enums import DoubtReason, ExecType, OrdStatus, Side
+from protocols.enums import DoubtReason, ExecType, OrdStatus
 from protocols.errors import InvariantViolation
 from protocols.ids import MANUAL, ClOrdID, OrderID, StrategyID, Symbol
 from protocols.orders import NewOrder
@@ -196,10 +196,6 @@ class Order:
     @property
     def strategy(self) -> StrategyID:
         return self.request.strategy
-
-    @property
-    def side(self) -> Side:
-        return self.request.side
 
     @property
     def is_final(self) -> bool:

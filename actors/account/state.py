@@ -20,7 +20,7 @@ from actors.account.ledger import Entry, Ledger
 from actors.account.order import FILL_TYPES, Doubt, Order
 from actors.account.orders import Fill, Orders, Retention
 from protocols.canonical import canonical_json, state_hash
-from protocols.enums import ExecType, OrdRejReason, OrdStatus
+from protocols.enums import ExecType, OrdStatus
 from protocols.errors import InvariantViolation, JournalError
 from protocols.ids import AccountID, ClOrdID, StrategyID, Symbol, TradeID, Venue
 from protocols.journal import (
@@ -429,8 +429,3 @@ class AccountState:
             raise InvariantViolation(f"alarms {self.alarms}, born {self.born_ns}, newest {self.newest_received_ns}")
         if not all(qty.is_finite() for qty in self.unexplained.values()):
             raise InvariantViolation(f"unexplained {self.unexplained}")
-
-
-def closing_text(reason: OrdRejReason, code: str, text: str) -> str:
-    """What a refusal of the venue looks like in a report: its code beside its words."""
-    return f"{code}: {text}" if code else text or reason.value

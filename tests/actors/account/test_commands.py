@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
+from actors.account.desk import AskOrder
 from actors.account.settings import SECOND
 from protocols.base import Message
 from protocols.control import Drain, Drained, InstrumentsChanged
@@ -33,6 +34,7 @@ from protocols.orders import (
     ExecutionReport,
     NewOrder,
     NotSent,
+    OrderInDoubt,
     OrderNotFound,
     OrderRefused,
     RequestSent,
@@ -765,6 +767,33 @@ def test_a_restarted_account_doubts_what_was_on_its_way(rig: Rig) -> None:
     rig.up()
     rig.assert_as_the_venue_says()
     assert not any(order.in_doubt for order in rig.state.orders.live.values())
+
+
+def test_answers_about_orders_that_are_over_or_unknown_are_counted(rig: Rig) -> None:
+    now_ns = rig.ctx.now_ns
+    rig.tell(NotSent(ClOrdID("whose"), False, OrdRejReason.NOT_SENT, ""))
+    rig.tell(OrderInDoubt(ClOrdID("whose"), False, DoubtReason.NO_REPLY, now_ns, now_ns))
+    assert rig.actor.core.counts["unknown_order"] == 2
+
+
+def test_a_timer_of_a_watch_that_is_over_asks_nothing(rig: Rig) -> None:
+    order = rig.placed()
+    rig.tell(AskOrder(order.cl_ord_id, 1))
+    rig.doubt(other := rig.new_order())
+    rig.tell(AskOrder(other.cl_ord_id, 0))
+    assert not rig.queries
+
+
+def test_missing_trades_of_a_live_order_are_given_up_with_an_alarm_and_it_stays(rig: Rig) -> None:
+    order = rig.placed()
+    rig.venue.fill(order.cl_ord_id, dec("0.4"), dec(100))
+    found = rig.venue.status(order.cl_ord_id, None)
+    assert found is not None
+    for _ in range(rig.settings.fills_attempts):
+        rig.tell(OrderFound(found, ()))
+    assert status_of(rig, order) is OrdStatus.NEW
+    assert [r.kind for r in rig.records if isinstance(r, AlarmRaised)] == [AlarmKind.FILLS_MISSING]
+    assert not rig.actor.core.watches
 
 
 def test_unknown_messages_are_counted(rig: Rig) -> None:

@@ -18,7 +18,7 @@ from actors.account.state import AccountState
 from protocols.base import Query
 from protocols.canonical import state_hash
 from protocols.control import InstrumentsChanged
-from protocols.enums import AlarmKind, CxlRejReason, DoubtReason, OrdRejReason, OrdStatus, Side
+from protocols.enums import AlarmKind, CxlRejReason, DoubtReason, ExecType, OrdRejReason, OrdStatus, Side
 from protocols.errors import InvariantViolation, JournalError
 from protocols.ids import MANUAL, AccountID, ClOrdID, OrderID, Symbol, TradeID
 from protocols.journal import (
@@ -33,7 +33,7 @@ from protocols.journal import (
     StateSnapshot,
     UnexplainedChanged,
 )
-from protocols.orders import CancelRejected, ExecutionReport, OrderRefused, VenueReject
+from protocols.orders import CancelRejected, ExecutionReport, OrderRefused, RiskApproved, VenueReject
 from protocols.positions import AccountPicture, AccountQuery, AccountResynced, Balance, BalancesChanged
 from protocols.reconcile import InstrumentsQuery, Reconcile, ReconcileFailed
 from supervisors.actor import GROUP_RESTART, Up
@@ -495,6 +495,52 @@ def test_an_order_closed_by_us_leaves_no_trace_of_a_venue_id() -> None:
     assert len(rig.state.orders.by_cl_ord_id) == 1
     assert rig.state.orders.by_order_id == {}
     assert len(rig.heard(STRATEGY_PATH, OrderRefused)) == 2
+
+
+def test_reports_older_than_our_memory_are_not_applied_but_the_venues_answers_are() -> None:
+    rig = Rig(AccountSettings(retention=Retention(finished_max=1, fills_max=1)))
+    rig.up()
+    old = rig.venue.place_by_hand("old", Side.BUY, dec(1), dec(50))
+    resting = rig.placed("3")
+    missed = rig.venue.fill(resting.cl_ord_id, dec(1), dec(100))
+    for _ in range(2):
+        rig.tell(rig.venue.fill(resting.cl_ord_id, dec("0.5"), dec(100)))
+        order = rig.placed()
+        rig.tell(rig.venue.fill(order.cl_ord_id, dec(1), dec(100)))
+    rig.tell(missed)
+    assert rig.actor.core.counts["too_old"] == 1
+    assert rig.state.orders.by_cl_ord_id[resting.cl_ord_id].cum_qty == 1
+    rig.tell(old)
+    assert rig.actor.core.counts["too_old"] == 2
+    assert old.cl_ord_id not in rig.state.orders.by_cl_ord_id
+    rig.tell(rig.venue.report(rig.venue.orders[old.cl_ord_id], ExecType.ORDER_STATUS))
+    assert rig.state.orders.by_cl_ord_id[old.cl_ord_id].is_manual
+    rig.venue.place_by_hand("older", Side.BUY, dec(1), dec(50))
+    rig.venue.orders[ClOrdID("older")].updated_ns = old.transact_ns
+    rig.down()
+    rig.up()
+    assert ClOrdID("older") in rig.state.orders.live
+
+
+def test_orders_may_leave_memory_in_another_order_than_the_venue_ended_them() -> None:
+    rig = Rig(AccountSettings(retention=Retention(finished_max=1)))
+    rig.up()
+    first, second, third = rig.placed(), rig.placed(), rig.placed()
+    ends = [rig.venue.cancel(order.cl_ord_id) for order in (first, second, third)]
+    for end in (ends[1], ends[0], ends[2]):
+        assert end is not None
+        rig.tell(end)
+    assert ends[1] is not None
+    assert rig.state.orders.orders_horizon == {SYMBOL: ends[1].transact_ns}
+
+
+def test_our_account_of_fills_begins_with_the_first_record_of_any_kind() -> None:
+    rig = Rig()
+    rig.tell(RiskApproved(rig.new_order()))
+    for record in rig.records:
+        state = AccountState(ACCOUNT, VENUE, Retention())
+        state.apply(record)
+        assert state.born_ns == START_NS, record
 
 
 def test_a_watch_of_an_order_that_fell_out_of_memory_ends() -> None:
