@@ -19,13 +19,15 @@ import trio
 from actors.control.verbs import Premises, RestartDue, TapChannel, Verbs
 from actors.control.wire import REQUEST_BYTES_MAX, Failure, line, parse_request, plain
 from protocols.base import Message
-from supervisors.actor import Actor
+from supervisors.actor import Actor, ReadyWhen
 
 _UCRED = struct.Struct("3i")
 
 
 class ControlActor(Actor):
-    """Serves the control socket."""
+    """Serves the control socket; ready when it does."""
+
+    READY_WHEN = ReadyWhen.TOLD
 
     def __init__(self, path: Path, premises: Premises) -> None:
         self._path = path
@@ -45,6 +47,7 @@ class ControlActor(Actor):
             self._verbs.ctx = self.ctx
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._verbs.enforce)
+                self.ctx.set_ready()
                 while True:
                     stream = await listener.accept()
                     nursery.start_soon(self._serve, stream)
@@ -61,23 +64,29 @@ class ControlActor(Actor):
         }
 
     async def _listen(self) -> trio.SocketListener:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        await self._clear_stale()
-        sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            await self._clear_stale()
+        except OSError as error:
+            raise self._no_place(error) from error
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             before = os.umask(0o177)
             try:
-                await sock.bind(str(self._path))
+                sock.bind(str(self._path))
             finally:
                 os.umask(before)
             sock.listen(16)
         except OSError as error:
             sock.close()
-            raise Failure(
-                f"cannot listen at {self._path}: {error.strerror}",
-                "set [control] socket to a writable path of at most 107 characters",
-            ) from error
-        return trio.SocketListener(sock)
+            raise self._no_place(error) from error
+        return trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+
+    def _no_place(self, error: OSError) -> Failure:
+        return Failure(
+            f"cannot listen at {self._path}: {error.strerror or error}",
+            "set [control] socket to a writable path of at most 107 characters",
+        )
 
     async def _clear_stale(self) -> None:
         """Remove a socket that nobody serves; refuse to take one away from a running engine."""

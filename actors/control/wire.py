@@ -5,7 +5,7 @@
     <- {"id": 2, "ok": false, "error": "no actor at /nobody", "fix": "see `bulkhead inspect` for the addresses"}
     <- {"id": 3, "event": {...}}                       (a stream: `tap`, until either side closes)
 
-Decimals are text, times are integer nanoseconds, enums are their values.
+Decimals are text, times are integer nanoseconds, enums are their values (flags their names).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 import msgspec
 
 REQUEST_BYTES_MAX = 64 * 1024
@@ -37,24 +38,29 @@ class Failure(Exception):
         self.fix = fix
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> Any:
+    """`value` as JSON-ready dictionaries, lists, text and numbers; a sum of flags is its names."""
     if isinstance(value, enum.Flag):
-        return str(value.name or "NONE")
+        return value.name or "NONE"
+    if isinstance(value, enum.Enum):
+        return plain(value.value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    kind: type[Any] = type(value)
+    if attrs.has(kind):
+        return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(kind)}
     if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, frozenset | set):
-        return sorted(str(item) for item in value)
+        return {str(plain(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((plain(item) for item in value), key=str)
     return str(value)
 
 
-def plain(value: object) -> Any:
-    """`value` as JSON-ready dictionaries, lists, text and numbers."""
-    return msgspec.to_builtins(value, enc_hook=_plain, str_keys=True)
-
-
 def line(value: Mapping[str, object]) -> bytes:
-    """One line of the protocol."""
-    return msgspec.json.encode(value, enc_hook=_plain) + b"\n"
+    """One line of the protocol, of plain values."""
+    return msgspec.json.encode(value) + b"\n"
 
 
 def parse_request(text: bytes) -> Request:

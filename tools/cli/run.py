@@ -169,10 +169,14 @@ class _Run:
 
     async def _live_view(self) -> None:
         """Start the view once the control socket is there; it ends by itself when the engine does."""
-        path = self._config.socket_path
-        while not path.exists():  # noqa: ASYNC110 - a file has no event
-            await trio.sleep(0.05)
-        arguments = [sys.executable, "-m", "tools.cli.live", str(path), self._config.engine.timezone]
+        await self._host.runtime.wait_ready("/control")
+        arguments = [
+            sys.executable,
+            "-m",
+            "tools.cli.live",
+            str(self._config.socket_path),
+            self._config.engine.timezone,
+        ]
         ended = await trio.run_process(arguments, check=False)
         if not self._host.ended.is_set() and not self._host.draining.is_set():
             self._say(f"the live view has ended ({ended.returncode}); the engine goes on, with lines")
