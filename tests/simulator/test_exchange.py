@@ -163,6 +163,16 @@ def test_accounts_of_one_group_do_not_trade_with_each_other() -> None:
     assert (maker.ord_status, taker.ord_status) == (OrdStatus.NEW, OrdStatus.EXPIRED_IN_MATCH)
 
 
+def test_fill_or_kill_does_not_count_what_prevention_would_take_away() -> None:
+    kit = Kit()
+    a, b = kit.account("a"), kit.account("b")
+    own = kit.place(a, "SELL", "1", "100")
+    other = kit.place(b, "SELL", "1", "100")
+    fok = kit.place(a, "BUY", "2", "100", time_in_force=TimeInForce.FOK, stp_mode=StpMode.EXPIRE_MAKER)
+    assert fok.ord_status is OrdStatus.EXPIRED
+    assert (own.ord_status, other.cum_qty) == (OrdStatus.NEW, D(0))
+
+
 def set_last(kit: Kit, price: str) -> None:
     """Make the market print at a price, between two others."""
     street = kit.exchange

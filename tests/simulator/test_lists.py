@@ -52,6 +52,22 @@ def test_oco_stop_takes_over_the_lock_when_it_triggers() -> None:
     assert made.is_done
 
 
+def test_a_triggered_stop_limit_leg_rests_with_the_lock() -> None:
+    kit = Kit(rate="0")
+    a, b = kit.account("a", btc="1"), kit.account("b")
+    set_last(kit, "100")
+    made = OrderList(list_id=1, symbol="BTCUSDT", account=a, cl_list_id="l", contingency="OCO")
+    stop = kit.order(a, "SELL", "1", "95", ord_type=OrdType.STOP_LOSS_LIMIT, stop_px=D("90"), cl_ord_id="stop")
+    made.legs = [stop, kit.order(a, "SELL", "1", "110", ord_type=OrdType.LIMIT_MAKER, cl_ord_id="profit")]
+    lists.submit_oco(kit.exchange, made)
+    set_last(kit, "90")
+    assert kit.asks() == [("95", "1")]
+    assert (a.balance("BTC").free, a.balance("BTC").locked) == (D(0), D(1))
+    kit.place(b, "BUY", "1", "95")
+    assert made.is_done
+    assert (a.balance("BTC").total, a.balance("USDT").free) == (D(0), D(1_000_095))
+
+
 def test_canceling_one_leg_cancels_the_list() -> None:
     kit = Kit()
     a = kit.account("a", btc="1")

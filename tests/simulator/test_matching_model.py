@@ -136,6 +136,7 @@ def test_engine_agrees_with_naive_model_and_conserves_money(steps: list[tuple[An
     accounts = [kit.account(name) for name in ("a", "b", "c")]
     start = {asset: sum((acc.balance(asset).total for acc in accounts), ZERO) for asset in ("USDT", "BTC")}
     model = NaiveMarket()
+    mirror: dict[tuple[Side, Decimal], Decimal] = {}
     pairs: list[tuple[Plain, Order]] = []
     for step in steps:
         if step[0] == "place":
@@ -172,6 +173,7 @@ def test_engine_agrees_with_naive_model_and_conserves_money(steps: list[tuple[An
                 kit.exchange.amend(order, step[2] * STEP, order.cl_ord_id)
         check_orders(pairs)
         check_book(kit, model)
+        check_published_changes(kit, mirror)
         check_money(kit, accounts, start, [order for _, order in pairs])
     check_fills(kit, model, pairs)
 
@@ -197,6 +199,19 @@ def check_book(kit: Kit, model: NaiveMarket) -> None:
     top = kit.market.top()
     if top.bid is not None and top.ask is not None:
         assert top.bid < top.ask
+
+
+def check_published_changes(kit: Kit, mirror: dict[tuple[Side, Decimal], Decimal]) -> None:
+    """Who applies only the levels reported as changed has the whole book; each change took an update id."""
+    market = kit.market
+    assert market.update_id >= len(market.dirty)
+    for side, price in market.dirty:
+        mirror[side, price] = market.shown_at(side, price)
+    market.dirty.clear()
+    for side in Side:
+        assert {price: qty for (where, price), qty in mirror.items() if where is side and qty} == dict(
+            market.depth(side, 1000)
+        )
 
 
 def check_money(kit: Kit, accounts: list[Any], start: dict[str, Decimal], orders: list[Order]) -> None:
