@@ -415,6 +415,10 @@ class PrivateCodec(Protocol):
 
     def decode_rest_order(self, request_id: str, reply: HttpReply) -> Reply: ...
 
+    def other_names(self, cl_ord_id: ClOrdID) -> Sequence[ClOrdID]:
+        """Ids under which the venue may know our order after a cancel or an amend of ours renamed it."""
+        ...
+
     def order_status_request(
         self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, stamp_venue_ns: int
     ) -> HttpRequest: ...

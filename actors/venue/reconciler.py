@@ -11,7 +11,9 @@ A picture is whole or it is not given: one failed question makes it `ReconcileFa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
+import attrs
 import trio
 
 from actors.venue.calls import RestCalls
@@ -22,7 +24,7 @@ from actors.venue.signing import SigningSession
 from protocols.base import Message
 from protocols.control import ClockOffset
 from protocols.errors import OutcomeUnknown, RemoteProtocolError, VenueUnavailable
-from protocols.ids import Path, Symbol, TradeID
+from protocols.ids import ClOrdID, Path, Symbol, TradeID
 from protocols.orders import ExecutionReport, OrderNotFound
 from protocols.reconcile import (
     BelievedOrder,
@@ -227,17 +229,23 @@ class ReconcilerActor(Actor):
         return OrderFound(found, fills)
 
     async def _status(self, order: BelievedOrder) -> ExecutionReport | OrderNotFound:
+        """By the venue's id; without one by every name that the order may bear, before "not found" is said."""
         codec = self._codec
         asked_ns = self.ctx.now_ns
-        reply, _ = await self._send(
-            lambda: codec.order_status_request(order.cl_ord_id, order.order_id, order.symbol, self._session.stamp_ns())
-        )
-        found = codec.decode_order_status(reply)
-        if isinstance(found, ExecutionReport):
-            return found
-        if found.disposition is Disposition.NOT_FOUND:
-            return OrderNotFound(order.cl_ord_id, asked_ns)
-        raise VenueUnavailable(f"status of {order.cl_ord_id}: {found.code} {found.text}")
+        names = [order.cl_ord_id]
+        if order.order_id is None:
+            names += codec.other_names(order.cl_ord_id)
+        for name in names:
+            reply, _ = await self._send(partial(self._status_request, name, order))
+            found = codec.decode_order_status(reply)
+            if isinstance(found, ExecutionReport):
+                return attrs.evolve(found, cl_ord_id=order.cl_ord_id)
+            if found.disposition is not Disposition.NOT_FOUND:
+                raise VenueUnavailable(f"status of {order.cl_ord_id}: {found.code} {found.text}")
+        return OrderNotFound(order.cl_ord_id, asked_ns)
+
+    def _status_request(self, name: ClOrdID, order: BelievedOrder) -> HttpRequest:
+        return self._codec.order_status_request(name, order.order_id, order.symbol, self._session.stamp_ns())
 
     # ---- asking -------------------------------------------------------------------------------------------------
 

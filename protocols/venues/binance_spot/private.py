@@ -53,7 +53,7 @@ from protocols.venues.binance_spot.endpoints import PRODUCTION, WS_API_RULES, En
 from protocols.venues.binance_spot.errors import Refusal, classify
 from protocols.venues.binance_spot.limits import WEIGHT, usage_of_headers, usage_of_rows
 from protocols.venues.binance_spot.public import CAPABILITIES, VENUE
-from protocols.venues.binance_spot.reports import Reports, UnknownWord
+from protocols.venues.binance_spot.reports import CANCEL_SUFFIX, Reports, UnknownWord
 from protocols.venues.binance_spot.requests import SignedRequests, check_success, order_id_number, refusal_of
 from protocols.venues.values import REFUSED, amount, stamp_ns
 
@@ -346,6 +346,10 @@ class BinanceSpotPrivate:
         raise RemoteProtocolError("no order in the answer")
 
     # ---- REST queries ------------------------------------------------------------------------------------------
+
+    def other_names(self, cl_ord_id: ClOrdID) -> Sequence[ClOrdID]:
+        """A canceled order bears the id that our cancel chose (section 7.2)."""
+        return (ClOrdID(cl_ord_id + CANCEL_SUFFIX),)
 
     def order_status_request(
         self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, stamp_venue_ns: int

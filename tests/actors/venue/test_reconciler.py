@@ -135,6 +135,18 @@ async def test_a_query_by_the_venues_id_finds_a_canceled_order() -> None:
         assert (await spot.account.one(OrderFound)).report.ord_status is OrdStatus.CANCELED
 
 
+async def test_an_order_that_our_own_cancel_renamed_is_found_without_the_venues_id() -> None:
+    async with sessions(only=(ENTRY, RECONCILER)) as spot:
+        await spot.trading()
+        cl_ord_id = spot.submit(spot.order(side=Side.BUY))
+        await spot.account.one(ExecutionReport)
+        spot.cancel(cl_ord_id)
+        await spot.account.one(ExecutionReport, lambda each: each.exec_type is ExecType.CANCELED)
+        spot.world.tell(RECONCILER, QueryOrder(BelievedOrder(cl_ord_id, None, BTC), ACCOUNT))
+        found = await spot.account.one(OrderFound)
+        assert (found.report.cl_ord_id, found.report.ord_status) == (cl_ord_id, OrdStatus.CANCELED)
+
+
 async def test_a_query_says_not_found_with_the_time_it_asked() -> None:
     async with sessions(only=(RECONCILER,)) as spot:
         before = spot.world.runtime.clock.wall_ns()
