@@ -22,6 +22,7 @@ from protocols.canonical import canonical_json, state_hash
 from protocols.control import InstrumentsChanged, PnlQuery
 from protocols.errors import JournalError
 from protocols.ids import AccountID, Path, Venue
+from protocols.instruments import plain
 from protocols.journal import JOURNAL, Append, ReplayAnswer, ReplayQuery, StateSnapshot
 from protocols.market import Quote, Subscribe
 from protocols.orders import account_path
@@ -221,9 +222,9 @@ class PortfolioActor(Actor):
             "day": self._day,
             "totals": {
                 f"{total.scope} {total.name} {total.quote}".replace("  ", " "): {
-                    "realized": str(total.realized),
-                    "unrealized": str(total.unrealized),
-                    "today": str(total.today),
+                    "realized": plain(total.realized),
+                    "unrealized": plain(total.unrealized),
+                    "today": plain(total.today),
                     "unmarked": total.unmarked,
                 }
                 for total in self.book.totals()
