@@ -14,6 +14,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 from tests.simulator.wire import PATIENCE_S, quiet_config, rest_of, running, until, ws_api_of
 from tools.simulator import Fault, FaultKind, Latency, Simulator, open_simulator
 from tools.simulator.core.faults import CONNECT, EVENT, IMMEDIATE, PUBLIC, REQUEST, FaultPlan
+from tools.simulator.core.hub import Message
 from tools.simulator.core.model import OrdStatus
 
 FAR_BUY = {
@@ -225,6 +226,35 @@ async def test_latency_delays_but_keeps_answers() -> None:
         reply = await api.timed("order.place", **order("slow"))
         assert reply["status"] == 200
         await api.event("executionReport", c="slow")
+
+
+async def test_requests_of_one_connection_arrive_in_order_whatever_their_latency() -> None:
+    async with running(latency=Latency(request_ms=(0, 20), seed=3)) as sim, ws_api_of(sim) as api:
+        await api.logon()
+        requests = []
+        for number in range(10):
+            requests.append(await api.send("order.place", **order(f"n{number}"), timestamp=api.now_ms()))
+            where = {"symbol": "BTCUSDT", "origClientOrderId": f"n{number}", "timestamp": api.now_ms()}
+            requests.append(await api.send("order.cancel", **where))
+        assert [(await api.reply(request))["status"] for request in requests] == [200] * 20
+
+
+async def test_a_client_that_does_not_read_is_dropped_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.simulator.core.net.OUTBOX_FRAMES", 100)
+    async with running() as sim, ws_api_of(sim) as api:
+        deaf = await trio.open_tcp_stream("127.0.0.1", sim.port)
+        async with deaf:
+            await deaf.send_all(
+                b"GET /ws/btcusdt@trade HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            await until(lambda: sim.venue.hub.wanted("btcusdt@trade"))
+            [session] = sim.venue.market_sessions
+            for _ in range(200):
+                sim.venue.hub.publish(Message("btcusdt@trade", b"x" * 100_000))
+                await trio.lowlevel.checkpoint()
+            assert session.connection.overflowed
+        assert (await api.ask("time"))["status"] == 200
 
 
 async def test_garbage_ends_one_connection_and_no_other() -> None:

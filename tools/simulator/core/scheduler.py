@@ -18,8 +18,12 @@ class Scheduler:
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Call `action` that much later. A delay of zero means with the scheduler's next turn."""
+        self.at(trio.current_time() + seconds, action)
+
+    def at(self, when: float, action: Callable[[], None]) -> None:
+        """Call `action` at that time of Trio's clock; actions of the same time in the order of these calls."""
         self._sequence += 1
-        heapq.heappush(self._heap, (trio.current_time() + seconds, self._sequence, action))
+        heapq.heappush(self._heap, (when, self._sequence, action))
         self._changed.set()
 
     async def run(self) -> None:

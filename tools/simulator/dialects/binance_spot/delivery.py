@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import trio
+
 from tools.simulator.core.clock import MS
 from tools.simulator.core.faults import REQUEST, Fault, FaultKind
 from tools.simulator.dialects.binance_spot import errors
@@ -42,10 +44,13 @@ def perform(venue: BinanceSpot, method: Method, call: Call, link: Link) -> None:
     """Run the request, with the configured latency on the way in."""
     venue.note_arrivals(method, call.params)
     delay_s = venue.latency.request_s()
-    if delay_s:
-        venue.scheduler.after(delay_s, lambda: _perform(venue, method, call, link))
-    else:
+    if not delay_s:
         _perform(venue, method, call, link)
+        return
+    due = trio.current_time() + delay_s
+    if call.session is not None:  # one connection delivers in order, however long each request takes
+        due = call.session.last_due = max(due, call.session.last_due)
+    venue.scheduler.at(due, lambda: _perform(venue, method, call, link))
 
 
 def _perform(venue: BinanceSpot, method: Method, call: Call, link: Link) -> None:

@@ -57,6 +57,7 @@ class WsApiSession:
         self.authorized_ns = 0
         self.connected_ns = venue.clock.now_ns()
         self.subscriptions: dict[int, tuple[Account, bool]] = {}  # account, and whether it rests on the logon
+        self.last_due = 0.0  # when the newest request that is still on its way will arrive
         self._next_subscription = 0
 
     async def run(self) -> None:
