@@ -111,9 +111,11 @@ class Verbs:
         if handler is None:
             raise Failure(f"no such verb: {verb}", f"one of {', '.join(sorted([*self._table, 'tap']))}")
         try:
-            return plain(await handler(args))
+            result = plain(await handler(args))
         except AskError as error:
             raise Failure(str(error), "the actor is resyncing or down; see `bulkhead inspect`") from error
+        self.ctx.flush()  # who was ordered has heard it before the operator gets the answer
+        return result
 
     @asynccontextmanager
     async def tap(self, args: Mapping[str, Any]) -> AsyncIterator[TapChannel]:
