@@ -37,7 +37,7 @@ class RateLimited(BulkheadError):
 
 
 class AuthError(BulkheadError):
-    """The key was refused or expired.  The account stops; no retry loop."""
+    """The key was refused or expired.  The account stops until a person has acted; no retry loop."""
 
 
 class SequenceGap(BulkheadError):

@@ -305,6 +305,9 @@ class OrderEntryActor(Actor):
                 else:
                     self._outcomes.counts["unmatched"] += 1
 
+    def not_opened(self, text: str) -> None:
+        """REST is used meanwhile; the console shows the reason."""
+
     def link_up(self, link: Link) -> None:
         """Orders go over the socket from now on."""
 

@@ -11,8 +11,8 @@ A session supplies four hooks (`LinkSession`) and sees nothing of sockets, delay
     keeper = LinkKeeper(ctx=self.ctx, session=self, url=url, rules=codec.rules, ...)
     await keeper.run()
 
-What a session's `take` may raise: RemoteProtocolError (the link is dropped and opened again); everything else is a
-bug and ends the actor.
+What a session's `take` may raise: RemoteProtocolError (the link is dropped and opened again), AuthError (the same,
+but a key that was refused is tried again only after a long pause); everything else is a bug and ends the actor.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from actors.venue.calls import NotPermitted
 from actors.venue.messages import BlockedByVenue, Permit, PermitQuery, PermitSettled
 from actors.venue.settings import MS, SECOND, ReconnectSettings, TransportSettings
 from actors.venue.transport import HandshakeRefused, WebSocket, connect_websocket
-from protocols.errors import BulkheadError, RemoteProtocolError, VenueUnavailable
+from protocols.errors import AuthError, BulkheadError, RemoteProtocolError, VenueUnavailable
 from protocols.ids import Path
 from protocols.venue import Lane, Reply, SessionRules
 from supervisors.actor import AskError, Context
@@ -64,7 +64,14 @@ class LinkSession(Protocol):
     """What the owner of a keeper does with its links."""
 
     async def prepare(self, link: Link) -> None:
-        """Log on, subscribe.  Replies arrive through `take`.  VenueUnavailable or a time-out: try again later."""
+        """Log on, subscribe.  Replies arrive through `take`.  VenueUnavailable or a time-out: try again later.
+
+        AuthError: the venue refuses our key; try again much later.
+        """
+        ...
+
+    def not_opened(self, text: str) -> None:
+        """There is no link, and the attempt to open one failed; others follow."""
         ...
 
     async def take(self, link: Link, raws: list[bytes]) -> None:
@@ -275,8 +282,10 @@ class LinkKeeper:
             await self._pause()
             try:
                 link = await self._open(nursery)
-            except (VenueUnavailable, RemoteProtocolError, trio.TooSlowError) as error:
+            except (VenueUnavailable, RemoteProtocolError, AuthError, trio.TooSlowError) as error:
                 self._note_failure(error)
+                if self.current is None:
+                    self._session.not_opened(self.failure)
                 if replacing is not None and not replacing.usable:
                     return None
             else:
@@ -346,6 +355,8 @@ class LinkKeeper:
         if isinstance(error, HandshakeRefused) and error.status in (418, 429):
             self._wait_until_ns = self._ctx.now_ns + retry_after_ns(error.headers)
             self._ctx.send(self._limiter, BlockedByVenue(self._wait_until_ns, str(error)))
+        elif isinstance(error, AuthError):
+            self._wait_until_ns = self._ctx.now_ns + self._reconnect.key_refused_ns
 
     # ---- reading ------------------------------------------------------------------------------------------------
 
@@ -356,9 +367,11 @@ class LinkKeeper:
                 raws = await link.socket.recv_many(silence_ns)
                 await self._session.take(link, raws)
                 self._ctx.flush()
-        except (VenueUnavailable, RemoteProtocolError) as error:
+        except (VenueUnavailable, RemoteProtocolError, AuthError) as error:
             link.socket.abort(str(error))
             self._lost(link, str(error))
+            if isinstance(error, AuthError):
+                self._wait_until_ns = self._ctx.now_ns + self._reconnect.key_refused_ns
 
     def _lost(self, link: Link, text: str) -> None:
         was_current = link is self.current

@@ -123,6 +123,9 @@ class PrivateStreamActor(Actor):
                 await self.ctx.send_wait(self._account, event)
             nursery.cancel_scope.cancel()
 
+    def not_opened(self, text: str) -> None:
+        self.ctx.set_unready(text)
+
     def link_up(self, link: Link) -> None:
         self.ctx.set_ready()
 

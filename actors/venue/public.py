@@ -208,6 +208,9 @@ class PublicStreamActor(Actor):
         else:
             self._counts["others"] += 1
 
+    def not_opened(self, text: str) -> None:
+        self.ctx.set_unready(text)
+
     def link_up(self, link: Link) -> None:
         self._overlap = None
         self._tell_books(StreamUp(self.ctx.path, self._codec.venue, link.epoch, self.ctx.now_ns))

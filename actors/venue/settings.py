@@ -55,6 +55,8 @@ class ReconnectSettings:
     """Network failures: a healthy network is found again within this time."""
     refused_backoff_max_ns: int = 30 * SECOND
     """The venue answered the handshake with a refusal; a Retry-After that asks for more is obeyed."""
+    key_refused_ns: int = 60 * SECOND
+    """Before a key that the venue refused is tried again: a person has to act first."""
     stable_after_ns: int = 10 * SECOND
     """A connection that lived this long makes the next failure a first one."""
     overlap_ns: int = 2 * SECOND

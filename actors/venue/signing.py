@@ -79,19 +79,26 @@ class SigningSession:
         if self.replies.settle(reply):
             return True
         if reply.error is not None and reply.error.disposition is Disposition.AUTH and not reply.request_id:
-            raise AuthError(f"{self._codec.venue} account {self._codec.account}: {_say(reply.error)}")
+            raise self._refused_key(reply.error)
         return False
 
     def raise_for(self, error: VenueError) -> None:
         """What a refused logon or subscription means."""
-        text = f"{self._codec.venue} account {self._codec.account}: {_say(error)}"
         if error.disposition is Disposition.AUTH:
-            raise AuthError(text)
+            raise self._refused_key(error)
+        text = f"{self._codec.venue} account {self._codec.account}: {_say(error)}"
         if error.disposition in _OUR_BUG:
             raise LocalProtocolError(text)
         if error.disposition is Disposition.CLOCK:
             self._ctx.send(self._clock_path, ClockSuspected(text))
         raise VenueUnavailable(text)
+
+    def _refused_key(self, error: VenueError) -> AuthError:
+        account, venue = self._codec.account, self._codec.venue
+        return AuthError(
+            f"{venue} refuses the key of account {account} ({_say(error)}): check accounts.{account}.keys.{venue}, and "
+            "the key's permissions and addresses at the venue"
+        )
 
 
 def _say(error: VenueError) -> str:

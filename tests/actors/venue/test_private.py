@@ -93,17 +93,24 @@ async def test_executions_wait_for_a_full_account_and_are_all_delivered() -> Non
 
 
 @pytest.mark.req("R144")
-async def test_a_wrong_key_ends_the_actor_with_the_venues_words() -> None:
+async def test_a_wrong_key_is_said_in_the_venues_words_and_not_tried_again_soon() -> None:
+    """A key that is refused is nothing that a restart repairs: the actor stays, unready, and crashes nobody."""
     wrong = HmacSigner("x" * 64, "y" * 64)
     async with sessions(only=(PRIVATE,), signer=wrong) as spot:
-        await spot.world.until(lambda: bool(spot.world.crashes(PRIVATE)))
-        assert "AuthError" in spot.world.crashes(PRIVATE)[0]
-        assert MASTER in spot.world.crashes(PRIVATE)[0]
+        cell = spot.world.runtime.cell(PRIVATE)
+        await spot.world.until(lambda: f"accounts.{MASTER}.keys" in cell.unready_reason)
+        await trio.sleep(0.5)
+        assert spot.world.inspect(PRIVATE)["connects"] == 1
+        assert spot.world.crashes(PRIVATE) == []
 
 
-async def test_a_key_revoked_in_mid_session_ends_the_actor() -> None:
+async def test_a_key_revoked_in_mid_session_shuts_the_gate_with_the_reason() -> None:
     async with sessions(only=(PRIVATE,)) as spot:
         await spot.world.ready(PRIVATE)
+        cell = spot.world.runtime.cell(PRIVATE)
         spot.sim.strike(Fault(kind=FaultKind.REVOKE_KEY, match=spot.sim.credentials(MASTER).ed25519_key))
-        await spot.world.until(lambda: bool(spot.world.crashes(PRIVATE)))
-        assert "AuthError" in spot.world.crashes(PRIVATE)[0]
+        await spot.world.until(lambda: not cell.ready)
+        assert "refuses the key" in cell.unready_reason
+        await trio.sleep(0.5)
+        assert spot.world.inspect(PRIVATE)["connects"] == 1
+        assert spot.world.crashes(PRIVATE) == []
