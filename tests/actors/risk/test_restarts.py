@@ -37,7 +37,7 @@ from protocols.orders import (
     account_path,
 )
 from protocols.positions import AccountPicture
-from supervisors.actor import Actor
+from supervisors.actor import Actor, AskError
 from supervisors.clock import SystemClock
 from supervisors.runtime import Runtime
 from supervisors.spec import Backoff, ChildSpec, Intensity, SupervisorSpec
@@ -252,9 +252,8 @@ async def test_gates_that_crash_at_any_moment_keep_every_limit_and_forget_nothin
                 assert truth.worst(BTC) <= MAX_POSITION
                 assert truth.worst(ETH) <= MAX_POSITION
             quotes(runtime)  # sets off what is still armed
-            await ready(runtime)
             await until_quiet(runtime, truth, sent)
-            pictures = {path: await runtime.ask(path, ExposureQuery(), SECOND_NS) for path in GATES}
+            pictures = {path: await ask(runtime, path) for path in GATES}
         root.request_stop("end of the test")
     assert crashes > 5
     assert len(truth.seen) > 20, "the test must trade"
@@ -295,7 +294,21 @@ async def until_quiet(runtime: Runtime, truth: Truth, sent: list[NewOrder]) -> N
     assert truth.seen.isdisjoint(refused)
     await runtime.ask(JOURNAL, FlushQuery(), SECOND_NS)
     for path in GATES:
-        await runtime.ask(path, ExposureQuery(), SECOND_NS)
+        await ask(runtime, path)
+
+
+async def ask(runtime: Runtime, path: str) -> ExposurePicture:
+    """A gate's picture; a crash that was still armed may come between being ready and the answer."""
+    for _ in range(10):
+        await runtime.wait_ready(path)
+        try:
+            answer = await runtime.ask(path, ExposureQuery(), SECOND_NS)
+        except AskError as error:
+            assert "not_ready" in str(error) or "crash" in str(error) or "down" in str(error), error
+            continue
+        assert isinstance(answer, ExposurePicture)
+        return answer
+    raise AssertionError(f"{path} crashed again and again")
 
 
 def compare(truth: Truth, seen: ExposurePicture, accounts: list[AccountID]) -> None:
