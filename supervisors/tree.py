@@ -30,6 +30,7 @@ from actors.book.actor import BookActor
 from actors.control.server import ControlActor
 from actors.control.verbs import Premises
 from actors.journal.actor import JournalActor
+from actors.journal.files import FilesActor
 from actors.journal.home import JournalHome
 from actors.market.actor import CandleActor
 from actors.portfolio.actor import PortfolioActor
@@ -124,8 +125,6 @@ class Plan:
     """Without them there is no control socket."""
     extra: tuple[ChildSpec, ...] = ()
     """First children of the engine's group, such as the simulator's process."""
-    files: tuple[ChildSpec, ...] = ()
-    """Writers of the files that people read, fed from the journal."""
 
     @property
     def accounts(self) -> tuple[tuple[AccountID, Venue], ...]:
@@ -210,7 +209,7 @@ class _Builder:
             "",
             (
                 *plan.extra,
-                *plan.files,
+                self._files(),
                 self._group("venues", (self._venue(v) for v in plan.venues.values()), level=2),
                 self._portfolio(),
                 self._risk(),
@@ -237,6 +236,19 @@ class _Builder:
             ),
             capacity=65_536,
             batch=256,
+        )
+
+    def _files(self) -> ChildSpec:
+        """Before the accounts: so it stops after them, and its last lines have what they did at the end."""
+        return self._child(
+            "files",
+            lambda: FilesActor(
+                self._plan.journal.directory.parent,
+                self._plan.accounts,
+                portfolio=PORTFOLIO,
+                zone=self._config.engine.timezone,
+            ),
+            depends_on=(JOURNAL,),
         )
 
     def _venue(self, venue: VenuePlan) -> SupervisorSpec:

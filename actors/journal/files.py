@@ -46,7 +46,7 @@ IDLE_NS = 250 * _MS
 SAVE_NS = 30 * _SECOND
 """Between notes of how far the daily files surely are; a crash repeats at most this much, and drops what it repeats."""
 LOOK_NS = 10 * _SECOND
-"""Between looks at the clock for a new hour or day."""
+"""Between looks at the clock for a new hour or day, and at the portfolio for prices: it stops before we do."""
 RETRY_NS = 5 * _SECOND
 ASK_NS = _SECOND
 LAST_NS = 2 * _SECOND
@@ -135,6 +135,10 @@ class FilesActor(Actor):
 
     async def _watch_the_clock(self) -> None:
         while True:
+            try:
+                self._marks = tuple(await self.ctx.ask(self._portfolio, PnlQuery(), ASK_NS))
+            except AskError:
+                pass  # the portfolio is down: the last prices that it told have to do
             now_ns = self.ctx.now_ns
             hour = self._layout.snapshot(now_ns)
             if hour != self._reported_hour:
@@ -148,10 +152,6 @@ class FilesActor(Actor):
 
     async def _report(self, now_ns: int) -> None:
         pictures, missing = await self._pictures()
-        try:
-            self._marks = tuple(await self.ctx.ask(self._portfolio, PnlQuery(), ASK_NS))
-        except AskError:
-            pass  # the portfolio has gone before us: the marks of the last hour have to do
         state = EngineState(STATE_FORMAT, now_ns, self._layout.text(now_ns), tuple(pictures), missing)
         self._newest = write_state(self._layout, state, self._disk)
         positions = [position for picture in pictures for position in picture.positions]

@@ -100,16 +100,24 @@ class JournalHome:
         if former is not None:
             former.close()
         try:
-            known = Tail(*self._known) if self._known is not None else None
-            if known is not None and self._ends_as(known):
-                self._writer = Writer.after(self.directory, self.disk, known, self._segment_bytes)
-                return Opening(0, self.run, None)
-            return self._scan(now_ns)
+            return self._take_over() or self._scan(now_ns)
         except OSError as error:
+            self.close()
             raise JournalError(
                 f"{self.directory}: {error.strerror or error}: the journal cannot be opened. Free space, or correct "
                 "the owner and mode of what is in it"
             ) from error
+        except JournalError:
+            self.close()
+            raise
+
+    def _take_over(self) -> Opening | None:
+        """Go on where the last incarnation stopped, when the files end exactly there."""
+        known = Tail(*self._known) if self._known is not None else None
+        if known is None or not self._ends_as(known):
+            return None
+        self._writer = Writer.after(self.directory, self.disk, known, self._segment_bytes)
+        return Opening(0, self.run, None)
 
     def _ends_as(self, known: Tail) -> bool:
         path = known.segment.path
@@ -168,7 +176,7 @@ class JournalHome:
             return ""
 
     def _require_newest(self, tail: Tail | None) -> None:
-        noted = self._lock_note().rpartition(" segment ")[2]
+        noted = self._lock_note().partition(" segment ")[2]
         newest = "" if tail is None else tail.segment.name
         if noted > newest:
             raise JournalError(

@@ -171,6 +171,14 @@ def test_an_answer_is_the_newest_snapshot_and_what_came_after(directory: Path) -
     assert bench.actor.answer(ReplayQuery("other")) == ReplayAnswer(run, None, (fill(2),))
 
 
+def test_a_new_process_answers_from_the_snapshot_in_the_files(directory: Path) -> None:
+    bench = started(directory, memory_records=3)
+    bench.give(*(fact(number) for number in range(5)), plain(snapshot()), fact(9))
+    bench.home.close()
+    bench = started(directory, memory_records=3)
+    assert bench.actor.answer(ReplayQuery(KEY)) == ReplayAnswer(bench.actor.run_number, snapshot(), (fill(9),))
+
+
 def test_an_answer_has_what_came_in_the_same_batch(directory: Path) -> None:
     bench = started(directory)
     bench.actor.receive(intent(1))

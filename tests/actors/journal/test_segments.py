@@ -172,6 +172,15 @@ def test_a_flipped_bit_anywhere_stops_the_start_and_is_named(
     assert path.read_bytes() == content, "a damaged file must not be changed"
 
 
+def test_a_flipped_bit_in_the_very_last_newline_is_no_torn_write(sound: Path, tmp_path: Path) -> None:
+    directory = broken(sound, tmp_path / "journal")
+    path = max(directory.glob("*.jsonl"))
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"\x0b")
+    with pytest.raises(JournalError, match="a whole record stands here, but not its newline"):
+        opened(directory)
+
+
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_a_cut_anywhere_but_in_the_newest_segment_stops_the_start(
