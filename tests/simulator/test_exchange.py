@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.simulator.exchange_kit import D, Kit
+from tools.simulator.core import outside
 from tools.simulator.core.model import (
     ExecType,
     Order,
@@ -176,8 +177,8 @@ def test_fill_or_kill_does_not_count_what_prevention_would_take_away() -> None:
 def set_last(kit: Kit, price: str) -> None:
     """Make the market print at a price, between two others."""
     street = kit.exchange
-    street.outside_quote("BTCUSDT", kit.order(None, "SELL", "1", price).side, D("0.001"), D(price))
-    street.outside_trade("BTCUSDT", kit.order(None, "BUY", "1", price).side, D("0.001"), D(price))
+    outside.quote(street, "BTCUSDT", kit.order(None, "SELL", "1", price).side, D("0.001"), D(price))
+    outside.trade(street, "BTCUSDT", kit.order(None, "BUY", "1", price).side, D("0.001"), D(price))
 
 
 def market_was_entered(kit: Kit, order: Order) -> bool:
@@ -202,7 +203,7 @@ def test_stop_orders_wait_for_the_last_price(ord_type: OrdType, side: str, stop:
     assert (kit.bids(), kit.asks()) == ([], [])
     set_last(kit, quiet)
     assert not market_was_entered(kit, order)
-    kit.exchange.outside_quote("BTCUSDT", order.side.opposite, D(5), D(stop) + (1 if side == "BUY" else -1))
+    outside.quote(kit.exchange, "BTCUSDT", order.side.opposite, D(5), D(stop) + (1 if side == "BUY" else -1))
     set_last(kit, wake)
     assert market_was_entered(kit, order)
     assert order.ord_status is OrdStatus.FILLED
@@ -240,10 +241,10 @@ def test_cascading_stops_all_fire_in_one_action() -> None:
     a = kit.account("a")
     set_last(kit, "100")
     for price in ("99", "98", "97"):
-        kit.exchange.outside_quote("BTCUSDT", kit.order(None, "BUY", "1", price).side, D(1), D(price))
+        outside.quote(kit.exchange, "BTCUSDT", kit.order(None, "BUY", "1", price).side, D(1), D(price))
     first = kit.place(a, "SELL", "1", ord_type=OrdType.STOP_LOSS, stop_px=D("99"))
     second = kit.place(a, "SELL", "1", ord_type=OrdType.STOP_LOSS, stop_px=D("98"))
-    kit.exchange.outside_trade("BTCUSDT", first.side, D("0.5"), None)
+    outside.trade(kit.exchange, "BTCUSDT", first.side, D("0.5"), None)
     assert (first.ord_status, second.ord_status) == (OrdStatus.FILLED, OrdStatus.FILLED)
 
 
@@ -290,7 +291,8 @@ def recorded() -> Kit:
 
 
 def print_at(kit: Kit, price: str, qty: str, *, seller: bool) -> None:
-    kit.exchange.recorded_trade(
+    outside.recorded_trade(
+        kit.exchange,
         Trade(
             symbol="BTCUSDT",
             trade_id=1,
@@ -299,7 +301,7 @@ def print_at(kit: Kit, price: str, qty: str, *, seller: bool) -> None:
             quote_qty=Decimal(0),
             time_ns=1,
             buyer_is_maker=seller,
-        )
+        ),
     )
 
 
@@ -332,11 +334,11 @@ def test_maker_fills_when_the_recorded_book_moves_across_it() -> None:
     a = kit.account("a")
     order = kit.place(a, "BUY", "3", "99.5")
     kit.market.book.asks.set_displayed(D("99.4"), D("1"))
-    kit.exchange.recorded_book_moved(kit.market)
+    outside.recorded_book_moved(kit.exchange, kit.market)
     assert order.cum_qty == 1
     assert a.fills["BTCUSDT"][0].trade.price == D("99.5")
-    kit.exchange.recorded_book_moved(kit.market)
+    outside.recorded_book_moved(kit.exchange, kit.market)
     assert order.cum_qty == 1  # the same displayed quantity is not there twice
     kit.market.book.asks.set_displayed(D("99.4"), D("5"))
-    kit.exchange.recorded_book_moved(kit.market)
+    outside.recorded_book_moved(kit.exchange, kit.market)
     assert order.ord_status is OrdStatus.FILLED

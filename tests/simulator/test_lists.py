@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulator.exchange_kit import D, Kit
 from tests.simulator.test_exchange import set_last
-from tools.simulator.core import lists
+from tools.simulator.core import lists, outside
 from tools.simulator.core.accounts import Account
 from tools.simulator.core.lists import OrderList
 from tools.simulator.core.model import OrdStatus, OrdType, Reject, RejectReason, StpMode
@@ -44,7 +44,7 @@ def test_oco_stop_takes_over_the_lock_when_it_triggers() -> None:
     a = kit.account("a", btc="1")
     set_last(kit, "100")
     made = oco(kit, a)
-    kit.exchange.outside_quote("BTCUSDT", made.legs[0].side.opposite, D(1), D("89"))
+    outside.quote(kit.exchange, "BTCUSDT", made.legs[0].side.opposite, D(1), D("89"))
     set_last(kit, "90")
     stop, profit = made.legs
     assert (stop.ord_status, profit.ord_status) == (OrdStatus.FILLED, OrdStatus.EXPIRED)

@@ -20,6 +20,7 @@ import attrs
 import trio
 
 from tools.simulator.admin import Admin, Front
+from tools.simulator.core import outside
 from tools.simulator.core.accounts import Account, KeyKind
 from tools.simulator.core.capture import CaptureConfig, Replay, scan_capture
 from tools.simulator.core.clock import MS, Clock, SystemClock
@@ -244,12 +245,12 @@ class Simulator:
 
         In a replayed market this is a print at `price` (the last price where none is given) that only users see.
         """
-        self.exchange.outside_trade(symbol, side, qty, price)
+        outside.trade(self.exchange, symbol, side, qty, price)
 
     def quote(self, symbol: str, side: Side, qty: Decimal, price: Decimal) -> None:
         """Somebody else's order rests in the book (generated market), or the displayed quantity of a price
         becomes `qty` (replayed market)."""
-        self.exchange.outside_quote(symbol, side, qty, price)
+        outside.quote(self.exchange, symbol, side, qty, price)
 
     def deposit(self, account: str, asset: str, amount: Decimal) -> None:
         """Money comes in (or goes out, negative). Raises ValueError where it is not there."""

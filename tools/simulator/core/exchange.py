@@ -16,9 +16,8 @@ from typing import Any
 
 from tools.simulator.core import lists, matching, triggers
 from tools.simulator.core.accounts import Account, AccountBook
-from tools.simulator.core.book import BookSide
 from tools.simulator.core.clock import Clock
-from tools.simulator.core.decimals import ZERO, quote_floor
+from tools.simulator.core.decimals import ZERO
 from tools.simulator.core.lists import OrderList
 from tools.simulator.core.market import AggTrade, Market
 from tools.simulator.core.model import (
@@ -31,7 +30,6 @@ from tools.simulator.core.model import (
     OrdType,
     Reject,
     RejectReason,
-    Side,
     SymbolSpec,
     TimeInForce,
     Trade,
@@ -289,104 +287,6 @@ class Exchange:
         self.open_by_cl.pop((account.name, order.symbol, order.cl_ord_id), None)
         account.open_orders.pop((order.symbol, order.order_id), None)
         market.open_orders.pop(order.order_id, None)
-
-    # --------------------------------------------------------------------------------- the rest of the world
-    def outside_trade(self, symbol: str, side: Side, qty: Decimal, price: Decimal | None) -> None:
-        """Somebody without an account takes liquidity, down (or up) to `price` where one is given."""
-        market = self.markets[symbol]
-        if not market.publishes_queue:
-            trade = Trade(
-                symbol=symbol,
-                trade_id=market.next_trade_id(),
-                price=price or market.last_px,
-                qty=qty,
-                quote_qty=quote_floor(price or market.last_px, qty),
-                time_ns=self.clock.now_ns(),
-                buyer_is_maker=side is Side.SELL,
-            )
-            self.recorded_trade(trade)
-            return
-        self.submit(
-            Order(
-                symbol=symbol,
-                account=None,
-                cl_ord_id="",
-                side=side,
-                ord_type=OrdType.MARKET if price is None else OrdType.LIMIT,
-                time_in_force=TimeInForce.IOC,
-                price=price or ZERO,
-                order_qty=qty,
-            )
-        )
-
-    def outside_quote(self, symbol: str, side: Side, qty: Decimal, price: Decimal) -> None:
-        """Somebody without an account quotes; in a recorded market the displayed quantity becomes `qty`."""
-        market = self.markets[symbol]
-        if not market.publishes_queue:
-            book = market.book
-            (book.bids if side is Side.BUY else book.asks).set_displayed(price, qty)
-            self.recorded_book_moved(market)
-            return
-        self.submit(
-            Order(
-                symbol=symbol,
-                account=None,
-                cl_ord_id="",
-                side=side,
-                ord_type=OrdType.LIMIT,
-                price=price,
-                order_qty=qty,
-            )
-        )
-
-    # ----------------------------------------------------------------------------- the recorded market
-    def recorded_trade(self, trade: Trade) -> None:
-        """A print of a replayed market: the last price moves, and users' resting orders may fill.
-
-        All that stand at a better price than the print fill whole (the market went through them), those at its
-        price in turn, up to the printed quantity.
-        """
-        market = self.markets[trade.symbol]
-        market.record_trade(trade)
-        market.note_price(trade.price)
-        if market.open_orders:
-            side = market.book.bids if trade.buyer_is_maker else market.book.asks
-            self._fill_resting(market, side, trade.price, trade.qty)
-            self.finish_action(market)
-
-    def _fill_resting(self, market: Market, side: BookSide, price: Decimal, qty: Decimal) -> None:
-        makers: list[Order] = []
-        for level in side:
-            if not side.crosses(level.price, price):
-                break
-            makers.extend(level.queue)
-        left = qty
-        for maker in makers:
-            take = maker.open_qty
-            if maker.price == price:
-                take = min(take, left)
-                left -= take
-            if take > 0 and maker.is_live:
-                matching.fill_alone(self, market, maker, take, self.clock.now_ns())
-
-    def recorded_book_moved(self, market: Market) -> None:
-        """The recorded book changed: it may now stand across users' resting orders, which then fill."""
-        if not market.open_orders:
-            return
-        book, now = market.book, self.clock.now_ns()
-        for ours, theirs in ((book.bids, book.asks), (book.asks, book.bids)):
-            front = theirs.best_displayed()
-            if front is None:
-                continue
-            crossed: list[Order] = []
-            for level in ours:
-                if not theirs.crosses(front.price, level.price):
-                    break
-                crossed.extend(level.queue)
-            for order in crossed:
-                if order.is_live:
-                    matching.fill_from_displayed(self, market, order, now)
-        self.finish_action(market)
 
     # ------------------------------------------------------------------- called by the matching engine
     def print_trade(self, market: Market, trade: Trade) -> None:

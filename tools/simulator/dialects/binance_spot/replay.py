@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tools.simulator.core import outside
 from tools.simulator.core.clock import MS
 from tools.simulator.core.decimals import quote_floor
 from tools.simulator.core.exchange import Exchange
@@ -113,7 +114,7 @@ class SpotReplay:
             for price, qty in levels:
                 side.set_displayed(Decimal(price), Decimal(qty))
         market.update_id = event.u
-        self._exchange.recorded_book_moved(market)
+        outside.recorded_book_moved(self._exchange, market)
         return ids
 
     def _apply_trade(self, data: str) -> None:
@@ -145,7 +146,8 @@ class SpotReplay:
         if symbol not in self._exchange.markets:
             return
         px, size = Decimal(price), Decimal(qty)
-        self._exchange.recorded_trade(
+        outside.recorded_trade(
+            self._exchange,
             Trade(
                 symbol=symbol,
                 trade_id=trade_id,
@@ -154,5 +156,5 @@ class SpotReplay:
                 quote_qty=quote_floor(px, size),
                 time_ns=time_ms * MS,
                 buyer_is_maker=maker,
-            )
+            ),
         )
