@@ -303,8 +303,7 @@ async def ask(runtime: Runtime, path: str) -> ExposurePicture:
         await runtime.wait_ready(path)
         try:
             answer = await runtime.ask(path, ExposureQuery(), SECOND_NS)
-        except AskError as error:
-            assert "not_ready" in str(error) or "crash" in str(error) or "down" in str(error), error
+        except AskError:
             continue
         assert isinstance(answer, ExposurePicture)
         return answer
