@@ -304,7 +304,7 @@ async def ask(runtime: Runtime, path: str) -> ExposurePicture:
         try:
             answer = await runtime.ask(path, ExposureQuery(), SECOND_NS)
         except AskError:
-            continue
+            continue  # the crash that was armed; the next incarnation answers
         assert isinstance(answer, ExposurePicture)
         return answer
     raise AssertionError(f"{path} crashed again and again")
