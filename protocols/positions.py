@@ -72,6 +72,28 @@ class BalancesChanged(Event):
     event_ns: int
 
 
+@message
+class VenuePosition(Event):
+    """One contract position as the venue states it: netted over all strategies, absolute, 0 when flat.
+
+    In hedge mode a symbol has two, told apart by `leg`; `leg` is None for the single position of one-way mode.
+    """
+
+    account: AccountID
+    venue: Venue
+    symbol: Symbol
+    leg: Side | None
+    qty: Decimal
+    """Signed: negative is short."""
+    entry_px: Decimal
+    mark_px: Decimal
+    liquidation_px: Decimal
+    """0: the venue states none."""
+    leverage: Decimal
+    unrealized: Decimal
+    updated_ns: int
+
+
 @attrs.frozen
 class OpenOrder:
     """A live (or doubtful) order as the account sees it; risk rebuilds its reservations from these."""

@@ -67,6 +67,10 @@ class Capabilities:
     market_by_quote: bool
     cl_ord_id_reusable: bool
     """The venue forgets ids of finished orders: a blind resend could make a second order."""
+    ws_cancel_all: bool = True
+    """A mass cancel is an operation of the order-entry connection too, not of REST alone."""
+    fills_from_trade_id: bool = True
+    """Own trades can be asked for from a trade id on; where not, by time (`fills_request(since_ns=...)`)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -175,7 +179,8 @@ class Reply:
     """A reply on the order-entry connection, or the decoded answer of a REST order request.
 
     Exactly one of `report`, `error`, `payload` is set: an order's new state, a classified refusal, or the venue's
-    answer to something that is not an order (logon, subscribe, ping).
+    answer to something that is not an order (logon, subscribe, ping).  The answer to a batch is a payload whose
+    `parts` are the answers to its members, in the order in which they were sent: some may be refusals.
     """
 
     request_id: str
@@ -183,6 +188,7 @@ class Reply:
     error: VenueError | None = None
     payload: Mapping[str, object] | None = None
     usage: tuple[Usage, ...] = ()
+    parts: tuple[Reply, ...] = ()
 
 
 @message
@@ -452,3 +458,51 @@ class PrivateCodec(Protocol):
     def usage(self, reply: HttpReply) -> Sequence[Usage]: ...
 
     def error(self, reply: HttpReply) -> VenueError | None: ...
+
+
+# ---- what some venues need besides ------------------------------------------------------------------------------
+
+
+class KeepsAlive(Protocol):
+    """A codec whose venue wants a keep-alive in its own words; a ping frame of the WebSocket would not count."""
+
+    def keep_alive(self, request_id: str) -> Frame:
+        """To be sent every `rules.client_ping_interval_ns`; answered by a `Reply` that settles nothing."""
+        ...
+
+
+class ContinuesAnswers(Protocol):
+    """A codec whose venue answers in pages or in parts: an answer is whole when nothing continues it."""
+
+    def continuation(self, request: HttpRequest, reply: HttpReply, stamp_venue_ns: int) -> HttpRequest | None:
+        """The request that goes on where the answer to `request` ended; None when it was the last part.
+
+        Every part is decoded on its own by the decoder of the first.
+        """
+        ...
+
+
+class BatchCodec(Protocol):
+    """A codec of a venue that takes several orders in one request; at most `capabilities.batch_size_max`.
+
+    The answer is one `Reply` with `parts`.
+    """
+
+    def new_orders(
+        self, orders: Sequence[NewOrder], request_id: str, stamp_venue_ns: int, *, logged_on: bool
+    ) -> Frame: ...
+
+    def cancel_orders(
+        self,
+        orders: Sequence[tuple[ClOrdID, OrderID | None, Symbol]],
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame: ...
+
+    def rest_new_orders(self, orders: Sequence[NewOrder], stamp_venue_ns: int) -> HttpRequest: ...
+
+    def rest_cancel_orders(
+        self, orders: Sequence[tuple[ClOrdID, OrderID | None, Symbol]], stamp_venue_ns: int
+    ) -> HttpRequest: ...
