@@ -16,8 +16,9 @@ import trio
 from actors.account.actor import AccountActor
 from actors.account.settings import SECOND, AccountSettings
 from actors.account.state import AccountState
+from actors.journal.records import decode_line, encode_line
 from protocols.base import Message
-from protocols.enums import DoubtReason, ExecType, OrdType, Side
+from protocols.enums import DoubtReason, ExecType, OrdStatus, OrdType, Side
 from protocols.ids import ClOrdIDs, Path, StrategyID
 from protocols.instruments import Instrument, InstrumentStatus, PriceStep, Product
 from protocols.journal import (
@@ -32,6 +33,7 @@ from protocols.journal import (
     StateSnapshot,
 )
 from protocols.orders import (
+    AmendOrder,
     CancelOrder,
     ExecutionReport,
     NewOrder,
@@ -242,6 +244,13 @@ class Rig:
     def cancel(self, order: NewOrder) -> None:
         self.tell(CancelOrder(order.cl_ord_id, ACCOUNT, VENUE, SYMBOL, STRATEGY_PATH))
 
+    def amend(self, order: NewOrder, qty: str) -> None:
+        self.tell(AmendOrder(order.cl_ord_id, ACCOUNT, VENUE, SYMBOL, Decimal(qty), STRATEGY_PATH))
+
+    def status(self, order: NewOrder) -> OrdStatus:
+        """Where we think that it stands."""
+        return self.state.orders.by_cl_ord_id[order.cl_ord_id].ord_status
+
     def doubt(self, order: NewOrder, *, cancel: bool = False, settles_in_s: int = 15) -> None:
         """No reply came."""
         now_ns = self.ctx.now_ns
@@ -340,7 +349,7 @@ class Rig:
         """The records give the live state, byte for byte: from the newest snapshot, and from the very first record."""
         live = self.state.text()
         assert rebuilt(replay_answer(self.records), self.settings).text() == live
-        plain = [record for record in self.records if not isinstance(record, StateSnapshot)]
+        plain = [as_read_back(record) for record in self.records if not isinstance(record, StateSnapshot)]
         assert rebuilt(ReplayAnswer(1, None, tuple(plain)), self.settings).text() == live
 
     def last_position(self) -> Position:
@@ -350,11 +359,16 @@ class Rig:
         return position
 
 
+def as_read_back(record: Record) -> Record:
+    """The record after a stay on the disk: a line of the journal, decoded again."""
+    return decode_line(encode_line(1, 1, "account", "subject", record)).record
+
+
 def replay_answer(records: Sequence[Record]) -> ReplayAnswer:
     """What the journal would answer: the newest snapshot and what came after it."""
     snapshot = None
     after: list[Record] = []
-    for record in records:
+    for record in map(as_read_back, records):
         if isinstance(record, StateSnapshot):
             snapshot, after = record, []
         else:

@@ -11,7 +11,7 @@ from protocols.control import SetTradingState
 from protocols.enums import AlarmKind, DoubtReason, ExecType, OrdRejReason, OrdStatus, Side, TradingState
 from protocols.ids import TradeID
 from protocols.journal import AlarmRaised, DoubtOpened, OrderClosed, OrderIntent
-from protocols.orders import ExecutionReport, NewOrder, OrderInDoubt, OrderNotFound, OrderRefused, SubmitCancel
+from protocols.orders import ExecutionReport, OrderInDoubt, OrderNotFound, OrderRefused, SubmitCancel
 from protocols.reconcile import OrderFound, QueryFailed, ReconcileFailed
 from tests.actors.account.rig import STRATEGY, STRATEGY_PATH, Rig, dec
 from tests.actors.account.venue import SYMBOL
@@ -24,10 +24,6 @@ def rig() -> Rig:
     return rig
 
 
-def status_of(rig: Rig, order: NewOrder) -> OrdStatus:
-    return rig.state.orders.by_cl_ord_id[order.cl_ord_id].ord_status
-
-
 def test_p1_timeout_then_late_acceptance_and_fill_is_an_order_and_not_an_orphan(rig: Rig) -> None:
     """nautilus_trader 4958: a submit without confirmation was declared REJECTED while the order lived."""
     order = rig.new_order()
@@ -35,13 +31,13 @@ def test_p1_timeout_then_late_acceptance_and_fill_is_an_order_and_not_an_orphan(
     for _ in range(4):
         rig.advance(2)
         rig.tell(OrderNotFound(order.cl_ord_id, rig.ctx.now_ns))
-    assert status_of(rig, order) is OrdStatus.PENDING_NEW
+    assert rig.status(order) is OrdStatus.PENDING_NEW
     assert rig.state.orders.by_cl_ord_id[order.cl_ord_id].in_doubt
     assert rig.actor.core.state.picture().open_orders[0].leaves_qty == 1, "exposure counts doubt as live (I8)"
     late = rig.arrive()
     rig.tell(late)
     rig.tell(rig.venue.fill(order.cl_ord_id, dec(1), dec(100)))
-    assert status_of(rig, order) is OrdStatus.FILLED
+    assert rig.status(order) is OrdStatus.FILLED
     assert rig.state.ledger.entries[SYMBOL, STRATEGY].qty == 1
     assert not rig.heard(STRATEGY_PATH, OrderRefused)
     rig.assert_replays()
@@ -50,7 +46,7 @@ def test_p1_timeout_then_late_acceptance_and_fill_is_an_order_and_not_an_orphan(
 def test_p1_even_after_the_proof_a_late_order_is_seen_canceled_and_its_fills_are_booked(rig: Rig) -> None:
     order = rig.new_order()
     rig.doubt(order, settles_in_s=15)
-    while status_of(rig, order) is OrdStatus.PENDING_NEW:
+    while rig.status(order) is OrdStatus.PENDING_NEW:
         rig.advance(1)
         rig.answer_queries()
     assert rig.ctx.now_ns - order.created_ns > 15_000_000_000
@@ -60,14 +56,14 @@ def test_p1_even_after_the_proof_a_late_order_is_seen_canceled_and_its_fills_are
     cancel = rig.requests.pop()
     assert isinstance(cancel, SubmitCancel)
     assert cancel.order_id == rig.venue.orders[order.cl_ord_id].order_id
-    assert status_of(rig, order) is OrdStatus.REJECTED, "a final status never becomes live again (I5)"
+    assert rig.status(order) is OrdStatus.REJECTED, "a final status never becomes live again (I5)"
     halts = rig.heard("/risk/main", SetTradingState)
     assert [halt.state for halt in halts if isinstance(halt, SetTradingState)] == [TradingState.HALTED]
     rig.tell(rig.venue.fill(order.cl_ord_id, dec("0.4"), dec(100)))
     canceled = rig.venue.cancel(order.cl_ord_id)
     assert canceled is not None
     rig.tell(canceled)
-    assert status_of(rig, order) is OrdStatus.REJECTED
+    assert rig.status(order) is OrdStatus.REJECTED
     assert rig.state.ledger.net_qty(SYMBOL) == dec("0.4")
     rig.assert_as_the_venue_says()
     rig.assert_replays()
@@ -87,7 +83,7 @@ def test_p2_accepted_orders_survive_an_outage_in_which_nothing_can_be_asked(rig:
     rig.up()
     assert rig.ctx.ready
     assert rig.state.ledger.net_qty(SYMBOL) == -1
-    assert status_of(rig, orders[0]) is OrdStatus.FILLED
+    assert rig.status(orders[0]) is OrdStatus.FILLED
     assert len(rig.state.orders.live) == 5
     rig.assert_as_the_venue_says()
 
@@ -137,7 +133,7 @@ def test_p5_a_reconciliation_that_races_the_stream_books_a_fill_once(rig: Rig) -
     assert rig.state.ledger.net_qty(SYMBOL) == dec("0.6")
     rig.tell(fill)
     assert rig.state.ledger.net_qty(SYMBOL) == dec("0.6")
-    assert status_of(rig, order) is OrdStatus.PARTIALLY_FILLED
+    assert rig.status(order) is OrdStatus.PARTIALLY_FILLED
 
 
 def test_p6_two_restarts_replay_fills_without_doubling_anything(rig: Rig) -> None:
@@ -176,7 +172,7 @@ def test_p8_not_found_for_a_fresh_order_is_no_failure(rig: Rig) -> None:
     """hummingbot 601: the query overtook the acceptance, the order was declared dead and placed again."""
     order = rig.new_order()
     rig.tell(OrderNotFound(order.cl_ord_id, rig.ctx.now_ns))
-    assert status_of(rig, order) is OrdStatus.PENDING_NEW
+    assert rig.status(order) is OrdStatus.PENDING_NEW
     assert isinstance(rig.records[-1], DoubtOpened)
     assert rig.records[-1].reason is DoubtReason.VENUE_UNKNOWN
     rig.tell(rig.arrive())
@@ -191,17 +187,17 @@ def test_never_arrived_needs_the_deadline_and_two_answers_in_a_row_with_the_stre
     early = rig.ctx.now_ns
     for _ in range(5):
         rig.tell(OrderNotFound(order.cl_ord_id, early))
-    assert status_of(rig, order) is OrdStatus.PENDING_NEW, "before the deadline it proves nothing"
+    assert rig.status(order) is OrdStatus.PENDING_NEW, "before the deadline it proves nothing"
     rig.advance(20)
     rig.tell(OrderNotFound(order.cl_ord_id, rig.ctx.now_ns))
-    assert status_of(rig, order) is OrdStatus.PENDING_NEW, "once proves nothing"
+    assert rig.status(order) is OrdStatus.PENDING_NEW, "once proves nothing"
     rig.down()
     rig.tell(OrderNotFound(order.cl_ord_id, rig.ctx.now_ns))
     rig.tell(OrderNotFound(order.cl_ord_id, rig.ctx.now_ns))
-    assert status_of(rig, order) is OrdStatus.PENDING_NEW, "without the stream it proves nothing"
+    assert rig.status(order) is OrdStatus.PENDING_NEW, "without the stream it proves nothing"
     rig.up()
     rig.tell(OrderNotFound(order.cl_ord_id, rig.ctx.now_ns))
-    assert status_of(rig, order) is OrdStatus.REJECTED
+    assert rig.status(order) is OrdStatus.REJECTED
     closed = rig.records[-1]
     assert isinstance(closed, OrderClosed)
     assert closed.reason is OrdRejReason.NEVER_ARRIVED
@@ -245,18 +241,18 @@ def test_fills_that_the_venue_counts_and_never_shows_end_with_an_alarm(rig: Rig)
     canceled = rig.venue.cancel(order.cl_ord_id)
     assert canceled is not None
     rig.tell(canceled)
-    assert status_of(rig, order) is OrdStatus.NEW, "held: its fills have not come"
+    assert rig.status(order) is OrdStatus.NEW, "held: its fills have not come"
     found = rig.venue.status(order.cl_ord_id, None)
     assert found is not None
     for _ in range(rig.settings.fills_attempts):
         rig.tell(OrderFound(found, ()))
-    assert status_of(rig, order) is OrdStatus.CANCELED
+    assert rig.status(order) is OrdStatus.CANCELED
     alarms = [record for record in rig.records if isinstance(record, AlarmRaised)]
     assert [alarm.kind for alarm in alarms] == [AlarmKind.FILLS_MISSING]
     rig.tell(rig.venue.trades[0])
     assert rig.state.orders.by_cl_ord_id[order.cl_ord_id].cum_qty == dec("0.4")
     assert rig.state.ledger.net_qty(SYMBOL) == dec("0.4")
-    assert status_of(rig, order) is OrdStatus.CANCELED
+    assert rig.status(order) is OrdStatus.CANCELED
 
 
 def test_a_confirmed_order_that_vanishes_at_the_venue_is_ended_with_an_alarm(rig: Rig) -> None:
@@ -264,11 +260,11 @@ def test_a_confirmed_order_that_vanishes_at_the_venue_is_ended_with_an_alarm(rig
     del rig.venue.orders[order.cl_ord_id]
     rig.down()
     rig.up()
-    assert status_of(rig, order) is OrdStatus.NEW
+    assert rig.status(order) is OrdStatus.NEW
     for _ in range(40):
         rig.advance(1)
         rig.answer_queries()
-    assert status_of(rig, order) is OrdStatus.CANCELED
+    assert rig.status(order) is OrdStatus.CANCELED
     kinds = [record.kind for record in rig.records if isinstance(record, AlarmRaised)]
     assert kinds == [AlarmKind.ORDER_VANISHED]
     assert len(rig.heard(STRATEGY_PATH, OrderRefused)) == 1
