@@ -1,19 +1,25 @@
 """The tree of the whole engine: from a checked configuration to one specification.
 
-    root (rest_for_one)
-      control                       stays while the rest is repaired, goes last
-      journal                       if the journal goes, nothing trades: everything below restarts with it
-      engine (one_for_one, no level in the addresses)
-        <extra>                     e.g. the simulator as a child process; stops last
-        files
-        venues/<venue>              rest_for_one: limiter, clock, rest, instruments, books, candles, public
-        portfolio
-        risk                        one_for_one: firm, <account>...
-        accounts/<account>/<venue>  rest_for_one: reconciler, private, entry, account
-        router
-        strategies                  one_for_one
+    root (one_for_one)
+      console                       what breaks here is no business of the trading, and it goes last
+        control
+      trading (rest_for_one)        if the journal goes, nothing trades: everything below restarts with it
+        journal
+        engine (one_for_one)
+          <extra>                   e.g. the simulator as a child process; stops last
+          files
+          venues/<venue>              rest_for_one: limiter, clock, rest, instruments, books, candles, public
+          portfolio
+          risk                        one_for_one: firm, <account>...
+          accounts/<account>/<venue>  rest_for_one: reconciler, private, entry, account
+          router
+          strategies                  one_for_one
 
-Budgets grow towards the root, so that the tries of a lower rung fit into one try of the rung above.
+`console`, `trading` and `engine` are no levels of the addresses.
+
+A group that holds actors itself has the configured restart budget; a group of groups has less over a longer time, so
+that the tries of a lower rung fit into one try of the rung above.  The console has as much as it wants: a console that
+cannot be kept running must not stop the trading.
 """
 
 from __future__ import annotations
@@ -73,6 +79,7 @@ from supervisors.spec import Strategy as Restarting
 
 PORTFOLIO: Path = "/portfolio"
 _SECOND_NS = 1_000_000_000
+_WITHOUT_END = 1 << 30
 
 
 def strategy_path(strategy: StrategyID) -> Path:
@@ -201,10 +208,6 @@ class _Builder:
 
     def root(self) -> SupervisorSpec:
         plan = self._plan
-        control: tuple[ChildSpec, ...] = ()
-        if plan.premises is not None:
-            premises = plan.premises
-            control = (self._child("control", lambda: ControlActor(self._config.socket_path, premises)),)
         engine = self._group(
             "",
             (
@@ -217,10 +220,26 @@ class _Builder:
                 self._router(),
                 self._group("strategies", (self._strategy(s) for s in plan.strategies), level=1),
             ),
-            level=3,
+            level=0,
             title="engine",
         )
-        return self._group("", (*control, self._journal(), engine), level=4, strategy=Restarting.REST_FOR_ONE)
+        trading = self._group("", (self._journal(), engine), level=0, title="trading", strategy=Restarting.REST_FOR_ONE)
+        return self._group("", (*self._console(), trading), level=4)
+
+    def _console(self) -> tuple[SupervisorSpec, ...]:
+        premises = self._plan.premises
+        if premises is None:
+            return ()
+        control = self._child("control", lambda: ControlActor(self._config.socket_path, premises))
+        return (
+            SupervisorSpec(
+                name="",
+                title="console",
+                children=(control,),
+                intensity=Intensity(_WITHOUT_END, _SECOND_NS),
+                backoff=self._budgets.backoff,
+            ),
+        )
 
     def _journal(self) -> ChildSpec:
         config = self._config
@@ -295,7 +314,10 @@ class _Builder:
                 self._group(
                     "candles",
                     (
-                        self._child(str(symbol), _bind(CandleActor, name, symbol, tuple(intervals)))
+                        self._child(
+                            str(symbol),
+                            _bind(CandleActor, name, symbol, tuple(intervals), self._bar_readers(name, symbol)),
+                        )
                         for symbol, intervals in bars.items()
                     ),
                     level=0,
@@ -310,6 +332,13 @@ class _Builder:
             ),
             level=1,
             strategy=Restarting.REST_FOR_ONE,
+        )
+
+    def _bar_readers(self, venue: Venue, symbol: Symbol) -> tuple[Path, ...]:
+        """Who reads the symbol's bars: told at construction, because a subscription would not outlive a restart."""
+        strategies = self._plan.strategies
+        return tuple(
+            strategy_path(s.name) for s in strategies if s.venue == venue and s.bars_ns and symbol in s.symbols
         )
 
     def _bars(self, venue: Venue) -> dict[Symbol, set[int]]:
