@@ -104,6 +104,10 @@ class ChaosCrash(Exception):
     """A crash on request (console, fault injection)."""
 
 
+class OrderedRestart(Exception):
+    """An operator's wish: nothing has failed, so no restart budget is spent."""
+
+
 class ActorStuck(Exception):
     """The watchdog interrupted a handler that did not return."""
 
@@ -306,8 +310,7 @@ class Cell:
         if self._down_since_ns is not None:
             recovery_ns = self.runtime.clock.monotonic_ns() - self._down_since_ns
             self._down_since_ns = None
-            if self.restarts:
-                self.restarts[-1] = attrs.evolve(self.restarts[-1], recovery_ns=recovery_ns)
+            self.restarts[-1] = attrs.evolve(self.restarts[-1], recovery_ns=recovery_ns)
         self.runtime.observe(self, "ready", "")
         self._tell_watchers()
 
@@ -348,6 +351,10 @@ class Cell:
         self._wake.set()
         self._note_down()
         self.set_unready(self.epoch, f"crashed: {describe(error)}")
+
+    def restart(self, who: str) -> None:
+        """End this incarnation by order; the next one follows at once."""
+        self.crash(OrderedRestart(f"ordered by {who}"))
 
     def sabotage(self, where: str) -> None:
         """Crash on request: `now`, or `before`/`after` the handler of the next message."""
@@ -390,6 +397,11 @@ class Cell:
     def _note_down(self) -> None:
         if self._down_since_ns is None:
             self._down_since_ns = self.runtime.clock.monotonic_ns()
+
+    def leftovers(self) -> list[Letter]:
+        """What waits for an actor that will not come back, the letter that ended it first."""
+        redeliver, self._redeliver = self._redeliver, None
+        return [*([redeliver] if redeliver is not None else []), *self.mailbox.purge()]
 
     # ---- one incarnation ---------------------------------------------------------------------------------------
 

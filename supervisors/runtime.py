@@ -79,7 +79,7 @@ class Runtime:
     def unregister(self, cell: Cell) -> None:
         """The child is gone for good; what waits for it is returned or set aside."""
         self._cells.pop(cell.path, None)
-        for letter in cell.mailbox.purge():
+        for letter in cell.leftovers():
             self._undeliverable(letter, cell.path, RefusalReason.NO_SUCH_ACTOR)
 
     def find(self, path: Path) -> Cell | None:

@@ -121,7 +121,7 @@ def validate(spec: SupervisorSpec, parent: Path = "") -> None:
         raise SpecError(f"{where}: backoff must have 0 < base_ns <= max_ns, was {spec.backoff}")
     seen: set[str] = set()
     for child in spec.children:
-        if child.name in seen:
+        if child.name and child.name in seen:
             raise SpecError(f"{where}: two children are named {child.name!r}")
         seen.add(child.name)
         if isinstance(child, SupervisorSpec):

@@ -20,7 +20,7 @@ import trio
 
 from protocols.ids import Path
 from supervisors.actor import GROUP_RESTART
-from supervisors.cell import Cell, Exit, ExitKind
+from supervisors.cell import Cell, Exit, ExitKind, OrderedRestart
 from supervisors.runtime import Lifecycle, Runtime
 from supervisors.spec import Restart, Strategy, SupervisorSpec, validate
 
@@ -194,7 +194,8 @@ class Supervisor:
             self._forget(child)
             return
         now_ns = self.runtime.clock.monotonic_ns()
-        if not self._budget.allows(now_ns):
+        ordered = isinstance(end.error, OrderedRestart)
+        if not ordered and not self._budget.allows(now_ns):
             raise Escalation(
                 f"{self.path or '/'}: {child.node.path} ended ({end.cause}), more than "
                 f"{self.spec.intensity.restarts} restarts within {self.spec.intensity.within_ns / 1e9:g} s"
@@ -202,7 +203,7 @@ class Supervisor:
         group = self._group(child)
         stop = [c for c in reversed(group) if c is not child and c.running]
         await self._stop_children(stop, GROUP_RESTART)
-        if now_ns - child.started_ns > self.spec.backoff.calm_ns:
+        if ordered or now_ns - child.started_ns > self.spec.backoff.calm_ns:
             child.attempts = 0
         child.attempts += 1
         delay_ns = self.spec.backoff.delay_ns(child.attempts, self._random.random())

@@ -39,7 +39,7 @@ class ControlActor(Actor):
 
     def receive(self, message: Message) -> None:
         if isinstance(message, RestartDue):
-            self._premises.runtime.cell(self.ctx.path).sabotage("now")
+            self._premises.runtime.cell(self.ctx.path).restart("the console")
 
     async def run(self) -> None:
         listener = await self._listen()

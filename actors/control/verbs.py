@@ -217,7 +217,7 @@ class Verbs:
 
     async def _restart(self, args: Mapping[str, Any]) -> object:
         cell = self._cell(args)
-        self._note("restart", args)
+        principal = self._note("restart", args)
         if cell.path == self.ctx.path:
             self.ctx.after(_REPLY_FIRST_NS, RestartDue())
             return {
@@ -227,7 +227,7 @@ class Verbs:
                 "why_not": "the control socket restarts after this answer",
                 "recovery_ns": None,
             }
-        cell.sabotage("now")
+        cell.restart(principal)
         with trio.move_on_after(RESTART_PATIENCE_S):
             await self._premises.runtime.wait_ready(cell.path)
         last = cell.restarts[-1] if cell.restarts else None

@@ -80,7 +80,7 @@ async def test_one_actor_is_shown_with_mailbox_counts_restarts_and_state(tmp_pat
         assert shown["counts"] == {"Note": 1}
         assert shown["mailbox"]["depth"] == 0
         assert shown["handling_ns"]["count"] == 1
-        assert "ChaosCrash" in shown["restarts"][0]["cause"]
+        assert "OrderedRestart" in shown["restarts"][0]["cause"]
         assert shown["restarts"][0]["recovery_ns"] > 0
         assert shown["state"] == {"got": 1}
 
