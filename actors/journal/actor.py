@@ -126,8 +126,7 @@ class JournalActor(Actor):
                 "it. Free space, or set data.dir (BULKHEAD__DATA__DIR) to another disk"
             ) from error
         self._home.run = self.run_number
-        if self._sync is not SyncPolicy.OS:
-            await self._sync_now()
+        self._wake.set()  # the sync that lets the first order leave covers the run's record too
 
     async def run(self) -> None:
         """Sync, and read what is not at hand, beside the order path."""
@@ -268,6 +267,7 @@ class JournalActor(Actor):
         if not self._fault:
             self._fault_since_ns = self.ctx.now_ns
         self._fault = text
+        self.ctx.note("journal_degraded", f"{text}; no new order may leave")
         self._announce(JournalState(False, text, self.ctx.now_ns))
 
     def _announce(self, state: JournalState) -> None:
@@ -289,6 +289,7 @@ class JournalActor(Actor):
         if not self._untrusted:
             self._fault = ""
             self._announce(JournalState(True, text, now_ns))
+            self.ctx.note("journal_writes_again", text)
 
     def _write_backlog(self) -> int:
         """Write the facts that were kept, oldest first; how many records that were.  OSError leaves the rest kept."""

@@ -57,6 +57,7 @@ _LEVELS = {
     "connect_failed": "warning",
     "connection_lost": "warning",
     "request_failed": "warning",
+    "journal_degraded": "error",
 }
 """Level in the log of each step of an actor's life; the others are `info`."""
 _NEWS = frozenset({*_LEVELS, "unready", "paused", "resumed", "connection_replaced"})
@@ -257,10 +258,10 @@ class Host:
         """Every step of every actor goes into the log; what deserves attention is news as well."""
         what = event.what
         self.log.write(_LEVELS.get(what, "info"), f"actor_{what}", path=event.path, epoch=event.epoch, text=event.text)
-        if what in ("ready", "connected"):
+        if what in ("ready", "connected", "journal_writes_again"):
             if self._said.pop(event.path, None) is not None:
                 self._tell(event)
-        elif what in _NEWS and not (what == "unready" and event.text.endswith("stopping")):
+        elif what in _NEWS and not (what == "unready" and _said_elsewhere(event.text)):
             said = (what, event.text)
             if self._said.get(event.path) != said:
                 self._said[event.path] = said
@@ -282,6 +283,11 @@ class Host:
     def _watchdog_settings(self) -> WatchdogSettings:
         limit_ns = self.config.supervision.watchdog_ms * MS
         return WatchdogSettings(break_ns=limit_ns, age_ns=limit_ns * 2)
+
+
+def _said_elsewhere(why_unready: str) -> bool:
+    """A gate that shuts because its actor crashed, or is stopped with the one that did, is the same piece of news."""
+    return why_unready.startswith("crashed:") or why_unready.endswith("stopping")
 
 
 def _refuse_stray_simulator(config: Config, simulator: SimulatorAddress | None) -> None:
