@@ -178,6 +178,7 @@ class Exporter:
         self._unsaved: set[Path] = set()
         self._lines: list[bytes] = []
         self._taken = 0
+        self._adopted = False
         self._prepared: tuple[int, int] | None = None
         """(lines, bytes) that wait in the outputs because a file could not be written."""
         mark = self._read_mark()
@@ -207,6 +208,8 @@ class Exporter:
 
         OSError when a daily file cannot be written: nothing is lost, step again.  JournalError for a damaged record.
         """
+        if not self._adopted:
+            self._adopt_newest()
         if self._taken == len(self._lines) and not self._fill():
             return 0
         if self._prepared is None:
@@ -220,6 +223,14 @@ class Exporter:
         self._offset += length
         self.seq += lines
         return lines
+
+    def _adopt_newest(self) -> None:
+        """Open what the last exporter was writing, so that an unfinished line of its goes at once."""
+        folders = sorted((self._layout.data / "logs").glob("[0-9]*/[0-9]*/[0-9]*"))
+        for path in (folders[-1] / TRADES, folders[-1] / ORDERS) if folders else ():
+            if path.exists():
+                self._output(path)
+        self._adopted = True
 
     def _prepare(self, lines: list[bytes]) -> tuple[int, int]:
         """Hand each line to the files that want it; how many lines and bytes that were.  Nothing is written yet."""

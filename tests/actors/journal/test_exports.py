@@ -112,6 +112,14 @@ def test_only_fills_are_trades_and_only_orders_are_orders(data: Path) -> None:
     assert kinds == ["OrderIntent", "ExecutionReport", "CancelIntent", "ExecutionReport", "ExecutionReport"]
 
 
+def test_a_day_without_trades_has_no_file_of_trades(data: Path) -> None:
+    journal(data).give(intent(1))
+    drain(exporter(data)).close()
+    drain(exporter(data)).close()
+    assert [path.name for path in data.glob("logs/*/*/*/*")] == ["orders.jsonl"]
+    assert len(lines(data, "orders.jsonl")) == 1
+
+
 @settings(max_examples=50, deadline=None)
 @given(at=st.integers(1_600_000_000 * 10**9, 1_900_000_000 * 10**9))
 def test_a_fill_belongs_to_the_local_day_of_the_trade(tmp_path_factory: pytest.TempPathFactory, at: int) -> None:
