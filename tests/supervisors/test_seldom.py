@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from protocols.base import Message, Query
+from protocols.base import Command, Message, Query, message
 from supervisors.actor import Actor, AskError, ReadyWhen
 from supervisors.cell import Phase, describe
 from supervisors.clock import SystemClock
@@ -17,6 +17,13 @@ from supervisors.spec import SECOND_NS, Backoff, ChildSpec, Intensity, Restart, 
 from supervisors.supervisor import Supervisor, run_tree
 from supervisors.watchdog import WatchdogSettings, patrol
 from tests.supervisors.support import Boom, Do, HowMany, Note, Recorder, Refused, Tick, recorder, running
+
+
+@message
+class Shout(Command):
+    """A command that nobody answers for."""
+
+    number: int
 
 
 def one(factory: object, **more: object) -> SupervisorSpec:
@@ -260,6 +267,48 @@ async def test_waiting_for_room_at_nobodys_door_ends_as_a_dead_letter(autojump_c
         assert [(d.to, d.reason) for d in world.runtime.dead_letters] == [("/nobody", "no_such_actor")]
 
 
+async def test_sessions_wait_until_there_is_room_again(autojump_clock: MockClock) -> None:
+    """Room is told when a batch has made some, to everybody who waits."""
+
+    full = trio.Event()
+
+    class Feeder(Actor):
+        async def run(self) -> None:
+            await full.wait()
+            async with trio.open_nursery() as nursery:
+                for number in range(4):
+                    nursery.start_soon(self.ctx.send_wait, "/b", Note(number))
+
+    log: list[Message] = []
+    spec = SupervisorSpec(
+        name="",
+        children=(
+            ChildSpec(name="b", factory=recorder(log), capacity=2, batch=1),
+            ChildSpec(name="a", factory=Feeder, restart=Restart.TEMPORARY),
+        ),
+    )
+    async with running(spec) as world:
+        cell = world.runtime.cell("/b")
+        cell.set_paused(True)
+        for number in range(10, 15):
+            world.send("/b", Note(number))
+        full.set()
+        await world.settle()
+        assert cell.mailbox.depth == 5  # the feeders stand at the door
+        cell.set_paused(False)
+        await world.settle()
+        assert log[:5] == [Note(number) for number in range(10, 15)]
+        assert sorted(m.number for m in log[5:] if isinstance(m, Note)) == [0, 1, 2, 3]
+
+
+async def test_a_command_whose_sender_wants_no_refusal_becomes_a_dead_letter(autojump_clock: MockClock) -> None:
+    async with running(one(recorder([]))) as world:
+        world.send("/nobody", Shout(1))
+        assert [(d.to, d.message, d.reason) for d in world.runtime.dead_letters] == [
+            ("/nobody", Shout(1), "no_such_actor")
+        ]
+
+
 async def test_an_answer_is_given_once(autojump_clock: MockClock) -> None:
     port = Port()
     port.deliver(1)
@@ -298,6 +347,7 @@ async def test_the_pump_does_not_start_within_itself(autojump_clock: MockClock) 
         def receive(self, message: Message) -> None:
             depth[0] += 1
             depth[1] = max(depth)
+            self.ctx.flush()
             world.runtime.pump()
             depth[0] -= 1
             super().receive(message)
