@@ -90,7 +90,6 @@ def on_disk(directory: Path, key: str | None = KEY) -> list[Record]:
 # ---- the order path --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("R325")
 def test_an_intent_is_in_the_file_before_its_order_leaves(directory: Path) -> None:
     bench = started(directory)
     bench.actor.receive(intent(1))
@@ -434,6 +433,21 @@ async def test_interval_forwards_at_once_and_syncs_beside(directory: Path) -> No
         assert disk.syncs == before + 1
         assert slept == [5_000_000]
         assert bench.actor.statistics().unsynced_records == 0
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.req("R325")
+async def test_a_disk_that_takes_for_ever_to_sync_holds_no_order_up(directory: Path) -> None:
+    disk = SlowDisk()
+    bench = Bench(JournalHome(directory, disk=disk), sync=SyncPolicy.INTERVAL)
+    await bench.actor.started()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.actor.run)
+        await until(lambda: disk.waiting > 0)
+        for number in range(50):
+            assert bench.give(intent(number)) == list(intent(number).forward)
+        assert disk.syncs == 0, "still waiting"
+        disk.gate.set()
         nursery.cancel_scope.cancel()
 
 
