@@ -485,5 +485,6 @@ class Cell:
             self.ctx.close()
         trace = "".join(traceback.format_exception(end.error)) if end.error is not None else ""
         self.restarts.append(RestartRecord(self.runtime.clock.wall_ns(), self.epoch, end.cause, trace, None))
-        self.runtime.observe(self, end.kind.value, end.cause)
+        ordered = isinstance(end.error, OrderedRestart)
+        self.runtime.observe(self, "restarted" if ordered else end.kind.value, str(end.error) if ordered else end.cause)
         self.actor = None

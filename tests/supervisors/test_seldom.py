@@ -50,7 +50,8 @@ async def test_ordered_restarts_cost_no_budget_and_do_not_wait(autojump_clock: M
         assert world.epoch("/b") == 1
         assert trio.current_time() == began
         assert world.runtime.cell("/a").restarts[-1].cause == "OrderedRestart: ordered by ann"
-        assert world.diary.lines("escalation") == []
+        assert world.diary.lines("escalation", "crash") == []
+        assert [e.text for e in world.diary.events if e.what == "restarted"] == ["ordered by ann"] * 20
         world.send("/a", Boom())  # a failure still costs
         await world.settle()
         assert world.root.statistics()["restarts_in_window"] == 1

@@ -107,9 +107,10 @@ def print_table(
     """
     table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True, header_style="dim")
+        number = column in right
+        table.add_column(column, justify="right" if number else "left", no_wrap=number, header_style="dim")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(str(cell), no_wrap=True, overflow="ellipsis") for cell in row))
     if not table.row_count:
         click.echo(f"{title}: {empty}" if title else empty)
         return

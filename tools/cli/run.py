@@ -25,6 +25,7 @@ from tools.engine.summary import Figures, closing_lines, look
 _FIGURES_EVERY_S = 5
 _NAMED_AT_MOST = 3
 _REASON_MAX = 80
+_VIEW_PATIENCE_S = 3
 
 
 @click.command()
@@ -139,7 +140,7 @@ class _Run:
                 elif waiting != progress and (tick < _FIGURES_EVERY_S or tick % _FIGURES_EVERY_S == 0):
                     self._say(waiting)
                     progress = waiting
-            if tick % _FIGURES_EVERY_S == 0 and tick:
+            if tick % _FIGURES_EVERY_S == 0 and tick and not self._host.draining.is_set():
                 figures = await look(self._host.runtime, self._host.plan)
                 self._say(figures.line(before))
                 before = figures
@@ -177,9 +178,17 @@ class _Run:
             str(self._config.socket_path),
             self._config.engine.timezone,
         ]
-        ended = await trio.run_process(arguments, check=False)
+        view = await trio.lowlevel.open_process(arguments)
+        try:
+            await view.wait()
+        finally:
+            with trio.CancelScope(shield=True):
+                with trio.move_on_after(_VIEW_PATIENCE_S):
+                    await view.wait()  # it goes with the engine, and leaves the screen as it was
+                view.terminate()
+                await view.wait()
         if not self._host.ended.is_set() and not self._host.draining.is_set():
-            self._say(f"the live view has ended ({ended.returncode}); the engine goes on, with lines")
+            self._say(f"the live view has ended ({view.returncode}); the engine goes on, with lines")
             self._plain = True
             await self._lines()
 

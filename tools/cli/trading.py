@@ -39,9 +39,9 @@ def orders(account: str | None, socket_path: Path | None, as_json: bool) -> None
                 r["strategy"],
                 r["side"],
                 r["ord_type"],
-                r["order_qty"],
-                r["price"] or "-",
-                r["cum_qty"],
+                exact(r["order_qty"]),
+                exact(r["price"]) if r["price"] else "-",
+                exact(r["cum_qty"]),
                 r["ord_status"],
                 "in doubt" if r["in_doubt"] else "",
                 r["cl_ord_id"],
@@ -72,7 +72,7 @@ def positions(account: str | None, socket_path: Path | None, as_json: bool) -> N
                 r["venue"],
                 r["symbol"],
                 r["strategy"],
-                r["qty"],
+                exact(r["qty"]),
                 _rounded(r["avg_px"]),
                 _rounded(r["realized"]),
                 " ".join(f"{_rounded(amount)} {asset}" for asset, amount in r["fees"]),
@@ -97,7 +97,7 @@ def balances(account: str | None, socket_path: Path | None, as_json: bool) -> No
     print_table(
         "",
         ("account", "venue", "asset", "free", "locked"),
-        ((r["account"], r["venue"], r["asset"], r["free"], r["locked"]) for r in rows),
+        ((r["account"], r["venue"], r["asset"], exact(r["free"]), exact(r["locked"])) for r in rows),
         right=("free", "locked"),
         empty="no balances known yet",
     )
@@ -120,7 +120,7 @@ def pnl(socket_path: Path | None, as_json: bool) -> None:
                 r["account"],
                 r["strategy"],
                 r["symbol"],
-                r["qty"],
+                exact(r["qty"]),
                 _rounded(r["avg_px"]),
                 _rounded(r["mark"]),
                 _rounded(r["realized"]),
@@ -138,17 +138,26 @@ def pnl(socket_path: Path | None, as_json: bool) -> None:
 @socket_option
 @json_option
 def risk(socket_path: Path | None, as_json: bool) -> None:
-    """Trading state, exposure and use of the limits, for the firm and each account."""
+    """Trading state, exposure and use of the limits, for the firm and each account.
+
+    Limits that are not set are left out here; --json has all.
+    """
     pictures = _ask(socket_path, "risk")
     if as_json:
         print_json(pictures)
         return
-    for shown in pictures:
-        click.echo(f"{shown['scope']}: {shown['state']}, {shown['open_orders']} open orders")
+    for number, shown in enumerate(pictures):
+        if number:
+            click.echo("")
+        click.echo(f"{shown['scope']}: {shown['state']}, open orders {shown['open_orders']}")
         print_table(
             "",
             ("limit", "used", "allowed"),
-            ((name, _rounded(used), allowed) for name, used, allowed in shown["limit_use"]),
+            (
+                (f"  {name}", _rounded(used), exact(allowed))
+                for name, used, allowed in shown["limit_use"]
+                if Decimal(allowed).is_finite()
+            ),
             right=("used", "allowed"),
         )
 
@@ -215,6 +224,11 @@ def status(socket_path: Path | None, as_json: bool) -> None:
     )
     for row in result["not_ready"]:
         click.echo(f"  not ready: {row['path']}: {row['why']}")
+
+
+def exact(text: str) -> str:
+    """All digits that matter, none that do not: 0.00555000 is 0.00555."""
+    return format(Decimal(text).normalize(), "f")
 
 
 def _rounded(text: str) -> str:

@@ -60,7 +60,7 @@ _LEVELS = {
     "journal_degraded": "error",
 }
 """Level in the log of each step of an actor's life; the others are `info`."""
-_NEWS = frozenset({*_LEVELS, "unready", "paused", "resumed", "connection_replaced"})
+_NEWS = frozenset({*_LEVELS, "restarted", "unready", "paused", "resumed", "connection_replaced"})
 """What a person watching should hear of."""
 _NEWS_KEPT = 200
 

@@ -46,8 +46,9 @@ class Figures:
         if before is not None and self.at_ns > before.at_ns:
             rate = f"{(self.handled - before.handled) * 1_000_000_000 // (self.at_ns - before.at_ns)} msg/s, "
         return (
-            f"{self.ready}/{self.actors} actors ready, {self.open_orders} open orders, {self.reports} reports, "
-            f"P&L {self.total:+,.4f}, {rate}{self.restarts} restarts, {self.dead_letters} dead letters"
+            f"{self.ready}/{self.actors} actors ready, {counted(self.open_orders, 'open order')}, "
+            f"{counted(self.reports, 'report')}, P&L {self.total:+,.4f}, {rate}"
+            f"{counted(self.restarts, 'restart')}, {counted(self.dead_letters, 'dead letter')}"
         )
 
 
@@ -87,14 +88,23 @@ def _reports(cell: Cell) -> int:
     return sum(count for kind, count in cell.counts.items() if kind.__name__ == "ExecutionReport")
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 restart`, `2,000 restarts`, `no restarts`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}" if number else f"no {noun}s"
+
+
 def closing_lines(figures: Figures, runtime: Runtime, started_ns: int, reason: str) -> list[str]:
     """The summary at the end of a run: `figures` from after the draining, dead letters from after the end."""
     seconds = (figures.at_ns - started_ns) / 1e9
-    left = f"{figures.open_orders} orders left open at the venue" if figures.open_orders else "no order left open"
+    left = (
+        f"{counted(figures.open_orders, 'order')} left open at the venue"
+        if figures.open_orders
+        else "no order left open"
+    )
     lines = [
         f"ran {seconds:.1f} s, ended by {reason}",
-        f"{figures.reports} execution reports, {figures.handled} messages, {figures.restarts} restarts, "
-        f"{runtime.dead_letter_count} dead letters, {left}",
+        f"{counted(figures.reports, 'execution report')}, {counted(figures.handled, 'message')}, "
+        f"{counted(figures.restarts, 'restart')}, {counted(runtime.dead_letter_count, 'dead letter')}, {left}",
     ]
     lines += [f"  not known at the end: {path} gave no answer" for path in figures.silent]
     lines += [f"  dead letters: {text}" for text in dead_letter_kinds(runtime)]
