@@ -37,7 +37,8 @@ _DEAD_LETTERS = 1000
 @attrs.frozen
 class Lifecycle:
     """Something happened to an actor: starting, waiting (not ready, for another reason than before), ready, unready,
-    paused, resumed, crash, poison, restarted (by order), normal, shutdown, escalation; or what it says itself (`Context.note`)."""
+    paused, resumed, crash, poison, restarted (by order), normal, shutdown, escalation; or what it says itself
+    (`Context.note`)."""
 
     at_ns: int
     path: Path
