@@ -96,11 +96,7 @@ def counted(number: int, noun: str) -> str:
 def closing_lines(figures: Figures, runtime: Runtime, started_ns: int, reason: str) -> list[str]:
     """The summary at the end of a run: `figures` from after the draining, dead letters from after the end."""
     seconds = (figures.at_ns - started_ns) / 1e9
-    left = (
-        f"{counted(figures.open_orders, 'order')} left open at the venue"
-        if figures.open_orders
-        else "no order left open"
-    )
+    left = f"{counted(figures.open_orders, 'order')} left open"
     lines = [
         f"ran {seconds:.1f} s, ended by {reason}",
         f"{counted(figures.reports, 'execution report')}, {counted(figures.handled, 'message')}, "
