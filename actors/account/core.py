@@ -51,6 +51,7 @@ from protocols.reconcile import OrderFound
 
 ZERO = Decimal(0)
 
+_DUPLICATE = Verdict.DUPLICATE
 _PENDING = (OrdStatus.PENDING_CANCEL, OrdStatus.PENDING_REPLACE)
 
 
@@ -279,7 +280,10 @@ class AccountCore(Desk):
         watch = self.watches.get(order.request.cl_ord_id) if self.watches else None
         judged = judge(order, report, state.orders, watch.claimed if watch is not None else ZERO)
         if isinstance(judged, Verdict):
-            self._not_applied(order, report, judged)
+            if judged is _DUPLICATE and watch is None and report.cum_qty <= order.cum_qty and not order.closed_by_us:
+                self.counts["duplicate"] += 1  # every report that comes by reply and by stream
+            else:
+                self._not_applied(order, report, judged)
             return
         if order.doubt is not None:
             settled = DoubtClosed(order.cl_ord_id, f"report {report.exec_type.value}", self.ctx.now_ns)
@@ -294,12 +298,12 @@ class AccountCore(Desk):
             forward = ((FIRM_GATE, judged), (self.gate, judged), (reply_to, judged))
         else:
             forward = ((FIRM_GATE, judged), (self.gate, judged))
+        orders_subject, trades_subject = self._subjects.get(judged.symbol) or self.subjects(judged.symbol)
         if entry is None:
-            self.append(self.subjects(order.request.symbol)[0], (judged,), forward)
+            self.append(orders_subject, (judged,), forward)
         else:
             self.movements += 1
-            forward = (*forward, (PORTFOLIO, state.ledger.position(entry)))
-            self.append(self.subjects(order.request.symbol)[1], (judged,), forward)
+            self.append(trades_subject, (judged,), (*forward, (PORTFOLIO, state.ledger.position(entry))))
         self.applied += 1
         if cum_qty <= order.order_qty < order.cum_qty:
             text = f"{order.cum_qty} filled of {order.order_qty}"

@@ -254,6 +254,16 @@ class Order:
 
     def check(self) -> None:
         """Every field against every rule (I4, I5); InvariantViolation names the order and the fields."""
+        wrong = self._contradiction()
+        if wrong:
+            raise InvariantViolation(f"order {self.request.cl_ord_id}: {wrong}")
+
+    def check_end(self) -> None:
+        """What costs nothing to look at whenever an order ends; the rest, when that is wrong."""
+        if not self.ord_status.is_final or self.cum_qty < 0 or self.order_qty < 0:
+            self.check()
+
+    def _contradiction(self) -> str:
         final = self.ord_status.is_final
         wrong = ""
         if final != self.is_final:
@@ -281,5 +291,4 @@ class Order:
             wrong = "closed by us and not final"
         elif self.accepted_ns < 0 or self.terms_ns < 0 or self.order_id == "":
             wrong = f"accepted_ns {self.accepted_ns}, terms_ns {self.terms_ns}, order_id {self.order_id!r}"
-        if wrong:
-            raise InvariantViolation(f"order {self.request.cl_ord_id}: {wrong}")
+        return wrong

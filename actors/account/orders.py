@@ -15,9 +15,10 @@ from decimal import Decimal
 import attrs
 
 from actors.account.order import Order
-from protocols.enums import Side
+from protocols.enums import ExecType, OrdStatus, Side
 from protocols.errors import InvariantViolation
-from protocols.ids import ClOrdID, OrderID, StrategyID, Symbol, TradeID
+from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, TradeID, Venue
+from protocols.orders import ExecutionReport
 
 ZERO = Decimal(0)
 
@@ -33,23 +34,67 @@ class Retention:
     fills_max: int = attrs.field(default=2_000, validator=attrs.validators.ge(1))
 
 
-@attrs.define(eq=False)
-class Fill:
-    """One trade as it was applied, so that it can be recognised, corrected and taken back."""
+@attrs.frozen
+class FillRow:
+    """One remembered fill in a snapshot: of its report, what is needed to recognise it and to take it back."""
 
     cl_ord_id: ClOrdID
-    symbol: Symbol
-    trade_id: TradeID
+    order_id: OrderID
+    account: AccountID
     strategy: StrategyID
+    venue: Venue
+    symbol: Symbol
     side: Side
-    qty: Decimal
-    px: Decimal
+    exec_type: ExecType
+    transact_ns: int
+    last_qty: Decimal
+    last_px: Decimal
+    trade_id: TradeID
     fee: Decimal
     fee_asset: str
-    transact_ns: int
-    reported_ns: int
-    """Venue time of the report that said so; later than `transact_ns` for a correction."""
-    canceled: bool = False
+
+    @classmethod
+    def of(cls, fill: ExecutionReport) -> FillRow:
+        """The row of a remembered report."""
+        return cls(
+            fill.cl_ord_id,
+            fill.order_id,
+            fill.account,
+            fill.strategy,
+            fill.venue,
+            fill.symbol,
+            fill.side,
+            fill.exec_type,
+            fill.transact_ns,
+            fill.last_qty,
+            fill.last_px,
+            fill.trade_id or TradeID(""),
+            fill.fee,
+            fill.fee_asset,
+        )
+
+    def report(self) -> ExecutionReport:
+        """The report again, as far as it is needed."""
+        return ExecutionReport(
+            self.cl_ord_id,
+            self.order_id,
+            self.account,
+            self.strategy,
+            self.venue,
+            self.symbol,
+            self.side,
+            self.exec_type,
+            OrdStatus.NEW,
+            ZERO,
+            ZERO,
+            self.transact_ns,
+            0,
+            last_qty=self.last_qty,
+            last_px=self.last_px,
+            trade_id=self.trade_id,
+            fee=self.fee,
+            fee_asset=self.fee_asset,
+        )
 
 
 class Orders:
@@ -75,7 +120,8 @@ class Orders:
         self.live: dict[ClOrdID, Order] = {}
         self.finished: deque[Order] = deque()
         """In the order in which they finished."""
-        self.fills: dict[FillKey, Fill] = {}
+        self.fills: dict[FillKey, ExecutionReport] = {}
+        """What was applied: a TRADE, what corrected it, or the TRADE_CANCEL that took it back or will when it comes."""
         self._fill_order: deque[FillKey] = deque()
         self.fills_horizon: dict[Symbol, int] = {}
         """Venue time of the newest forgotten fill: older ones cannot be told from new ones."""
@@ -135,9 +181,9 @@ class Orders:
         if order.finished_ns > self.orders_horizon.get(symbol, 0):
             self.orders_horizon[symbol] = order.finished_ns
 
-    def note(self, fill: Fill) -> None:
+    def note(self, fill: ExecutionReport, trade_id: TradeID) -> None:
         """A fill is being applied: from now on it is known.  The oldest known ones go out of memory."""
-        symbol, trade_id, transact_ns = fill.symbol, fill.trade_id, fill.transact_ns
+        symbol, transact_ns = fill.symbol, fill.transact_ns
         key = (symbol, trade_id)
         fills, order = self.fills, self._fill_order
         if key not in fills:
@@ -156,7 +202,7 @@ class Orders:
             if old.transact_ns > horizon.get(old.symbol, 0):
                 horizon[old.symbol] = old.transact_ns
 
-    def restore(self, orders: list[Order], finished: list[ClOrdID], fills: list[Fill]) -> None:
+    def restore(self, orders: list[Order], finished: list[ClOrdID], fills: list[FillRow]) -> None:
         """Fill an empty instance from a snapshot's parts."""
         for order in orders:
             self.by_cl_ord_id[order.request.cl_ord_id] = order
@@ -165,9 +211,9 @@ class Orders:
             if not order.finished_ns:
                 self.live[order.request.cl_ord_id] = order
         self.finished.extend(self.by_cl_ord_id[cl_ord_id] for cl_ord_id in finished)
-        for fill in fills:
-            self.fills[fill.symbol, fill.trade_id] = fill
-            self._fill_order.append((fill.symbol, fill.trade_id))
+        for row in fills:
+            self.fills[row.symbol, row.trade_id] = row.report()
+            self._fill_order.append((row.symbol, row.trade_id))
 
     def check(self) -> None:
         """Every order and every index; InvariantViolation says which does not fit."""
@@ -193,10 +239,10 @@ class Orders:
             raise InvariantViolation(f"{len(self.fills)} fills, {len(self._fill_order)} in order of arrival")
         sums: dict[ClOrdID, Decimal] = {}
         for (symbol, trade_id), fill in self.fills.items():
-            if (fill.symbol, fill.trade_id) != (symbol, trade_id) or fill.qty < 0:
+            if (fill.symbol, fill.trade_id) != (symbol, trade_id) or fill.last_qty < 0:
                 raise InvariantViolation(f"fill {symbol} {trade_id}: {fill}")
-            if not fill.canceled:
-                sums[fill.cl_ord_id] = sums.get(fill.cl_ord_id, ZERO) + fill.qty
+            if fill.exec_type is not ExecType.TRADE_CANCEL:
+                sums[fill.cl_ord_id] = sums.get(fill.cl_ord_id, ZERO) + fill.last_qty
         for cl_ord_id, order in self.by_cl_ord_id.items():
             known = sums.get(cl_ord_id, ZERO)
             forgotten = order.symbol in self.fills_horizon

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from actors.account.orders import Fill
 from actors.account.state import AccountState
 from protocols.ids import Symbol
 from protocols.journal import UnexplainedChanged
+from protocols.orders import ExecutionReport
 from protocols.reconcile import BelievedOrder, FillsSince
 
 ZERO = Decimal(0)
@@ -48,8 +48,8 @@ def fills_since(state: AccountState, symbols: Iterable[Symbol], now_ns: int, ove
     orders = state.orders
     born = (state.born_ns or now_ns) - CLOCK_MARGIN_NS
     newest = {symbol: transact_ns for symbol, (transact_ns, _) in orders.last_fill.items()}
-    oldest: dict[Symbol, Fill] = {}
-    before: dict[Symbol, Fill] = {}
+    oldest: dict[Symbol, ExecutionReport] = {}
+    before: dict[Symbol, ExecutionReport] = {}
     for fill in orders.fills.values():
         symbol = fill.symbol
         if symbol not in oldest or _place(fill) < _place(oldest[symbol]):
@@ -69,8 +69,9 @@ def fills_since(state: AccountState, symbols: Iterable[Symbol], now_ns: int, ove
     return tuple(rows)
 
 
-def _place(fill: Fill) -> tuple[int, int, str]:
-    return (fill.transact_ns, len(fill.trade_id), fill.trade_id)
+def _place(fill: ExecutionReport) -> tuple[int, int, str]:
+    trade_id = fill.trade_id or ""
+    return (fill.transact_ns, len(trade_id), trade_id)
 
 
 class Remainders:

@@ -16,7 +16,7 @@ import enum
 from decimal import Decimal
 
 from actors.account.order import FILL_TYPES, MEANING, Order, next_status
-from actors.account.orders import Fill, Orders
+from actors.account.orders import Orders
 from protocols.enums import ExecType, OrdStatus
 from protocols.ids import OrderID, TradeID
 from protocols.orders import ExecutionReport
@@ -58,7 +58,34 @@ def judge(order: Order, report: ExecutionReport, orders: Orders, claimed: Decima
         if cum_qty > order_qty and order.is_manual:
             order_qty = cum_qty  # its total was never ours to know
         status = next_status(order.ord_status, kind, cum_qty, order_qty)
-        return _report(order, report, kind, status, order_qty, order.price, cum_qty, cum_quote, trade_id)
+        # Written out, because this is the path of every trade; `_report` says the same for the others.
+        return ExecutionReport(
+            request.cl_ord_id,
+            report.order_id or order.order_id or OrderID(""),
+            request.account,
+            request.strategy,
+            request.venue,
+            request.symbol,
+            request.side,
+            kind,
+            status,
+            order_qty,
+            cum_qty,
+            report.transact_ns,
+            report.received_ns,
+            request.ord_type,
+            order.price,
+            report.last_qty,
+            report.last_px,
+            cum_quote,
+            trade_id,
+            report.fee,
+            report.fee_asset,
+            report.liquidity,
+            report.exec_id,
+            report.text,
+            report.poss_dup,
+        )
     if kind in FILL_TYPES:
         return _judge_correction(order, report, orders)
     if kind is _ORDER_STATUS:
@@ -112,12 +139,12 @@ def _judge_correction(order: Order, report: ExecutionReport, orders: Orders) -> 
     if not trade_id:
         return Verdict.NO_TRADE_ID
     known = orders.fills.get((order.request.symbol, trade_id))
-    if known is not None and (known.canceled or report.transact_ns < known.reported_ns or _same(known, report)):
+    if known is not None and _is_settled(known, report):
         return Verdict.DUPLICATE
     cum_qty, cum_quote = order.cum_qty, order.cum_quote
     if known is not None:
-        cum_qty -= known.qty
-        cum_quote -= known.qty * known.px
+        cum_qty -= known.last_qty
+        cum_quote -= known.last_qty * known.last_px
     if kind is ExecType.TRADE_CORRECT:
         cum_qty += report.last_qty
         cum_quote += report.last_qty * report.last_px
@@ -127,10 +154,12 @@ def _judge_correction(order: Order, report: ExecutionReport, orders: Orders) -> 
     return _report(order, report, kind, status, order.order_qty, order.price, cum_qty, cum_quote, trade_id)
 
 
-def _same(known: Fill, report: ExecutionReport) -> bool:
-    return report.exec_type is ExecType.TRADE_CORRECT and (
-        (known.qty, known.px, known.fee) == (report.last_qty, report.last_px, report.fee)
-    )
+def _is_settled(known: ExecutionReport, report: ExecutionReport) -> bool:
+    """Whether the trade was taken back already, or is what the report makes of it, or something newer."""
+    if known.exec_type is ExecType.TRADE_CANCEL or report.transact_ns < known.transact_ns:
+        return True
+    same = (known.last_qty, known.last_px, known.fee) == (report.last_qty, report.last_px, report.fee)
+    return same and report.exec_type is ExecType.TRADE_CORRECT
 
 
 def _report(

@@ -18,7 +18,7 @@ import msgspec
 from actors.account.balances import Balances
 from actors.account.ledger import Entry, Ledger
 from actors.account.order import FILL_TYPES, Doubt, Order
-from actors.account.orders import Fill, Orders, Retention
+from actors.account.orders import FillRow, Orders, Retention
 from protocols.canonical import canonical_json, state_hash
 from protocols.enums import ExecType, OrdStatus
 from protocols.errors import InvariantViolation, JournalError
@@ -60,7 +60,7 @@ class AccountSnapshot:
     alarms: int
     orders: list[Order]
     finished: list[ClOrdID]
-    fills: list[Fill]
+    fills: list[FillRow]
     fills_horizon: dict[Symbol, int]
     orders_horizon: dict[Symbol, int]
     last_fill: dict[Symbol, tuple[int, TradeID]]
@@ -200,7 +200,7 @@ class AccountState:
         order.closed_by_us = True
         order.ord_status = OrdStatus.REJECTED if order.order_id is None else OrdStatus.CANCELED
         self.orders.finish(order, record.at_ns)
-        order.check()
+        order.check_end()
 
     # ---- facts -------------------------------------------------------------------------------------------------
 
@@ -216,7 +216,7 @@ class AccountState:
         kind = report.exec_type
         entry = None
         if kind in FILL_TYPES:
-            entry = self._book(order, report)
+            entry = self._book(report)
         else:
             if report.transact_ns > order.terms_ns:
                 order.terms_ns = report.transact_ns
@@ -237,7 +237,7 @@ class AccountState:
             order.ord_status = status
             if status.is_final:
                 orders.finish(order, report.transact_ns or report.received_ns or 1)
-                order.check()
+                order.check_end()
         return entry
 
     def _adopt(self, report: ExecutionReport) -> Order:
@@ -261,65 +261,44 @@ class AccountState:
             self.born_ns = report.received_ns
         return order
 
-    def _book(self, order: Order, report: ExecutionReport) -> Entry | None:
+    def _book(self, report: ExecutionReport) -> Entry | None:
         """Apply a fill and know it from now on, in one step (P4); again and again has no further effect (P6)."""
         trade_id = report.trade_id
         if trade_id is None:
             raise JournalError(f"a {report.exec_type.value} of {report.cl_ord_id} has no trade id")
-        request, ledger = order.request, self.ledger
-        known = self.orders.fills.get((request.symbol, trade_id))
-        transact_ns = report.transact_ns
-        qty = report.last_qty
-        canceled = report.exec_type is _TRADE_CANCEL
+        orders = self.orders
+        known = orders.fills.get((report.symbol, trade_id))
+        if report.exec_type is not _TRADE:
+            return self._book_correction(report, trade_id, known)
         if known is not None:
-            if report.exec_type is _TRADE or known.canceled:
-                return None
-            transact_ns = known.transact_ns
-            entry = ledger.book(
-                known.symbol,
-                known.strategy,
-                known.side,
-                known.qty,
-                known.px,
-                known.fee,
-                known.fee_asset,
-                transact_ns,
-                trade_id,
-                undo=True,
-            )
-            if canceled:
-                known.canceled = True
-                return entry
-        elif canceled:
-            qty = ZERO
-        self.orders.note(
-            Fill(
-                request.cl_ord_id,
-                request.symbol,
-                trade_id,
-                request.strategy,
-                request.side,
-                qty,
-                report.last_px,
-                report.fee,
-                report.fee_asset,
-                transact_ns,
-                report.transact_ns,
-                canceled,
-            )
-        )
-        if canceled:
             return None
-        return ledger.book(
-            request.symbol,
-            request.strategy,
-            request.side,
-            qty,
-            report.last_px,
-            report.fee,
-            report.fee_asset,
-            transact_ns,
+        orders.note(report, trade_id)
+        return self._move(report, trade_id)
+
+    def _book_correction(
+        self, report: ExecutionReport, trade_id: TradeID, known: ExecutionReport | None
+    ) -> Entry | None:
+        """Take a trade back, or replace it.  One that has not come yet will be known, and not booked, when it does."""
+        entry = None
+        if known is not None:
+            if known.exec_type is _TRADE_CANCEL:
+                return None
+            entry = self._move(known, trade_id, undo=True)
+        self.orders.note(report, trade_id)
+        return entry if report.exec_type is _TRADE_CANCEL else self._move(report, trade_id)
+
+    def _move(self, fill: ExecutionReport, trade_id: TradeID, *, undo: bool = False) -> Entry:
+        return self.ledger.book(
+            fill.symbol,
+            fill.strategy,
+            fill.side,
+            fill.last_qty,
+            fill.last_px,
+            fill.fee,
+            fill.fee_asset,
+            fill.transact_ns,
             trade_id,
+            undo=undo,
         )
 
     def symbol_defined(self, record: SymbolDefined) -> None:
@@ -357,7 +336,7 @@ class AccountState:
                 self.alarms,
                 list(orders.by_cl_ord_id.values()),
                 [order.request.cl_ord_id for order in orders.finished],
-                list(orders.fills.values()),
+                [FillRow.of(fill) for fill in orders.fills.values()],
                 orders.fills_horizon,
                 orders.orders_horizon,
                 orders.last_fill,
@@ -422,7 +401,9 @@ class AccountState:
             request = order.request
             if (request.account, request.venue) != (self.account, self.venue):
                 raise InvariantViolation(f"order {order.cl_ord_id} is {request.account}'s on {request.venue}")
-        booked = {(fill.symbol, fill.strategy) for fill in self.orders.fills.values() if fill.qty}
+        booked = {
+            (fill.symbol, fill.strategy) for fill in self.orders.fills.values() if fill.exec_type is not _TRADE_CANCEL
+        }
         if not booked <= set(self.ledger.entries):
             raise InvariantViolation(f"fills without a position: {booked - set(self.ledger.entries)}")
         if self.alarms < 0 or self.born_ns < 0 or self.newest_received_ns < 0:

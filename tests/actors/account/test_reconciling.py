@@ -6,27 +6,17 @@ import attrs
 import pytest
 
 from actors.account.actor import ReconcileDue
-from actors.account.orders import Fill, Retention
+from actors.account.orders import FillRow, Retention
 from actors.account.reconcile import CLOCK_MARGIN_NS, fills_since
 from actors.account.settings import SECOND
 from actors.account.state import AccountState
-from protocols.enums import AlarmKind, OrdStatus, Side
-from protocols.ids import MANUAL, ClOrdID, Symbol, TradeID
-from protocols.journal import (
-    AlarmRaised,
-    UnexplainedChanged,
-)
+from protocols.enums import AlarmKind, ExecType, OrdStatus, Side
+from protocols.ids import MANUAL, ClOrdID, OrderID, Symbol, TradeID
+from protocols.journal import AlarmRaised, UnexplainedChanged
 from protocols.positions import AccountPicture, AccountQuery, AccountResynced, Balance, BalancesChanged
 from protocols.reconcile import ReconcileFailed
 from supervisors.actor import Up
-from tests.actors.account.rig import (
-    PRIVATE,
-    START_NS,
-    STRATEGY,
-    STRATEGY_PATH,
-    Rig,
-    dec,
-)
+from tests.actors.account.rig import PRIVATE, START_NS, STRATEGY, STRATEGY_PATH, Rig, dec
 from tests.actors.account.venue import ACCOUNT, SYMBOL, VENUE
 
 AUDIT_S = 60
@@ -209,20 +199,23 @@ def test_history_is_continued_with_an_overlap_as_far_as_fills_are_remembered() -
     assert fills_since(state, [SYMBOL], 50 * SECOND, SECOND)[0].since_ns == 20 * SECOND - CLOCK_MARGIN_NS
 
     def note(trade_id: int, at_s: int, symbol: Symbol = SYMBOL) -> None:
-        fill = Fill(
+        fill = FillRow(
             ClOrdID("c"),
-            symbol,
-            TradeID(str(trade_id)),
+            OrderID("1"),
+            ACCOUNT,
             STRATEGY,
+            VENUE,
+            symbol,
             Side.BUY,
+            ExecType.TRADE,
+            at_s * SECOND,
             dec(1),
             dec(1),
+            TradeID(str(trade_id)),
             dec(0),
             "",
-            at_s * SECOND,
-            at_s * SECOND,
         )
-        state.orders.note(fill)
+        state.orders.note(fill.report(), fill.trade_id)
 
     note(11, 40)
     note(9, 30)

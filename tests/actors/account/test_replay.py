@@ -294,9 +294,9 @@ def test_a_watch_of_an_order_that_fell_out_of_memory_ends() -> None:
         lambda o: o.finished.append(next(iter(o.live.values()))),
         lambda o: o.by_order_id.__setitem__((SYMBOL, "99"), next(iter(o.live.values()))),
         lambda o: o.fills.clear(),
-        lambda o: setattr(next(iter(o.fills.values())), "qty", dec(-1)),
-        lambda o: setattr(next(iter(o.fills.values())), "qty", dec("0.1")),
-        lambda o: setattr(next(iter(o.fills.values())), "qty", dec(3)),
+        lambda o: setattr(next(iter(o.fills.values())), "last_qty", dec(-1)),
+        lambda o: setattr(next(iter(o.fills.values())), "last_qty", dec("0.1")),
+        lambda o: setattr(next(iter(o.fills.values())), "last_qty", dec(3)),
         lambda o: o.fills_horizon.__setitem__(SYMBOL, 2**62),
     ],
 )
