@@ -1,8 +1,9 @@
 """`kill -9` of the engine at random moments of its life, while the venue lives on and fills its resting orders.
 
 The engine is killed `BULKHEAD_KILLS` times (default 8; 100 in the acceptance), while it is starting, trading or
-stopping, and started again on the same data folder each time.  At the end it is stopped in order.  Then the venue's books, the
-journal and the files must tell the same story, and the journal must give the same state each time it is replayed.
+stopping, and started again on the same data folder each time.  At the end it is stopped in order.  Then the venue's
+books, the journal and the files must tell the same story, and the journal must give the same state each time it is
+replayed.
 """
 
 from __future__ import annotations

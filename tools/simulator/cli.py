@@ -71,6 +71,13 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="pause at the recorded snapshot until N depth requests came",
     )
+    replay.add_argument(
+        "--hold-after-loss",
+        type=int,
+        default=0,
+        metavar="N",
+        help="N messages after a depth message was dropped by a fault: pause until depth was asked for",
+    )
     replay.add_argument("--exit-when-done", action="store_true", help="end after the last frame")
     accounts = parser.add_argument_group("accounts")
     accounts.add_argument(
@@ -144,6 +151,7 @@ def build_config(options: argparse.Namespace) -> SimulatorConfig:
             speed=0.0 if options.speed == "max" else _positive(options.speed, "--speed"),
             wait_subscribers=options.wait_subscribers,
             wait_snapshots=options.wait_snapshots,
+            hold_after_loss=options.hold_after_loss,
         )
     else:
         market = GeneratorConfig(events_per_s=_positive(str(options.rate), "--rate"), burst_every_s=options.burst_every)
