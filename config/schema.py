@@ -148,7 +148,6 @@ class LogConfig:
     """`[log]`"""
 
     level: LogLevel = LogLevel.INFO
-    json: bool = True
 
 
 @attrs.frozen(kw_only=True)

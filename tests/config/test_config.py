@@ -175,7 +175,7 @@ def test_the_environment_overrides_the_file_and_overrides_come_last(write: Write
         "BULKHEAD__DATA__DIR": "/var/lib/bulkhead",
         "BULKHEAD__JOURNAL__SYNC": "always",
         "BULKHEAD__JOURNAL__INTERVAL_MS": "7",
-        "BULKHEAD__LOG__JSON": "false",
+        "BULKHEAD__STRATEGIES__TFPE__ENABLED": "false",
         "BULKHEAD__RISK__FIRM__MAX_EXPOSURE": "5000.5",
         "BULKHEAD__VENUES__BINANCE_SPOT__SYMBOLS": "BTCUSDT, ETHUSDT",
         "BULKHEAD__STRATEGIES__TFPE__PARAMS__THRESHOLD": "3",
@@ -187,7 +187,7 @@ def test_the_environment_overrides_the_file_and_overrides_come_last(write: Write
     assert config.data.dir == Path("/elsewhere")
     assert config.journal.sync is SyncPolicy.ALWAYS
     assert config.journal.interval_ms == 9
-    assert config.log.json is False
+    assert config.strategies["tfpe"].enabled is False
     assert config.risk.firm.max_exposure == Decimal("5000.5")
     assert config.venues["binance-spot"].symbols == ("BTCUSDT", "ETHUSDT")
     assert config.strategies["tfpe"].params == {"threshold": 3, "adx_min": "20.5"}
@@ -586,7 +586,8 @@ def test_a_secret_in_a_hidden_field_by_the_environment_is_not_repeated(write: Wr
 def test_the_hash_follows_the_values_and_not_their_source(write: Writer) -> None:
     one = load_config(write())
     two = load_config(
-        write(("[simulator]", "# a comment\n[simulator]"), name="other.toml"), {"BULKHEAD__LOG__JSON": "true"}
+        write(("[simulator]", "# a comment\n[simulator]"), name="other.toml"),
+        {"BULKHEAD__STRATEGIES__TFPE__ENABLED": "true"},
     )
     three = load_config(write(('max_exposure = "1000"', 'max_exposure = "1000.00"')))
     four = load_config(write(), {"BULKHEAD__JOURNAL__INTERVAL_MS": "51"})
@@ -625,14 +626,15 @@ def test_round_trip_of_any_value(name: str, seed: int, exposure: str, flag: bool
     base = load_config("demo")
     strategies = {
         **base.strategies,
-        "tfpe": attrs.evolve(base.strategies["tfpe"], params={"a": word, "b": [1, word], "c": {"d": flag}}),
+        "tfpe": attrs.evolve(
+            base.strategies["tfpe"], enabled=flag, params={"a": word, "b": [1, word], "c": {"d": flag}}
+        ),
     }
     firm = attrs.evolve(base.risk.firm, max_exposure=Decimal(exposure) + 2_000_000)
     config = attrs.evolve(
         base,
         engine=attrs.evolve(base.engine, name=name),
         simulator=attrs.evolve(base.simulator, seed=seed),
-        log=attrs.evolve(base.log, json=flag),
         risk=attrs.evolve(base.risk, firm=firm),
         strategies=strategies,
     )

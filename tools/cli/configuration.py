@@ -23,10 +23,9 @@ def check(profile: str, overrides: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json({"profile": profile, "ok": True, "hash": loaded.config_hash()})
         return
-    click.echo(
-        f"{profile}: usable; {len(loaded.venues)} venues, {len(loaded.accounts)} accounts, "
-        f"{len(loaded.strategies)} strategies, hash {loaded.config_hash()[:12]}"
-    )
+    click.echo(f"{profile}: usable, hash {loaded.config_hash()[:12]}")
+    for title, names in (("venues", loaded.venues), ("accounts", loaded.accounts), ("strategies", loaded.strategies)):
+        click.echo(f"  {title}: {', '.join(names) or 'none'}")
 
 
 @config.command()

@@ -25,6 +25,7 @@ from protocols.venues.registry import VENUES
 from supervisors.clock import SystemClock
 from tools.cli.common import json_option, load, print_json, profile_options
 from tools.cli.failure import CommandFailure
+from tools.engine.host import SOCKET_PATH_MAX
 from tools.engine.keys import load_keys
 
 _FREE_BYTES_MIN = 1 << 30
@@ -98,8 +99,13 @@ def _data(config: Config) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     yield Finding("data folder", True, str(folder))
     yield Finding("free space", free >= _FREE_BYTES_MIN, f"{free >> 20} MiB", "the journal needs at least 1 GiB")
-    length = len(str(config.socket_path.absolute()))
-    yield Finding("control socket path", length <= 107, f"{length} characters", "set [control] socket to a short path")
+    length = len(os.fsencode(config.socket_path))
+    yield Finding(
+        "control socket path",
+        length <= SOCKET_PATH_MAX,
+        f"{length} bytes of at most {SOCKET_PATH_MAX}",
+        "set [control] socket to a shorter path",
+    )
     journal = folder / "journal"
     if journal.is_dir():
         try:

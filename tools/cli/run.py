@@ -132,7 +132,7 @@ class _Run:
         progress = ""
         for tick in itertools.count():
             self._tell_news()
-            if starting:
+            if starting and not self._host.draining.is_set():
                 waiting = self._waiting()
                 starting = bool(waiting)
                 if not starting:

@@ -48,6 +48,8 @@ from tools.engine.simulator_child import SimulatorActor, SimulatorAddress
 from tools.engine.summary import Figures, look
 
 SIMULATOR_PATH: Path = "/simulator"
+SOCKET_PATH_MAX = 107
+"""The kernel's limit, without the byte that ends the text."""
 
 _LEVELS = {
     "escalation": "error",
@@ -99,6 +101,7 @@ class Host:
         ConfigError names the key that is wrong; JournalError the place of the damage, or who else uses the folder.
         """
         clock = clock if clock is not None else SystemClock()
+        _refuse_long_socket(config)
         keyring = load_keys(config, env)
         simulator = SimulatorAddress.choose(config) if config.simulator.enabled else None
         _refuse_stray_simulator(config, simulator)
@@ -288,6 +291,16 @@ class Host:
 def _said_elsewhere(why_unready: str) -> bool:
     """A gate that shuts because its actor crashed, or is stopped with the one that did, is the same piece of news."""
     return why_unready.startswith("crashed:") or why_unready.endswith("stopping")
+
+
+def _refuse_long_socket(config: Config) -> None:
+    path = config.socket_path
+    length = len(os.fsencode(path))
+    if length > SOCKET_PATH_MAX:
+        raise ConfigError(
+            f"control.socket: {path} has {length} bytes, a Unix socket's path may have {SOCKET_PATH_MAX}; set it to a "
+            "shorter one, or choose a shorter data folder with BULKHEAD__DATA__DIR"
+        )
 
 
 def _refuse_stray_simulator(config: Config, simulator: SimulatorAddress | None) -> None:
