@@ -1,0 +1,61 @@
+"""Rate limits (reference section 4): what the venue allows, what a reply says is left.
+
+Requests are counted per IP over five seconds, whatever they ask.  Order requests are counted per account, endpoint and
+second besides, REST and WebSocket together; a batch takes as many as it has orders.  There are no weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from protocols.instruments import Product
+from protocols.venue import Limit, Usage
+
+__all__ = [
+    "BATCH_MAX",
+    "BATCH_MAX_AS_OF",
+    "DOCUMENTED",
+    "IP_SILENCE_NS",
+    "LIMITS_AS_OF",
+    "OPEN_ORDERS_MAX",
+    "usage_of_create",
+]
+
+_S = 1_000_000_000
+
+LIMITS_AS_OF = "2026-05-21"
+ORDERS_PER_S = {Product.SPOT: 20, Product.LINEAR: 10}
+"""`order/create` of the default tier; amending is 10 a second on both, queries are 50."""
+DOCUMENTED: Mapping[Product, tuple[Limit, ...]] = {
+    product: (
+        Limit("raw", 5 * _S, 600),
+        Limit("orders", _S, orders),
+        Limit("connections", 300 * _S, 500),
+    )
+    for product, orders in ORDERS_PER_S.items()
+}
+"""What the venue documents; it has no request that tells its limits."""
+IP_SILENCE_NS = 600 * _S
+"""After "access too frequent" nothing may be sent for this long."""
+
+BATCH_MAX_AS_OF = "2026-08-25"
+BATCH_MAX = {Product.SPOT: 10, Product.LINEAR: 20}
+
+OPEN_ORDERS_MAX = {Product.SPOT: (500, 30), Product.LINEAR: (500, 10)}
+"""Working orders and, among them, conditional ones: per symbol; on spot the first counts all symbols together."""
+
+
+def usage_of_create(header: Mapping[str, object], product: Product) -> tuple[Usage, ...]:
+    """How much of the `order.create` bucket is used, from `X-Bapi-Limit` and `X-Bapi-Limit-Status` (what is left)."""
+    words = {name.lower(): value for name, value in header.items()}
+    limit, left = _count(words.get("x-bapi-limit")), _count(words.get("x-bapi-limit-status"))
+    if limit is None or left is None or left > limit:
+        return ()
+    # Tiers above the default have larger buckets: what counts for ours is how much of it is gone.
+    return (Usage("orders", _S, max(0, ORDERS_PER_S[product] - left)),)
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 9:
+        return int(value)
+    return None
