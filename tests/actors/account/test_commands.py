@@ -73,7 +73,6 @@ def test_an_approved_order_is_recorded_and_sent_with_its_symbol_described_once(r
     rig.assert_replays()
 
 
-@pytest.mark.req("R005")
 @pytest.mark.parametrize(
     "change, reason",
     [
@@ -227,7 +226,6 @@ def test_an_order_that_was_refused_and_works_all_the_same_is_canceled_until_it_i
 # ---- cancels ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("R224")
 def test_a_cancel_is_recorded_sent_and_confirmed(rig: Rig) -> None:
     order = rig.placed()
     rig.cancel(order)
@@ -413,6 +411,21 @@ def test_an_amend_in_doubt_ends_with_its_confirmation(rig: Rig) -> None:
     ours = rig.state.orders.by_cl_ord_id[order.cl_ord_id]
     assert (ours.in_doubt, ours.ord_status) == (False, OrdStatus.NEW)
     assert not rig.actor.core.watches
+
+
+@pytest.mark.req("R224")
+def test_an_order_is_created_modified_and_canceled(rig: Rig) -> None:
+    order = rig.placed("1")
+    ours = rig.state.orders.by_cl_ord_id[order.cl_ord_id]
+    rig.amend(order, "0.6")
+    for answer in rig.process(rig.requests.pop(0)):
+        rig.tell(answer)
+    assert (ours.order_qty, ours.ord_status) == (dec("0.6"), OrdStatus.NEW)
+    rig.cancel(order)
+    for answer in rig.process(rig.requests.pop(0)):
+        rig.tell(answer)
+    assert ours.ord_status is OrdStatus.CANCELED
+    rig.assert_as_the_venue_says()
 
 
 # ---- draining -----------------------------------------------------------------------------------------------------

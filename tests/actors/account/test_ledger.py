@@ -111,7 +111,6 @@ def test_contracts_are_worth_their_size() -> None:
 
 @given(FILLS)
 @settings(deadline=None)
-@pytest.mark.req("R064")
 def test_zero_sum_cash_holdings_and_fees_balance_exactly(
     fills: list[tuple[Side, Decimal, Decimal, tuple[Decimal, str]]],
 ) -> None:

@@ -40,7 +40,6 @@ def cells() -> list[tuple[OrdStatus, ExecType, str]]:
     return [(OrdStatus(row[0]), ExecType(kind), cell) for row in rows for kind, cell in zip(head, row[1:], strict=True)]
 
 
-@pytest.mark.req("R133")
 @pytest.mark.parametrize("status, exec_type, cell", cells())
 @pytest.mark.parametrize("cum_qty", ["0", "0.4", "1"])
 def test_each_cell_of_the_table(status: OrdStatus, exec_type: ExecType, cell: str, cum_qty: str) -> None:

@@ -36,7 +36,6 @@ def alarms(rig: Rig) -> list[AlarmKind]:
 # ---- the ready gate -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("R015")
 def test_the_gate_opens_when_the_venues_picture_is_ours_and_shuts_when_the_stream_is_lost() -> None:
     rig = Rig()
     assert not rig.ctx.ready

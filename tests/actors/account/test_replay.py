@@ -98,7 +98,7 @@ def test_an_orderly_stop_leaves_a_snapshot_and_nothing_to_replay(rig: Rig) -> No
     assert len(rig.records) == records, "whoever starts again at once has the records at hand"
 
 
-@pytest.mark.req("R175", "R243")
+@pytest.mark.req("R175")
 def test_replay_from_any_snapshot_point_gives_the_live_state() -> None:
     rig = Rig()
     rig.up()
