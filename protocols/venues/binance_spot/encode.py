@@ -19,6 +19,7 @@ from protocols.errors import LocalProtocolError
 from protocols.ids import ClOrdID, OrderID, Symbol, parse_cl_ord_id
 from protocols.orders import NewOrder
 from protocols.venue import Frame, Lane, Signer
+from protocols.venues.binance_common.frames import ApiFrames, legal_request_id
 from protocols.venues.binance_spot.limits import WEIGHT
 from protocols.venues.binance_spot.reports import CANCEL_SUFFIX
 from protocols.venues.binance_spot.requests import Params, order_id_number
@@ -28,7 +29,6 @@ __all__ = ["STP_MODES", "FrameEncoder", "amend_params", "cancel_params", "order_
 
 STP_MODES = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER")
 _CL_ORD_ID = re.compile(r"[a-zA-Z0-9_-]{1,36}", re.ASCII)
-_REQUEST_ID = re.compile(r"[a-zA-Z0-9_-]+", re.ASCII)
 
 _BUY = Side.BUY
 _LIMIT, _MARKET = OrdType.LIMIT, OrdType.MARKET
@@ -136,14 +136,13 @@ def _time_in_force(time_in_force: TimeInForce) -> str:
 # ---- frames ----------------------------------------------------------------------------------------------------
 
 
-class FrameEncoder:
+class FrameEncoder(ApiFrames):
     """Writes the frames of one account's WebSocket API connections."""
 
-    __slots__ = ("_heads", "_limit_tails", "_maker_tail", "_market_tail", "_recv_window", "_signer", "_stp_mode")
+    __slots__ = ("_heads", "_limit_tails", "_maker_tail", "_market_tail", "_stp_mode")
 
     def __init__(self, signer: Signer, recv_window_ms: int, stp_mode: str) -> None:
-        self._signer = signer
-        self._recv_window = recv_window_ms
+        super().__init__(signer, recv_window_ms)
         self._stp_mode = stp_mode
         self._heads: dict[Symbol, tuple[str, str]] = {}
         # What follows the numbers and is the same for all orders of one type and lifetime.
@@ -165,7 +164,7 @@ class FrameEncoder:
                 if not (cl_ord_id.isalnum() and cl_ord_id.isascii() and len(cl_ord_id) <= 36):
                     legal_cl_ord_id(cl_ord_id)
                 if not (request_id.isalnum() and request_id.isascii()):
-                    _legal_request_id(request_id)
+                    legal_request_id(request_id)
                 price = order.price
                 numbers = amount_text(order.order_qty, "order_qty")
                 if price is not None and tail is not self._market_tail:
@@ -179,31 +178,6 @@ class FrameEncoder:
         return self.request(
             "order.place", params, request_id, stamp_ms, WEIGHT["order.place"], Lane.NEW, logged_on=logged_on
         )
-
-    def request(
-        self,
-        method: str,
-        params: Params,
-        request_id: str,
-        stamp_ms: int,
-        weight: int,
-        lane: Lane,
-        *,
-        logged_on: bool,
-    ) -> Frame:
-        """Any request that carries a time: signed, unless the session is logged on."""
-        fields: dict[str, str | int] = dict(params)
-        fields["recvWindow"] = self._recv_window
-        fields["timestamp"] = stamp_ms
-        if not logged_on:
-            self._sign(fields)
-        return frame(method, fields, request_id, weight, lane)
-
-    def _sign(self, fields: dict[str, str | int]) -> None:
-        """Section 4.1: all parameters sorted by name, not encoded, `apiKey` and `timestamp` among them."""
-        fields["apiKey"] = self._signer.api_key
-        payload = "&".join(f"{name}={fields[name]}" for name in sorted(fields))
-        fields["signature"] = self._signer.sign(payload.encode())
 
     def _tail(self, order: NewOrder) -> str | None:
         """The constant end of the frame, or None for what the template does not know (or must refuse)."""
@@ -233,15 +207,3 @@ class FrameEncoder:
         heads = (f"{middle}BUY{end}", f"{middle}SELL{end}")
         self._heads[symbol] = heads
         return heads
-
-
-def frame(method: str, fields: dict[str, str | int], request_id: str, weight: int, lane: Lane) -> Frame:
-    """One request frame."""
-    body = {"id": _legal_request_id(request_id), "method": method, "params": fields}
-    return Frame(msgspec.json.encode(body).decode(), request_id, weight, lane)
-
-
-def _legal_request_id(request_id: str) -> str:
-    if _REQUEST_ID.fullmatch(request_id) is None:
-        raise LocalProtocolError(f"request_id was {request_id!r}, must be letters, digits, '-' or '_'")
-    return request_id

@@ -16,38 +16,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import attrs
-
 from protocols.enums import OrdRejReason
 from protocols.venue import Disposition, VenueError
+from protocols.venues.binance_common.refusals import Refusal, is_ban, until_ns
 
 __all__ = ["Refusal", "classify"]
 
-_S = 1_000_000_000
-_BAN_MAX_NS = 3 * 86_400 * _S
-"""The longest ban that the venue documents; a larger number is taken for this."""
-
 _D, _R = Disposition, OrdRejReason
-
-
-@attrs.frozen(kw_only=True)
-class Refusal:
-    """A refusal as it came, whatever carried it."""
-
-    status: int
-    """HTTP status, or the `status` of a WebSocket API reply, which uses the same numbers."""
-    code: int | None
-    """None: the body was not the venue's error object (a firewall's page, a gateway's)."""
-    text: str
-    order: bool
-    """True when the request could change orders."""
-    received_ns: int
-    retry_after_s: str | None = None
-    """REST: header `Retry-After`, seconds."""
-    retry_after_ms: int | None = None
-    """WebSocket API: `error.data.retryAfter`, epoch milliseconds of the venue's clock."""
-    server_time_ms: int | None = None
-    """WebSocket API: `error.data.serverTime`, which turns the above into our clock."""
 
 
 # Refusals whose code alone decides.  Codes that are not listed: a 4xx with a code is a certain refusal.
@@ -127,10 +102,6 @@ _BY_FILTER: Mapping[str, OrdRejReason] = {
     "MAX_ASSET": _R.MAX_ORDER_QTY,
     "TRAILING_DELTA": _R.BAD_PRICE,
 }
-_BANNED_UNTIL = re.compile(r"banned until ([0-9]{13})")
-
-# Without the venue's own word: the length of the window that was exceeded, or the shortest ban.
-_DEFAULT_WAIT_NS = {_D.RATE_LIMITED: 60 * _S, _D.BANNED: 120 * _S}
 
 
 def classify(refusal: Refusal) -> VenueError:
@@ -138,10 +109,9 @@ def classify(refusal: Refusal) -> VenueError:
     disposition, reason = _meaning(refusal)
     if not refusal.order and disposition is _D.UNKNOWN:
         disposition = _D.BUSY  # a read changes nothing: ask again
-    until_ns = _until_ns(refusal, disposition)
     code = "" if refusal.code is None else str(refusal.code)
     text = refusal.text or f"HTTP {refusal.status}"
-    return VenueError(disposition, code, text[:500], reason, until_ns)
+    return VenueError(disposition, code, text[:500], reason, until_ns(refusal, disposition))
 
 
 def _meaning(refusal: Refusal) -> tuple[Disposition, OrdRejReason]:
@@ -152,7 +122,7 @@ def _meaning(refusal: Refusal) -> tuple[Disposition, OrdRejReason]:
         return _D.UNKNOWN, _R.VENUE
     if code is None:
         return _by_status(status)
-    if code == -1003 and _BANNED_UNTIL.search(refusal.text.lower()):
+    if code == -1003 and is_ban(refusal.text):
         return _D.BANNED, _R.RATE_LIMITED
     if code == -1013:
         return _D.REJECTED, _filter_reason(refusal.text)
@@ -190,28 +160,3 @@ def _filter_reason(text: str) -> OrdRejReason:
     if "MAX_NUM_" in name:
         return _R.MAX_OPEN_ORDERS
     return _BY_FILTER.get(name, _R.VENUE)
-
-
-def _until_ns(refusal: Refusal, disposition: Disposition) -> int:
-    """When we may send again, by our clock.  The header counts seconds, the frame names a moment."""
-    if disposition not in _DEFAULT_WAIT_NS:
-        return 0
-    now = refusal.received_ns
-    seconds, moment = refusal.retry_after_s, refusal.retry_after_ms
-    if moment is None and (banned := _BANNED_UNTIL.search(refusal.text.lower())):
-        moment = int(banned.group(1))
-    if seconds is not None and seconds.isascii() and seconds.isdigit() and len(seconds) <= 15:
-        wait_ns = int(seconds) * _S
-    elif moment is not None:
-        venue_now = refusal.server_time_ms
-        wait_ns = moment * 1_000_000 - (now if venue_now is None else venue_now * 1_000_000)
-    elif refusal.code == -1015:
-        wait_ns = 10 * _S
-    else:
-        wait_ns = _DEFAULT_WAIT_NS[disposition]
-    return now + min(max(wait_ns, 0), _BAN_MAX_NS)
-
-
-def stream_error(code: str, text: str) -> VenueError:
-    """A refused SUBSCRIBE or other control frame (section 12): its codes 0 to 3 all say that we built it wrongly."""
-    return VenueError(Disposition.BUG, code, text[:500])

@@ -16,7 +16,8 @@ import msgspec
 from protocols.enums import OrdType
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument, InstrumentStatus, PriceStep, Product, plain
-from protocols.venues.binance_spot.wire import Filter, FilterName, SymbolRow
+from protocols.venues.binance_common.wire import FILTER_NAME
+from protocols.venues.binance_spot.wire import Filter, SymbolRow
 from protocols.venues.values import ZERO, amount
 
 __all__ = ["instruments_of"]
@@ -42,7 +43,6 @@ _KNOWN_FILTERS = frozenset(
         "MAX_NUM_ALGO_ORDERS",
     }
 )
-_FILTER_NAME = msgspec.json.Decoder(FilterName)
 _FILTER = msgspec.json.Decoder(Filter)
 
 
@@ -54,7 +54,7 @@ def instruments_of(venue: Venue, rows: Iterable[SymbolRow]) -> tuple[Instrument,
 def _instrument(venue: Venue, row: SymbolRow) -> Instrument:
     rules: dict[str, Any] = {"price_steps": (PriceStep(ZERO, ZERO),), "qty_step": ZERO}
     for raw in row.filters:
-        name = _FILTER_NAME.decode(raw).filterType
+        name = FILTER_NAME.decode(raw).filterType
         if name in _KNOWN_FILTERS:
             rules.update(_rules(name, _FILTER.decode(raw)))
     return Instrument(

@@ -6,11 +6,11 @@ orders per account over everything.  `ORDERS` counts unfilled orders: fills give
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
-from protocols.venue import Limit, Usage
-from protocols.venues.binance_spot.wire import RateLimit
+from protocols.venue import Limit
+from protocols.venues.binance_common.limits import stated_limits, usage_of_headers, usage_of_rows
+from protocols.venues.binance_common.wire import RateLimit
 
 __all__ = [
     "DOCUMENTED",
@@ -23,11 +23,6 @@ __all__ = [
 ]
 
 _S = 1_000_000_000
-_INTERVAL_NS = {"SECOND": _S, "MINUTE": 60 * _S, "HOUR": 3600 * _S, "DAY": 86_400 * _S}
-_LETTER_NS = {"S": _S, "M": 60 * _S, "H": 3600 * _S, "D": 86_400 * _S}
-_NAMES = {"REQUEST_WEIGHT": "weight", "ORDERS": "orders", "RAW_REQUESTS": "raw", "CONNECTIONS": "connections"}
-_HEADER = re.compile(r"x-mbx-(used-weight|order-count)-([0-9]{1,5})([smhd])", re.IGNORECASE)
-_HEADER_NAMES = {"used-weight": "weight", "order-count": "orders"}
 
 CONNECTIONS = Limit("connections", 300 * _S, 300)
 """Per IP; REST does not state it."""
@@ -70,32 +65,5 @@ def depth_weight(levels: int) -> int:
 
 def limits_of(rows: Iterable[RateLimit]) -> tuple[Limit, ...]:
     """The limits that `exchangeInfo` states, and the connection limit; kinds unknown to us are left out."""
-    found = [
-        Limit(_NAMES[row.rateLimitType], _INTERVAL_NS[row.interval] * row.intervalNum, row.limit)
-        for row in rows
-        if row.rateLimitType in _NAMES and row.interval in _INTERVAL_NS
-    ]
-    if all(limit.name != "connections" for limit in found):
-        found.append(CONNECTIONS)
-    return tuple(found)
-
-
-def usage_of_rows(rows: Iterable[RateLimit]) -> tuple[Usage, ...]:
-    """The counts in a WebSocket API reply."""
-    return tuple(
-        Usage(_NAMES[row.rateLimitType], _INTERVAL_NS[row.interval] * row.intervalNum, row.count)
-        for row in rows
-        if row.count is not None and row.rateLimitType in _NAMES and row.interval in _INTERVAL_NS
-    )
-
-
-def usage_of_headers(headers: Mapping[str, str]) -> tuple[Usage, ...]:
-    """The counts in a REST reply's `X-MBX-USED-WEIGHT-1M` and `X-MBX-ORDER-COUNT-10S` headers, in any case."""
-    found = []
-    for name, value in headers.items():
-        match = _HEADER.fullmatch(name)
-        if match is not None and value.isascii() and value.isdigit() and len(value) <= 15:
-            kind, number, letter = match.groups()
-            interval_ns = int(number) * _LETTER_NS[letter.upper()]
-            found.append(Usage(_HEADER_NAMES[kind.lower()], interval_ns, int(value)))
-    return tuple(found)
+    found = stated_limits(rows)
+    return found if any(limit.name == "connections" for limit in found) else (*found, CONNECTIONS)

@@ -39,13 +39,15 @@ from protocols.venue import (
     Usage,
     VenueError,
 )
+from protocols.venues.binance_common.frames import frame
+from protocols.venues.binance_common.requests import decoded
+from protocols.venues.binance_common.wire import RateLimit
 from protocols.venues.binance_spot import wire
 from protocols.venues.binance_spot.encode import (
     STP_MODES,
     FrameEncoder,
     amend_params,
     cancel_params,
-    frame,
     order_params,
     query_params,
 )
@@ -54,7 +56,7 @@ from protocols.venues.binance_spot.errors import Refusal, classify
 from protocols.venues.binance_spot.limits import WEIGHT, usage_of_headers, usage_of_rows
 from protocols.venues.binance_spot.public import CAPABILITIES, VENUE
 from protocols.venues.binance_spot.reports import CANCEL_SUFFIX, Reports, UnknownWord
-from protocols.venues.binance_spot.requests import SignedRequests, check_success, order_id_number, refusal_of
+from protocols.venues.binance_spot.requests import SignedRequests, order_id_number, refusal_of
 from protocols.venues.values import REFUSED, amount, stamp_ns
 
 __all__ = ["BinanceSpotPrivate"]
@@ -280,7 +282,7 @@ class BinanceSpotPrivate:
                 return _unrecognized(Unrecognized("event.e", name[:100]), raw)
             number = whole.get("id")
             if whole.get("status") == 200 and isinstance(number, str | int) and not _is_about_orders(whole):
-                rows = msgspec.convert(whole.get("rateLimits", ()), tuple[wire.RateLimit, ...])
+                rows = msgspec.convert(whole.get("rateLimits", ()), tuple[RateLimit, ...])
                 return Reply(str(number), payload=_payload(raw), usage=usage_of_rows(rows))
         raise RemoteProtocolError(f"frame refused: {error}: {raw[:200]!r}") from error
 
@@ -363,7 +365,7 @@ class BinanceSpotPrivate:
         error = self.error(reply)
         if error is not None:
             return error
-        return self._query(self._decoded(self._order_row, reply), reply)
+        return self._query(decoded(self._order_row, reply), reply)
 
     def open_orders_request(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest:
         """`GET /api/v3/openOrders`, of one symbol (weight 6) or of all (80)."""
@@ -373,7 +375,7 @@ class BinanceSpotPrivate:
 
     def decode_open_orders(self, reply: HttpReply) -> Sequence[ExecutionReport]:
         """All open orders, type ORDER_STATUS.  One that we cannot read makes the whole answer unusable."""
-        return tuple(self._query(row, reply) for row in self._decoded(self._order_rows, reply))
+        return tuple(self._query(row, reply) for row in decoded(self._order_rows, reply))
 
     def fills_request(
         self,
@@ -401,7 +403,7 @@ class BinanceSpotPrivate:
 
     def decode_fills(self, symbol: Symbol, reply: HttpReply) -> Sequence[ExecutionReport]:
         """Own trades by ascending trade id; `cl_ord_id` is "" and order quantities are 0, which are not said there."""
-        rows = self._decoded(self._trade_rows, reply)
+        rows = decoded(self._trade_rows, reply)
         return tuple(self._reports.of_trade(row, reply.received_ns) for row in sorted(rows, key=_trade_id))
 
     def balances_request(self, stamp_venue_ns: int) -> HttpRequest:
@@ -411,7 +413,7 @@ class BinanceSpotPrivate:
 
     def decode_balances(self, reply: HttpReply) -> Sequence[Balance]:
         """Every asset that is not zero."""
-        status = self._decoded(self._account_status, reply)
+        status = decoded(self._account_status, reply)
         updated_ns = stamp_ns(status.updateTime)
         return tuple(
             Balance(self.account, VENUE, row.asset, amount(row.free), amount(row.locked), updated_ns)
@@ -432,12 +434,6 @@ class BinanceSpotPrivate:
             return self._reports.of_query(row, reply.received_ns)
         except UnknownWord as unknown:
             raise RemoteProtocolError(f"order {row.orderId} of {row.symbol}: unknown word {unknown}") from None
-
-    def _decoded(self, decoder: msgspec.json.Decoder[Any], reply: HttpReply) -> Any:
-        try:
-            return decoder.decode(check_success(reply))
-        except REFUSED as error:
-            raise RemoteProtocolError(f"answer refused: {error}: {reply.body[:200]!r}") from error
 
 
 _EVENT_NAMES = frozenset(

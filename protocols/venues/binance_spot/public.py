@@ -8,14 +8,13 @@ notices, words we do not know, garbage) is looked at again, slowly and completel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import InvalidOperation
 from typing import Any
 
 import msgspec
 
 from protocols.base import Message
 from protocols.enums import Side
-from protocols.errors import LocalProtocolError, RemoteProtocolError, Unrecognized
+from protocols.errors import RemoteProtocolError, Unrecognized
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument
 from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Trade
@@ -26,7 +25,6 @@ from protocols.venue import (
     Frame,
     HttpReply,
     HttpRequest,
-    Lane,
     Limit,
     Reply,
     SessionRules,
@@ -35,14 +33,24 @@ from protocols.venue import (
     Usage,
     VenueError,
 )
+from protocols.venues.binance_common.requests import decoded
+from protocols.venues.binance_common.streams import (
+    INTERVALS,
+    bar_of,
+    bars_of,
+    check_levels,
+    control_frames,
+    control_reply,
+    interval_text,
+)
 from protocols.venues.binance_spot import wire
 from protocols.venues.binance_spot.book import BinanceSpotSequencer
 from protocols.venues.binance_spot.endpoints import PRODUCTION, STREAM_RULES, Endpoints
-from protocols.venues.binance_spot.errors import classify, stream_error
+from protocols.venues.binance_spot.errors import classify
 from protocols.venues.binance_spot.instruments import instruments_of
 from protocols.venues.binance_spot.limits import WEIGHT, depth_weight, limits_of, usage_of_headers
-from protocols.venues.binance_spot.requests import check_success, public_request, refusal_of
-from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, REFUSED, amount, stamp_ns
+from protocols.venues.binance_spot.requests import public_request, refusal_of
+from protocols.venues.values import REFUSED, amount, stamp_ns
 
 __all__ = ["CAPABILITIES", "VENUE", "BinanceSpotPublic"]
 
@@ -66,35 +74,12 @@ CAPABILITIES = Capabilities(
     cl_ord_id_reusable=True,
 )
 
-_S = 1_000_000_000
-_MINUTE, _HOUR, _DAY = 60 * _S, 3600 * _S, 86_400 * _S
-INTERVALS: Mapping[str, int] = {
-    "1s": _S,
-    "1m": _MINUTE,
-    "3m": 3 * _MINUTE,
-    "5m": 5 * _MINUTE,
-    "15m": 15 * _MINUTE,
-    "30m": 30 * _MINUTE,
-    "1h": _HOUR,
-    "2h": 2 * _HOUR,
-    "4h": 4 * _HOUR,
-    "6h": 6 * _HOUR,
-    "8h": 8 * _HOUR,
-    "12h": 12 * _HOUR,
-    "1d": _DAY,
-    "3d": 3 * _DAY,
-    "1w": 7 * _DAY,
-}
-"""Bars of fixed length; the venue's `1M` has none."""
-_INTERVAL_TEXT = {length: text for text, length in INTERVALS.items()}
 _SUFFIX = {
     Channel.BOOK: "@depth@100ms",
     Channel.BOOK_TICKER: "@bookTicker",
     Channel.TRADES: "@trade",
     Channel.CANDLES_1M: "@kline_1m",
 }
-STREAMS_PER_FRAME = 200
-"""Streams in one SUBSCRIBE; the venue states no bound, and its frames must not grow without one."""
 KLINES_MAX = 1000
 _KNOWN_STREAMS_MAX = 4096
 _PREFIX = b'{"stream":"'
@@ -195,7 +180,7 @@ class BinanceSpotPublic:
         if name is None and "u" in data and "B" in data:
             return self._book_ticker(msgspec.convert(data, wire.BookTickerEvent), received_ns, connection)
         if "id" in whole and ("result" in whole or "code" in whole or "error" in whole):
-            return (_reply(whole),)
+            return (control_reply(whole),)
         stream = whole.get("stream")
         if isinstance(stream, str):
             return (_unrecognized("stream", stream, raw),)
@@ -205,8 +190,8 @@ class BinanceSpotPublic:
         first_id, last_id, bids, asks = data.first_id, data.last_id, data.bids, data.asks
         if first_id > last_id:
             raise RemoteProtocolError(f"depth of {data.symbol}: U {first_id} is after u {last_id}")
-        _check_levels(bids)
-        _check_levels(asks)
+        check_levels(bids)
+        check_levels(asks)
         event_ns = stamp_ns(data.event_time)
         symbol = Symbol(data.symbol)
         return (BookDelta(VENUE, symbol, first_id, last_id, -1, bids, asks, event_ns, received_ns, connection),)
@@ -247,20 +232,7 @@ class BinanceSpotPublic:
         interval_ns = INTERVALS.get(bar.interval)
         if interval_ns is None:
             return (UnrecognizedMessage(VENUE, (Unrecognized("kline.i", bar.interval),), ""),)
-        return (
-            Candle(
-                VENUE,
-                Symbol(data.symbol),
-                interval_ns,
-                stamp_ns(bar.open_time),
-                amount(bar.open),
-                amount(bar.high),
-                amount(bar.low),
-                amount(bar.close),
-                amount(bar.volume),
-                bar.closed,
-            ),
-        )
+        return (bar_of(VENUE, data.symbol, bar, interval_ns),)
 
     # ---- REST --------------------------------------------------------------------------------------------------
 
@@ -270,7 +242,7 @@ class BinanceSpotPublic:
 
     def decode_time(self, reply: HttpReply) -> int:
         """The venue's clock, ns."""
-        return stamp_ns(_decoded(self._time, reply).serverTime)
+        return stamp_ns(decoded(self._time, reply).serverTime)
 
     def instruments_request(self, symbols: Sequence[Symbol]) -> HttpRequest:
         """`GET /api/v3/exchangeInfo`; no symbols means all."""
@@ -281,7 +253,7 @@ class BinanceSpotPublic:
 
     def decode_instruments(self, reply: HttpReply) -> tuple[Sequence[Instrument], Sequence[Limit]]:
         """All instruments of the answer, and the limits of this IP and account."""
-        info = _decoded(self._exchange_info, reply)
+        info = decoded(self._exchange_info, reply)
         try:
             return instruments_of(VENUE, info.symbols), limits_of(info.rateLimits)
         except REFUSED as error:
@@ -295,9 +267,9 @@ class BinanceSpotPublic:
 
     def decode_snapshot(self, symbol: Symbol, reply: HttpReply, connection: int) -> BookSnapshot:
         """The book as of `lastUpdateId`; the answer itself does not name its symbol."""
-        book = _decoded(self._snapshot, reply)
-        _check_levels(book.bids)
-        _check_levels(book.asks)
+        book = decoded(self._snapshot, reply)
+        check_levels(book.bids)
+        check_levels(book.asks)
         return BookSnapshot(VENUE, symbol, book.lastUpdateId, book.bids, book.asks, reply.received_ns, connection)
 
     def sequencer(self, symbol: Symbol) -> BookSequencer:
@@ -306,31 +278,13 @@ class BinanceSpotPublic:
 
     def candles_request(self, symbol: Symbol, interval_ns: int, limit: int) -> HttpRequest:
         """`GET /api/v3/klines`, one bar more than asked for, because the newest is still open."""
-        interval = _INTERVAL_TEXT.get(interval_ns)
-        if interval is None:
-            raise LocalProtocolError(f"interval_ns was {interval_ns}, the venue has {', '.join(INTERVALS)}")
         rows = min(max(limit, 1) + 1, KLINES_MAX)
-        params = (("symbol", symbol), ("interval", interval), ("limit", str(rows)))
+        params = (("symbol", symbol), ("interval", interval_text(interval_ns)), ("limit", str(rows)))
         return public_request(self._paths.klines, params, WEIGHT["klines"])
 
     def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:
         """Bars that had ended when the request was sent, oldest first."""
-        return tuple(
-            Candle(
-                VENUE,
-                symbol,
-                interval_ns,
-                stamp_ns(row[0]),
-                amount(row[1]),
-                amount(row[2]),
-                amount(row[3]),
-                amount(row[4]),
-                amount(row[5]),
-                closed=True,
-            )
-            for row in _decoded(self._klines, reply)
-            if stamp_ns(row[6]) < reply.sent_ns
-        )
+        return bars_of(VENUE, symbol, interval_ns, decoded(self._klines, reply), reply)
 
     def usage(self, reply: HttpReply) -> Sequence[Usage]:
         """Weight and order counts in the reply's headers."""
@@ -342,41 +296,8 @@ class BinanceSpotPublic:
         return None if refusal is None else classify(refusal)
 
 
-def _decoded(decoder: msgspec.json.Decoder[Any], reply: HttpReply) -> Any:
-    try:
-        return decoder.decode(check_success(reply))
-    except REFUSED as error:
-        raise RemoteProtocolError(f"answer refused: {error}: {reply.body[:200]!r}") from error
-
-
-def _check_levels(levels: tuple[wire.Row, ...]) -> None:
-    """Refuse NaN (which does not compare), infinities, negatives and absurd sizes; quantity 0 removes a level."""
-    low, end = AMOUNT_MIN, AMOUNT_END
-    try:
-        for price, qty in levels:
-            if not (low <= price < end and (not qty or low <= qty < end)):
-                raise RemoteProtocolError(f"impossible level: {price} {qty}")
-    except InvalidOperation:
-        raise RemoteProtocolError("a level is not a number") from None
-
-
 def _stream_frames(method: str, streams: Sequence[tuple[Channel, Symbol]], request_id: int) -> Sequence[Frame]:
-    names = [symbol.lower() + _SUFFIX[channel] for channel, symbol in streams]
-    frames = []
-    for number, start in enumerate(range(0, len(names), STREAMS_PER_FRAME), request_id):
-        body = {"method": method, "params": names[start : start + STREAMS_PER_FRAME], "id": number}
-        frames.append(Frame(msgspec.json.encode(body).decode(), str(number), 0, Lane.QUERY))
-    return frames
-
-
-def _reply(whole: dict[str, Any]) -> Reply:
-    """The answer to a control frame, in its old (`code`, `msg`) and its new form (`error`)."""
-    number = whole["id"]
-    request_id = "" if number is None else str(number)[:64]
-    error = whole.get("error", whole)
-    if isinstance(error, dict) and "code" in error:
-        return Reply(request_id, error=stream_error(str(error["code"])[:20], str(error.get("msg", ""))))
-    return Reply(request_id, payload={"result": whole.get("result")})
+    return control_frames(method, [symbol.lower() + _SUFFIX[channel] for channel, symbol in streams], request_id)
 
 
 def _unrecognized(field: str, raw: str, message: bytes) -> UnrecognizedMessage:

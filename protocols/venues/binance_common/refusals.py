@@ -1,0 +1,65 @@
+"""Refusals as they came, and until when the venue wants to be left alone.  What they mean is each product's own."""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+from protocols.venue import Disposition
+
+__all__ = ["Refusal", "is_ban", "until_ns"]
+
+_S = 1_000_000_000
+_BAN_MAX_NS = 3 * 86_400 * _S
+"""The longest ban that the venue documents; a larger number is taken for this."""
+_BANNED_UNTIL = re.compile(r"banned until ([0-9]{13})")
+# Without the venue's own word: the length of the window that was exceeded, or the shortest ban.
+_DEFAULT_WAIT_NS = {Disposition.RATE_LIMITED: 60 * _S, Disposition.BANNED: 120 * _S}
+_TOO_MANY_ORDERS = -1015
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """A refusal as it came, whatever carried it."""
+
+    status: int
+    """HTTP status, or the `status` of a WebSocket API reply, which uses the same numbers."""
+    code: int | None
+    """None: the body was not the venue's error object (a firewall's page, a gateway's)."""
+    text: str
+    order: bool
+    """True when the request could change orders."""
+    received_ns: int
+    retry_after_s: str | None = None
+    """REST: header `Retry-After`, seconds."""
+    retry_after_ms: int | None = None
+    """WebSocket API: `error.data.retryAfter`, epoch milliseconds of the venue's clock."""
+    server_time_ms: int | None = None
+    """WebSocket API: `error.data.serverTime`, which turns the above into our clock."""
+
+
+def is_ban(text: str) -> bool:
+    """Whether a "too many requests" names the end of a ban."""
+    return _BANNED_UNTIL.search(text.lower()) is not None
+
+
+def until_ns(refusal: Refusal, disposition: Disposition) -> int:
+    """When we may send again, by our clock; 0 for what is no limit.  The header counts seconds, the frame names a
+    moment."""
+    if disposition not in _DEFAULT_WAIT_NS:
+        return 0
+    now = refusal.received_ns
+    seconds, moment = refusal.retry_after_s, refusal.retry_after_ms
+    if moment is None and (banned := _BANNED_UNTIL.search(refusal.text.lower())):
+        moment = int(banned.group(1))
+    if seconds is not None and seconds.isascii() and seconds.isdigit() and len(seconds) <= 15:
+        wait_ns = int(seconds) * _S
+    elif moment is not None:
+        venue_now = refusal.server_time_ms
+        wait_ns = moment * 1_000_000 - (now if venue_now is None else venue_now * 1_000_000)
+    elif refusal.code == _TOO_MANY_ORDERS:
+        wait_ns = 10 * _S
+    else:
+        wait_ns = _DEFAULT_WAIT_NS[disposition]
+    return now + min(max(wait_ns, 0), _BAN_MAX_NS)

@@ -1,0 +1,132 @@
+"""Market streams: control frames, bars and level checks that are the same on every product."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import InvalidOperation
+from typing import Any
+
+import msgspec
+
+from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.ids import Symbol, Venue
+from protocols.market import Candle
+from protocols.venue import Disposition, Frame, HttpReply, Lane, Reply, VenueError
+from protocols.venues.binance_common.wire import Bar, Kline, Row
+from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, amount, stamp_ns
+
+__all__ = [
+    "INTERVALS",
+    "bar_of",
+    "bars_of",
+    "check_levels",
+    "control_frames",
+    "control_reply",
+    "interval_text",
+    "stream_error",
+]
+
+_S = 1_000_000_000
+_MINUTE, _HOUR, _DAY = 60 * _S, 3600 * _S, 86_400 * _S
+INTERVALS: Mapping[str, int] = {
+    "1s": _S,
+    "1m": _MINUTE,
+    "3m": 3 * _MINUTE,
+    "5m": 5 * _MINUTE,
+    "15m": 15 * _MINUTE,
+    "30m": 30 * _MINUTE,
+    "1h": _HOUR,
+    "2h": 2 * _HOUR,
+    "4h": 4 * _HOUR,
+    "6h": 6 * _HOUR,
+    "8h": 8 * _HOUR,
+    "12h": 12 * _HOUR,
+    "1d": _DAY,
+    "3d": 3 * _DAY,
+    "1w": 7 * _DAY,
+}
+"""Bars of fixed length; the venue's `1M` has none.  `1s` exists on Spot alone."""
+_INTERVAL_TEXT = {length: text for text, length in INTERVALS.items()}
+STREAMS_PER_FRAME = 200
+"""Streams in one SUBSCRIBE; the venue states no bound, and its frames must not grow without one."""
+
+
+def interval_text(interval_ns: int) -> str:
+    """The venue's name of a bar length.  Raises LocalProtocolError for one that it does not have."""
+    text = _INTERVAL_TEXT.get(interval_ns)
+    if text is None:
+        raise LocalProtocolError(f"interval_ns was {interval_ns}, the venue has {', '.join(INTERVALS)}")
+    return text
+
+
+def bar_of(venue: Venue, symbol: str, bar: Bar, interval_ns: int) -> Candle:
+    """The `k` of a kline message."""
+    return Candle(
+        venue,
+        Symbol(symbol),
+        interval_ns,
+        stamp_ns(bar.open_time),
+        amount(bar.open),
+        amount(bar.high),
+        amount(bar.low),
+        amount(bar.close),
+        amount(bar.volume),
+        bar.closed,
+    )
+
+
+def bars_of(
+    venue: Venue, symbol: Symbol, interval_ns: int, rows: Sequence[Kline], reply: HttpReply
+) -> tuple[Candle, ...]:
+    """The rows of a klines answer that had ended when the request was sent, oldest first."""
+    return tuple(
+        Candle(
+            venue,
+            symbol,
+            interval_ns,
+            stamp_ns(row[0]),
+            amount(row[1]),
+            amount(row[2]),
+            amount(row[3]),
+            amount(row[4]),
+            amount(row[5]),
+            closed=True,
+        )
+        for row in rows
+        if stamp_ns(row[6]) < reply.sent_ns
+    )
+
+
+def check_levels(levels: tuple[Row, ...]) -> None:
+    """Refuse NaN (which does not compare), infinities, negatives and absurd sizes; quantity 0 removes a level."""
+    low, end = AMOUNT_MIN, AMOUNT_END
+    try:
+        for price, qty in levels:
+            if not (low <= price < end and (not qty or low <= qty < end)):
+                raise RemoteProtocolError(f"impossible level: {price} {qty}")
+    except InvalidOperation:
+        raise RemoteProtocolError("a level is not a number") from None
+
+
+def control_frames(method: str, names: Sequence[str], request_id: int) -> Sequence[Frame]:
+    """SUBSCRIBE or UNSUBSCRIBE frames; the n-th has the id `request_id + n`."""
+    frames = []
+    for number, start in enumerate(range(0, len(names), STREAMS_PER_FRAME), request_id):
+        body = {"method": method, "params": names[start : start + STREAMS_PER_FRAME], "id": number}
+        frames.append(Frame(msgspec.json.encode(body).decode(), str(number), 0, Lane.QUERY))
+    return frames
+
+
+def control_reply(whole: dict[str, Any]) -> Reply:
+    """The answer to a control frame, in its old (`code`, `msg`) and its new form (`error`)."""
+    number = whole["id"]
+    request_id = "" if number is None else str(number)[:64]
+    error = whole.get("error", whole)
+    if isinstance(error, dict) and "code" in error:
+        return Reply(request_id, error=stream_error(str(error["code"])[:20], str(error.get("msg", ""))))
+    return Reply(request_id, payload={"result": whole.get("result")})
+
+
+def stream_error(code: str, text: str) -> VenueError:
+    """A refused SUBSCRIBE or other control frame: its codes 0 to 3 all say that we built it wrongly."""
+    return VenueError(Disposition.BUG, code, text[:500])

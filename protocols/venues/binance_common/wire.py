@@ -1,0 +1,114 @@
+"""JSON that is the same on every product of the venue."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+Stamp = Annotated[int, Meta(ge=0)]
+UpdateID = Annotated[int, Meta(ge=0, lt=2**62)]
+Text = Annotated[str, Meta(min_length=1, max_length=64)]
+"""A name that we go on to use as a key: symbols, assets, ids."""
+Row = tuple[Decimal, Decimal]
+
+
+class AggTradeEvent(
+    Struct,
+    tag_field="e",
+    tag="aggTrade",
+    gc=False,
+    rename={"symbol": "s", "trade_id": "a", "price": "p", "qty": "q", "time": "T", "buyer_is_maker": "m"},
+):
+    """`@aggTrade`: the fills of one taker order at one price."""
+
+    symbol: Text
+    trade_id: UpdateID
+    price: str
+    qty: str
+    time: Stamp
+    buyer_is_maker: bool
+
+
+class Bar(
+    Struct,
+    gc=False,
+    rename={
+        "open_time": "t",
+        "interval": "i",
+        "open": "o",
+        "high": "h",
+        "low": "l",
+        "close": "c",
+        "volume": "v",
+        "closed": "x",
+    },
+):
+    """The `k` of a kline message."""
+
+    open_time: Stamp
+    interval: str
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    closed: bool
+
+
+class KlineEvent(Struct, tag_field="e", tag="kline", gc=False, rename={"symbol": "s", "bar": "k"}):
+    """`@kline_<interval>`: the bar under way, and once more when it closes."""
+
+    symbol: Text
+    bar: Bar
+
+
+class RateLimit(Struct, gc=False):
+    """A row of `rateLimits`: with `limit` in exchangeInfo, with `count` in replies.
+
+    Everything has a default, because a kind unknown to us may lack any of it and must not cost us the order reply
+    that carries it.
+    """
+
+    rateLimitType: str = ""
+    interval: str = ""
+    intervalNum: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    limit: Stamp = 0
+    count: Stamp | None = None
+
+
+class ErrorData(Struct, gc=False):
+    serverTime: Stamp | None = None
+    retryAfter: Stamp | None = None
+
+
+class ErrorRow(Struct, gc=False):
+    """The venue's error object: bare in REST, inside `error` on the WebSocket API."""
+
+    code: Annotated[int, Meta(ge=-(10**9), le=10**9)]
+    msg: str = ""
+    data: ErrorData | None = None
+
+
+class ServerTime(Struct, gc=False):
+    serverTime: Stamp
+
+
+class DepthSnapshot(Struct, gc=False):
+    lastUpdateId: UpdateID
+    bids: tuple[Row, ...]
+    asks: tuple[Row, ...]
+
+
+Kline = tuple[Stamp, str, str, str, str, str, Stamp, str, int, str, str, str]
+
+
+class FilterName(Struct, gc=False):
+    """What is read of a filter before it is known whether the rest can be."""
+
+    filterType: str
+
+
+FILTER_NAME = msgspec.json.Decoder(FilterName)
