@@ -78,6 +78,8 @@ class Command(Message):
 
     __slots__ = ()
     delivery: ClassVar[Delivery] = Delivery.COMMAND
+    passes_shut_gate: ClassVar[bool] = False
+    """True for what only reduces risk: delivered to a running actor even while its ready gate is shut."""
 
     def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, Message], ...]:
         """(path, message) pairs that tell everyone concerned; `by` is the path that could not take it."""

@@ -15,6 +15,7 @@ derivatives), prices are quote units, times are wall-clock nanoseconds UTC.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import ClassVar
 
 from protocols.base import Command, Event, RefusalReason, message
 from protocols.enums import (
@@ -133,6 +134,8 @@ class OrderRefused(Event):
 class CancelOrder(Command):
     """FIX OrderCancelRequest, sent to the account.  Cancels need no gate: they only reduce."""
 
+    passes_shut_gate: ClassVar[bool] = True
+
     cl_ord_id: ClOrdID
     account: AccountID
     venue: Venue
@@ -147,6 +150,8 @@ class CancelOrder(Command):
 @message
 class CancelAll(Command):
     """Cancel every live order of the account that matches; None matches everything."""
+
+    passes_shut_gate: ClassVar[bool] = True
 
     account: AccountID
     venue: Venue

@@ -107,7 +107,7 @@ class Runtime:
         if cell is None:
             self._undeliverable(letter, to, RefusalReason.NO_SUCH_ACTOR)
             return
-        if message.delivery is Delivery.COMMAND and not cell.ready:
+        if message.delivery is Delivery.COMMAND and not cell.ready and not self._may_pass(cell, message):
             down = cell.phase in (Phase.CRASHED, Phase.STOPPED, Phase.NEW)
             self._undeliverable(letter, to, RefusalReason.ACTOR_DOWN if down else RefusalReason.NOT_READY)
             return
@@ -127,6 +127,11 @@ class Runtime:
         elif outcome is Put.OVERFLOW:
             self.set_aside(cell, letter, "mailbox overflow", "", tuple(cell.recent))
             cell.crash(MailboxOverflow(f"{to}: more than {cell.mailbox.hard_limit} events are waiting"))
+
+    @staticmethod
+    def _may_pass(cell: Cell, message: Message) -> bool:
+        """What only reduces risk reaches a running actor although its ready gate is shut."""
+        return isinstance(message, Command) and message.passes_shut_gate and cell.phase is Phase.RUNNING
 
     def post_outbox(self, cell: Cell) -> None:
         """Deliver what handlers sent, now that they have returned.

@@ -25,7 +25,6 @@ cannot be kept running must not stop the trading.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -41,7 +40,6 @@ from actors.journal.home import JournalHome
 from actors.market.actor import CandleActor
 from actors.portfolio.actor import PortfolioActor
 from actors.risk.actor import AccountGate, FirmGate
-from actors.risk.limits import UNLIMITED, AccountLimits, FirmLimits, SymbolLimits
 from actors.router.actor import RouterActor
 from actors.strategy.actor import StrategyActor
 from actors.strategy.base import Strategy
@@ -56,7 +54,7 @@ from actors.venue.reconciler import ReconcilerActor
 from actors.venue.rest import RestActor
 from actors.venue.sent import SentOnce
 from actors.venue.settings import MS, EntrySettings, TransportSettings, VenueEndpoints
-from config.schema import Config, LimitsConfig
+from config.schema import Config
 from protocols.control import SetTradingState
 from protocols.enums import MoneyPolicy, TradingState
 from protocols.ids import AccountID, Path, StrategyID, Symbol, Venue
@@ -74,6 +72,7 @@ from protocols.reconcile import (
 from protocols.venue import PrivateCodec, PublicCodec, Signer
 from protocols.venues.registry import VENUES
 from supervisors.actor import Actor
+from supervisors.limits import account_limits, firm_limits
 from supervisors.spec import Backoff, ChildSpec, Intensity, SupervisorSpec
 from supervisors.spec import Strategy as Restarting
 
@@ -474,49 +473,3 @@ class _Builder:
 
 def _bind(make: Callable[..., Actor], *args: object) -> Callable[[], Actor]:
     return lambda: make(*args)
-
-
-def _symbols(given: LimitsConfig, symbols: Iterable[Symbol]) -> dict[Symbol, SymbolLimits]:
-    """Every symbol that the engine trades; where nothing tighter is said, the scope's limits hold."""
-    rows: dict[Symbol, SymbolLimits] = {}
-    for symbol in symbols:
-        own = given.symbols.get(symbol)
-        rows[symbol] = SymbolLimits(
-            max_order_qty=_or_unlimited(own.max_order_qty if own else None),
-            max_position_qty=_or_unlimited(own.max_position_qty if own else None),
-            max_order_notional=own.max_order_notional if own else None,
-            max_position_notional=own.max_position_notional if own else None,
-            price_band=own.price_band if own else None,
-        )
-    return rows
-
-
-def _or_unlimited(value: Decimal | None) -> Decimal:
-    return UNLIMITED if value is None else value
-
-
-def _common(given: LimitsConfig, symbols: Iterable[Symbol]) -> dict[str, Any]:
-    return {
-        "max_order_notional": given.max_order_notional,
-        "max_position_notional": given.max_position_notional,
-        "max_exposure": given.max_exposure,
-        "max_open_orders": given.max_open_orders,
-        "max_orders_per_s": given.max_orders_per_s,
-        "max_orders_per_minute": (
-            given.max_orders_per_s * 60 if given.max_orders_per_minute is None else given.max_orders_per_minute
-        ),
-        "max_orders_per_day": given.max_orders_per_day,
-        "price_band": given.price_band,
-        "max_quote_age_ns": given.max_quote_age_ms * MS,
-        "symbols": _symbols(given, symbols),
-    }
-
-
-def firm_limits(given: LimitsConfig, symbols: Iterable[Symbol]) -> FirmLimits:
-    """`[risk.firm]` as the gate wants it."""
-    return FirmLimits(**_common(given, symbols))
-
-
-def account_limits(given: LimitsConfig, symbols: Iterable[Symbol]) -> AccountLimits:
-    """`[risk.accounts.<name>]` as the gate wants it."""
-    return AccountLimits(**_common(given, symbols), max_repeats=given.max_repeats)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import ClassVar
 
 import trio
 import trio.testing
@@ -53,6 +54,14 @@ class Do(Command):
 
     def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, Message], ...]:
         return ((self.reply_to, Refused(self.number, reason.value)),)
+
+
+@message
+class Undo(Command):
+    """A command that only reduces risk."""
+
+    passes_shut_gate: ClassVar[bool] = True
+    number: int
 
 
 @message

@@ -14,7 +14,7 @@ from supervisors.cell import ChaosCrash, Phase
 from supervisors.inspection import dead_letters, picture, tree
 from supervisors.mailbox import Mailbox, Put
 from supervisors.spec import SECOND_NS, Backoff, ChildSpec, SupervisorSpec
-from tests.supervisors.support import Boom, Do, HowMany, Note, Recorder, Refused, Tick, recorder, running
+from tests.supervisors.support import Boom, Do, HowMany, Note, Recorder, Refused, Tick, Undo, recorder, running
 
 
 def spec_of(*children: ChildSpec) -> SupervisorSpec:
@@ -147,6 +147,24 @@ async def test_not_ready_refuses_commands_and_keeps_events(
         world.send("/slow", Do(3, "/caller"))
         await world.settle()
         assert log == [Refused(1, "not_ready"), Refused(3, "not_ready")]
+
+
+async def test_what_only_reduces_risk_passes_a_shut_gate_but_not_into_the_void(autojump_clock: MockClock) -> None:
+    log: list[Message] = []
+
+    class Unready(Slow):
+        def receive(self, message: Message) -> None:
+            super().receive(message)
+            log.append(message)
+
+    async with running(spec_of(ChildSpec(name="slow", factory=Unready))) as world:
+        world.send("/slow", Do(1, "/nobody"))
+        world.send("/slow", Undo(2))
+        await world.settle()
+        assert log == [Undo(2)]
+        world.runtime.cell("/slow").sabotage("now")
+        world.send("/slow", Undo(3))
+        assert [d.message for d in dead_letters(world.runtime)][-1] == Undo(3)
 
 
 async def test_a_command_to_a_full_mailbox_is_refused_and_events_still_fit(autojump_clock: MockClock) -> None:
