@@ -58,6 +58,7 @@ def load_keys(config: Config, env: Mapping[str, str]) -> Keyring:
                 demo.append(credential)
             else:
                 api_key, secret = _from_env(where, key, env) if key.source is KeySource.ENV else _from_file(where, key)
+                _refuse_other_kind(where, key.kind, secret)
                 try:
                     signer = make(api_key, secret)
                 except ConfigError as error:
@@ -77,6 +78,15 @@ def _demo(account: AccountID, kind: KeyKind, make: Callable[[str, str], Signer])
     return make(api_key, pem), DemoCredential(account, api_key, None, public)
 
 
+def _refuse_other_kind(where: str, kind: KeyKind, secret: str) -> None:
+    """A key of another kind than was said would sign in another way, or not at all."""
+    private_key = secret.lstrip().startswith("-----BEGIN")
+    if kind is KeyKind.ED25519 and not private_key:
+        raise ConfigError(f'{where}.kind: is "ed25519", but the secret is no PEM private key; correct one of them')
+    if kind is KeyKind.HMAC and private_key:
+        raise ConfigError(f'{where}.kind: is "hmac", but the secret is a PEM private key; correct one of them')
+
+
 def _from_env(where: str, key: KeyConfig, env: Mapping[str, str]) -> tuple[str, str]:
     values = []
     for field in ("api_key_env", "secret_env"):
@@ -93,9 +103,12 @@ def _from_file(where: str, key: KeyConfig) -> tuple[str, str]:
     assert path is not None
     try:
         mode = path.stat().st_mode
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{where}.path: {path} cannot be read ({error.strerror}); check path and owner") from error
+    except UnicodeDecodeError:
+        # Without its cause: that holds the file's bytes, and tracebacks show causes.
+        raise ConfigError(f"{where}.path: {path} is no text; it must be UTF-8 with the API key in line 1") from None
     if stat.S_IMODE(mode) & 0o077:
         raise ConfigError(f"{where}.path: {path} can be read by others (mode {stat.S_IMODE(mode):o}); chmod 600 it")
     if path.stat().st_uid not in (os.getuid(), 0):
