@@ -49,7 +49,7 @@ run: setup ## trade on the bundled simulator: generated market, no keys, no netw
 
 test: setup ## every test, then the coverage gates
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --basetemp="$$(mktemp -d)/pytest"
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	@$(BIN)/coverage json --quiet -o coverage.json

@@ -253,13 +253,25 @@ class Cell:
         if done:
             began = runtime.tick_ns
             runtime.tick_ns = self.oldest_since_ns = ended = runtime.clock.monotonic_ns()
-            self.handling.record((ended - began) // done, done)
+            each_ns = (ended - began) // done if done > 1 else ended - began
+            handling = self.handling
+            handling.buckets[each_ns.bit_length()] += done
+            if each_ns > handling.largest:
+                handling.largest = each_ns
             self.handled += done
         if mailbox.room is not None:
             mailbox.tell_room()
         if outbox:
             runtime.post_outbox(self)
         return done
+
+    def interrupted(self, error: ActorStuck) -> None:
+        """The watchdog's interruption came just after the handler had returned: what it sent counts, then it ends."""
+        self.runtime.busy_cell = None
+        self.runtime.post_outbox(self)
+        if self.ctx is not None:
+            self.ctx.stamp_ns = -1
+        self.crash(error)
 
     def _handle_specially(self, letter: Letter, actor: Actor, ctx: CellContext) -> None:
         """The rare cases: somebody listens in, or a crash was ordered."""

@@ -22,7 +22,7 @@ import trio
 from protocols.base import Command, Delivery, Message, Query, RefusalReason
 from protocols.ids import Path
 from supervisors.actor import AskError
-from supervisors.cell import Cell, DeadLetter, MailboxOverflow, Phase
+from supervisors.cell import ActorStuck, Cell, DeadLetter, MailboxOverflow, Phase
 from supervisors.clock import Clock, SystemClock
 from supervisors.mailbox import Letter, Put
 from supervisors.ports import Port
@@ -205,7 +205,10 @@ class Runtime:
                 cell = ready.popleft()
                 cell.scheduled = False
                 if cell.flowing:
-                    budget -= cell.drain(cell.spec.batch)
+                    try:
+                        budget -= cell.drain(cell.spec.batch)
+                    except ActorStuck as late:  # raised between the handler's return and the end of the batch
+                        cell.interrupted(late)
                     if cell.mailbox.depth:
                         self.schedule(cell)
         finally:

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from protocols.base import Message, Query
 from supervisors.actor import Actor, AskError, Down, Later, ReadyWhen, Up
-from supervisors.cell import ChaosCrash, Phase
+from supervisors.cell import ActorStuck, ChaosCrash, Phase
 from supervisors.inspection import dead_letters, picture, tree
 from supervisors.mailbox import Mailbox, Put
 from supervisors.spec import SECOND_NS, Backoff, ChildSpec, SupervisorSpec
@@ -522,6 +522,30 @@ async def test_inspection_shows_mailbox_counts_times_restarts_and_state(autojump
         assert rows[1].restarts == 1
         with pytest.raises(KeyError, match="no actor at /nobody"):
             picture(world.runtime, "/nobody")
+
+
+async def test_an_interruption_just_after_the_handler_ends_the_actor_and_not_the_engine(
+    autojump_clock: MockClock,
+) -> None:
+    log: list[Message] = []
+
+    class Late(dict[type[Message], int]):
+        """Counters that raise as the watchdog's interruption would: outside the handler."""
+
+        def __missing__(self, key: type[Message]) -> int:
+            raise ActorStuck
+
+    async with running(spec_of(ChildSpec(name="a", factory=recorder(log)))) as world:
+        await world.ready("/a")
+        cell = world.runtime.cell("/a")
+        counts, cell.counts = cell.counts, Late()  # type: ignore[assignment]
+        world.send("/a", Note(1))
+        await world.settle()
+        cell.counts = counts
+        await world.ready("/a")
+        world.send("/a", Note(2))
+        await world.settle()
+        assert (cell.epoch, log[-1]) == (2, Note(2))
 
 
 async def test_addresses_are_unique(autojump_clock: MockClock) -> None:
