@@ -71,6 +71,18 @@ class Capabilities:
     """A mass cancel is an operation of the order-entry connection too, not of REST alone."""
     fills_from_trade_id: bool = True
     """Own trades can be asked for from a trade id on; where not, by time (`fills_request(since_ns=...)`)."""
+    fills_by_order_only: bool = False
+    """There is no list of own trades: `fills_request` needs an order id, whose trades are found through the order."""
+    market_buy_by_qty: bool = True
+    """A MARKET order can buy a quantity; where not, a buy that must fill now is a LIMIT with IOC."""
+    cancel_batch_max: int = 1
+    """Orders that one request can cancel (`BatchCodec.rest_cancel_orders`)."""
+    subscriptions_replace: bool = False
+    """A subscribe frame replaces all earlier ones on its connection: give `subscribe` the whole wanted set."""
+    channels: frozenset[Channel] = frozenset(Channel)
+    """Public streams that there are."""
+    server_time: bool = True
+    """The venue tells its clock to the millisecond; where not, `decode_time` is good to a second: nothing needs it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -90,6 +102,8 @@ class SessionRules:
     subscriptions_max: int
     request_timeout_ns: int
     """Longest that the venue itself works on a request before it gives up."""
+    messages_per_min_max: int = 0
+    """As `messages_per_s_max`, for the minute; 0: no such rule."""
 
 
 @attrs.frozen
@@ -122,6 +136,8 @@ class HttpRequest:
     body: str
     weight: int
     lane: Lane
+    group: str = ""
+    """Bucket of the venue that counts this request, where it has several for one account or IP."""
 
 
 @attrs.frozen
@@ -468,6 +484,22 @@ class KeepsAlive(Protocol):
 
     def keep_alive(self, request_id: str) -> Frame:
         """To be sent every `rules.client_ping_interval_ns`; answered by a `Reply` that settles nothing."""
+        ...
+
+
+class SignsUpgrade(Protocol):
+    """A codec whose venue authenticates a connection by its upgrade request, not by a frame."""
+
+    def upgrade_headers(self, stamp_venue_ns: int) -> Mapping[str, str]:
+        """Headers of one attempt to connect: made anew for each, because the venue refuses them twice."""
+        ...
+
+
+class ListsSubscriptions(Protocol):
+    """A codec whose venue acknowledges no subscription (`request_id` "" in its frames) but tells what it has."""
+
+    def list_subscriptions(self, request_id: str) -> Frame:
+        """The answer repeats `request_id` and proves that the frames before it were read."""
         ...
 
 

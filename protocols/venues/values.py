@@ -43,6 +43,18 @@ def amount(text: str) -> Decimal:
     raise RemoteProtocolError(f"amount out of range: {text[:TEXT_MAX]!r}")
 
 
+def checked_amount(value: Decimal) -> Decimal:
+    """`amount` for what the JSON decoder has made a Decimal already (venues that write JSON numbers)."""
+    try:
+        if AMOUNT_MIN <= value < AMOUNT_END:
+            return value
+        if not value:
+            return ZERO
+    except InvalidOperation:
+        pass  # a NaN does not compare
+    raise RemoteProtocolError(f"amount out of range: {str(value)[:TEXT_MAX]!r}")
+
+
 def signed_amount(text: str) -> Decimal:
     """An amount that may be negative: a fee that is a rebate, a sum that the venue marks as not available."""
     return -amount(text[1:]) if text.startswith("-") else amount(text)
