@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
@@ -43,17 +42,18 @@ from protocols.venue import (
     VenueError,
 )
 from protocols.venues.bybit import wire
-from protocols.venues.bybit.encode import CATEGORIES, Commands, Fields, control_frame, identity, lane_of, trade_frame
+from protocols.venues.bybit.encode import CATEGORIES, Commands, Fields, control_frame, lane_of, trade_frame
 from protocols.venues.bybit.endpoints import PRODUCTION, TRADE_RULES, Endpoints
 from protocols.venues.bybit.errors import RESTARTING, Refusal, classify
 from protocols.venues.bybit.limits import usage_of_create
 from protocols.venues.bybit.public import CAPABILITIES, VENUES
 from protocols.venues.bybit.reports import Reports, UnknownWord
 from protocols.venues.bybit.requests import (
+    SETTLE_COINS,
+    Queries,
     SignedRequests,
     control_reply,
     decoded,
-    page_of,
     refusal_of,
     reset_ms_of,
 )
@@ -65,11 +65,6 @@ RECV_WINDOW_MS = 5000
 """The venue's own default; an order whose reply was lost can still be accepted for this long."""
 LOGON_AHEAD_MS = 10_000
 """The moment that a logon signs must still lie ahead when the venue reads it."""
-SETTLE_COINS = ("USDT", "USDC")
-"""What linear contracts settle in; a query without symbol answers for one of them."""
-ORDERS_MAX, EXECUTIONS_MAX, POSITIONS_MAX = 50, 100, 200
-FILLS_SPAN_MS = 7 * 86_400_000
-"""Executions are shown for at most this long at a time."""
 
 _MS = 1_000_000
 _CREATE, _AMEND, _CANCEL = "order.create", "order.amend", "order.cancel"
@@ -112,11 +107,11 @@ class BybitPrivate:
         self.endpoints = endpoints
         self.recv_window_ms = recv_window_ms
         self._category = CATEGORIES[product]
-        self._settle_coins = tuple(settle_coins)
         self._paths = endpoints.paths
         self._signer = signer
         self._recv_window = str(recv_window_ms)
         self._rest = SignedRequests(signer, recv_window_ms)
+        self._queries = Queries(self._rest, endpoints.paths, product, tuple(settle_coins))
         self._reports = Reports(self.venue, product, account)
         self._asked: dict[str, str] = {}
         """Id of the last logon and of the last subscription."""
@@ -426,12 +421,11 @@ class BybitPrivate:
 
     def rest_cancel_everything(self, stamp_venue_ns: int) -> Sequence[HttpRequest]:
         """`POST /v5/order/cancel-all` of the whole account and product: one request per settlement coin."""
-        scopes: Sequence[Fields] = [{"settleCoin": coin} for coin in self._settle_coins]
-        if self.product is Product.SPOT:
-            scopes = [{}]
         return [
-            self._rest.post(self._paths.cancel_all, {"category": self._category} | scope, stamp_venue_ns, Lane.CANCEL)
-            for scope in scopes
+            self._rest.post(
+                self._paths.cancel_all, {"category": self._category, **dict(scope)}, stamp_venue_ns, Lane.CANCEL
+            )
+            for scope in self._queries.scopes
         ]
 
     def rest_new_orders(self, orders: Sequence[NewOrder], stamp_venue_ns: int) -> HttpRequest:
@@ -467,9 +461,7 @@ class BybitPrivate:
 
         An empty answer continues with the history (`continuation`).
         """
-        params = [("category", self._category), ("symbol", str(symbol))]
-        params += [(name, str(value)) for name, value in identity(cl_ord_id, order_id).items()]
-        return self._rest.get(self._paths.open_orders, params, stamp_venue_ns)
+        return self._queries.order_status(cl_ord_id, order_id, symbol, stamp_venue_ns)
 
     def decode_order_status(self, reply: HttpReply) -> ExecutionReport | VenueError:
         """The order, or why there is none.
@@ -486,13 +478,7 @@ class BybitPrivate:
 
     def open_orders_request(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest:
         """`GET /v5/order/realtime`: of one symbol, or of all, settlement coin by settlement coin (`continuation`)."""
-        params = [("category", self._category)]
-        if symbol is not None:
-            params.append(("symbol", symbol))
-        elif self.product is not Product.SPOT:
-            params.append(("settleCoin", self._settle_coins[0]))
-        params += [("openOnly", "0"), ("limit", str(ORDERS_MAX))]
-        return self._rest.get(self._paths.open_orders, params, stamp_venue_ns)
+        return self._queries.open_orders(symbol, stamp_venue_ns)
 
     def decode_open_orders(self, reply: HttpReply) -> Sequence[ExecutionReport]:
         """The working orders of this part, type ORDER_STATUS.  One that we cannot read makes the answer unusable."""
@@ -513,16 +499,7 @@ class BybitPrivate:
         The venue cannot be asked from a trade id on (`Capabilities.fills_from_trade_id`): LocalProtocolError, unless a
         time is given as well.  From a time it looks at the seven days that follow it; `continuation` goes on.
         """
-        params = [("category", self._category), ("symbol", str(symbol))]
-        if order_id is not None:
-            params += [(name, str(value)) for name, value in identity(ClOrdID(""), order_id).items()]
-        elif since_ns is not None:
-            start = since_ns // _MS
-            params += _window(start, stamp_venue_ns // _MS)
-        elif from_trade_id is not None:
-            raise LocalProtocolError(f"fills from trade {from_trade_id}: Bybit knows times alone; give since_ns")
-        params.append(("limit", str(EXECUTIONS_MAX)))
-        return self._rest.get(self._paths.executions, params, stamp_venue_ns)
+        return self._queries.fills(symbol, stamp_venue_ns, order_id, from_trade_id, since_ns)
 
     def decode_fills(self, symbol: Symbol, reply: HttpReply) -> Sequence[ExecutionReport]:
         """Own trades of this part, oldest first; what moves no position is left out."""
@@ -539,7 +516,7 @@ class BybitPrivate:
 
     def balances_request(self, stamp_venue_ns: int) -> HttpRequest:
         """`GET /v5/account/wallet-balance`."""
-        return self._rest.get(self._paths.wallet, (("accountType", "UNIFIED"),), stamp_venue_ns)
+        return self._queries.balances(stamp_venue_ns)
 
     def decode_balances(self, reply: HttpReply) -> Sequence[Balance]:
         """Every coin that the account has or had."""
@@ -552,12 +529,7 @@ class BybitPrivate:
 
     def positions_request(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest:
         """`GET /v5/position/list`: of one symbol, or of all, settlement coin by settlement coin (`continuation`)."""
-        if self.product is Product.SPOT:
-            raise LocalProtocolError("positions were asked of spot, which has none; ask for balances")
-        params = [("category", self._category)]
-        params.append(("settleCoin", self._settle_coins[0]) if symbol is None else ("symbol", symbol))
-        params.append(("limit", str(POSITIONS_MAX)))
-        return self._rest.get(self._paths.positions, params, stamp_venue_ns)
+        return self._queries.positions(symbol, stamp_venue_ns)
 
     def decode_positions(self, reply: HttpReply) -> Sequence[VenuePosition]:
         """The positions of this part; flat ones among them."""
@@ -568,29 +540,7 @@ class BybitPrivate:
 
     def continuation(self, request: HttpRequest, reply: HttpReply, stamp_venue_ns: int) -> HttpRequest | None:
         """The request that goes on where this answer ended: next page, next coin, next week, or the history."""
-        paths = self._paths
-        if request.path not in (paths.open_orders, paths.executions, paths.positions):
-            return None
-        asked = dict(pair.partition("=")[::2] for pair in request.query.split("&"))
-        page = page_of(reply)
-        if request.path == paths.open_orders and ("orderId" in asked or "orderLinkId" in asked):
-            if page.list:
-                return None
-            return self._rest.get_again(paths.order_history, request.query, stamp_venue_ns)
-        before = asked.pop("cursor", None)
-        cursor = page.nextPageCursor
-        if page.list and cursor:
-            if quote(cursor, safe="%") == before:
-                raise RemoteProtocolError(f"{request.path} answers with the same page again: {cursor[:100]!r}")
-            asked["cursor"] = quote(cursor, safe="%")
-        elif asked.get("settleCoin") in self._settle_coins[:-1]:
-            asked["settleCoin"] = self._settle_coins[self._settle_coins.index(asked["settleCoin"]) + 1]
-        elif "endTime" in asked and int(asked["endTime"]) < stamp_venue_ns // _MS - FILLS_LAG_MS:
-            asked.update(_window(int(asked["endTime"]) + 1, stamp_venue_ns // _MS))
-        else:
-            return None
-        query = "&".join(f"{name}={value}" for name, value in asked.items())
-        return self._rest.get_again(request.path, query, stamp_venue_ns)
+        return self._queries.continuation(request, reply, stamp_venue_ns)
 
     def usage(self, reply: HttpReply) -> Sequence[Usage]:
         """Nothing: the headers count one endpoint's bucket, and an answer does not say which endpoint it is of."""
@@ -608,19 +558,12 @@ class BybitPrivate:
             raise RemoteProtocolError(f"order {row.orderId} of {row.symbol}: unknown word {unknown}") from None
 
 
-FILLS_LAG_MS = 60_000
-"""A window of executions that ends within the last minute reached the present when it was asked for."""
 _CATEGORY_NAMES = frozenset({"spot", "linear", "inverse", "option"})
 
 
 def _need_logon(logged_on: bool) -> None:
     if not logged_on:
         raise LocalProtocolError("the connection is not logged on; Bybit's sockets take no signed single requests")
-
-
-def _window(start_ms: int, now_ms: int) -> list[tuple[str, str]]:
-    end_ms = max(start_ms, min(start_ms + FILLS_SPAN_MS - 1, now_ms))
-    return [("startTime", str(start_ms)), ("endTime", str(end_ms))]
 
 
 def _by_time(row: wire.ExecutionRow) -> tuple[str, int]:

@@ -13,15 +13,20 @@ from urllib.parse import quote
 
 import msgspec
 
-from protocols.errors import RemoteProtocolError
+from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.ids import ClOrdID, OrderID, Symbol, TradeID
 from protocols.instruments import Product
 from protocols.venue import HttpReply, HttpRequest, Lane, Reply, Signer
+from protocols.venues.bybit.encode import CATEGORIES, identity
+from protocols.venues.bybit.endpoints import Paths
 from protocols.venues.bybit.errors import NOTHING_TO_CHANGE, Refusal, control_error
 from protocols.venues.bybit.wire import Outcome, Page, PageAnswer
 from protocols.venues.values import REFUSED
 
 __all__ = [
+    "SETTLE_COINS",
     "Params",
+    "Queries",
     "SignedRequests",
     "control_reply",
     "decoded",
@@ -33,6 +38,14 @@ __all__ = [
 ]
 
 Params = Sequence[tuple[str, str]]
+
+SETTLE_COINS = ("USDT", "USDC")
+"""What linear contracts settle in; a query without symbol answers for one of them."""
+ORDERS_MAX, EXECUTIONS_MAX, POSITIONS_MAX = 50, 100, 200
+FILLS_SPAN_MS = 7 * 86_400_000
+"""Executions are shown for at most this long at a time."""
+
+_MS = 1_000_000
 _OUTCOME = msgspec.json.Decoder(Outcome)
 _PAGE = msgspec.json.Decoder(PageAnswer)
 _ACCEPTED_AUTH = 20001
@@ -81,6 +94,111 @@ class SignedRequests:
             "X-BAPI-SIGN": self._signer.sign(f"{stamp}{key}{self._recv_window}{payload}".encode()),
             "X-BAPI-SIGN-TYPE": "2",
         }
+
+
+class Queries:
+    """The account's questions, and how each goes on (section 12).  `settle_coins`: what its contracts settle in."""
+
+    __slots__ = ("_category", "_paths", "_product", "_rest", "_settle_coins")
+
+    def __init__(self, rest: SignedRequests, paths: Paths, product: Product, settle_coins: tuple[str, ...]) -> None:
+        self._rest = rest
+        self._paths = paths
+        self._product = product
+        self._category = CATEGORIES[product]
+        self._settle_coins = () if product is Product.SPOT else settle_coins
+
+    @property
+    def scopes(self) -> Sequence[Params]:
+        """The parts that a question about all symbols falls into."""
+        return [(("settleCoin", coin),) for coin in self._settle_coins] or [()]
+
+    def order_status(
+        self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, stamp_venue_ns: int
+    ) -> HttpRequest:
+        """One order."""
+        params = (("category", self._category), ("symbol", symbol), *_named(cl_ord_id, order_id))
+        return self._rest.get(self._paths.open_orders, params, stamp_venue_ns)
+
+    def open_orders(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest:
+        """All working orders, the first page."""
+        params = (*self._of(symbol), ("openOnly", "0"), ("limit", str(ORDERS_MAX)))
+        return self._rest.get(self._paths.open_orders, params, stamp_venue_ns)
+
+    def fills(
+        self,
+        symbol: Symbol,
+        stamp_venue_ns: int,
+        order_id: OrderID | None,
+        from_trade_id: TradeID | None,
+        since_ns: int | None,
+    ) -> HttpRequest:
+        """Own trades of an order, since a time, or the newest."""
+        params = self._of(symbol)
+        if order_id is not None:
+            params += _named(ClOrdID(""), order_id)
+        elif since_ns is not None:
+            params += _window(since_ns // _MS, stamp_venue_ns // _MS)
+        elif from_trade_id is not None:
+            raise LocalProtocolError(f"fills from trade {from_trade_id}: Bybit knows times alone; give since_ns")
+        params.append(("limit", str(EXECUTIONS_MAX)))
+        return self._rest.get(self._paths.executions, params, stamp_venue_ns)
+
+    def positions(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest:
+        """Positions, the first page."""
+        if self._product is Product.SPOT:
+            raise LocalProtocolError("positions were asked of spot, which has none; ask for balances")
+        params = (*self._of(symbol), ("limit", str(POSITIONS_MAX)))
+        return self._rest.get(self._paths.positions, params, stamp_venue_ns)
+
+    def balances(self, stamp_venue_ns: int) -> HttpRequest:
+        """The unified wallet."""
+        return self._rest.get(self._paths.wallet, (("accountType", "UNIFIED"),), stamp_venue_ns)
+
+    def continuation(self, request: HttpRequest, reply: HttpReply, stamp_venue_ns: int) -> HttpRequest | None:
+        """Next page, next settlement coin, next week, or from the working orders to the history."""
+        paths = self._paths
+        if request.path not in (paths.open_orders, paths.executions, paths.positions):
+            return None
+        asked = dict(pair.partition("=")[::2] for pair in request.query.split("&"))
+        page = page_of(reply)
+        if request.path == paths.open_orders and not asked.keys().isdisjoint({"orderId", "orderLinkId"}):
+            return None if page.list else self._rest.get_again(paths.order_history, request.query, stamp_venue_ns)
+        before = asked.pop("cursor", None)
+        if page.list and page.nextPageCursor:
+            cursor = quote(page.nextPageCursor, safe="%")
+            if cursor == before:
+                raise RemoteProtocolError(f"{request.path} answers with the same page again: {cursor[:100]!r}")
+            asked["cursor"] = cursor
+        elif asked.get("settleCoin") in self._settle_coins[:-1]:
+            asked["settleCoin"] = self._settle_coins[self._settle_coins.index(asked["settleCoin"]) + 1]
+        elif (start_ms := _next_window(asked, stamp_venue_ns // _MS)) is not None:
+            asked.update(_window(start_ms, stamp_venue_ns // _MS))
+        else:
+            return None
+        query = "&".join(f"{name}={value}" for name, value in asked.items())
+        return self._rest.get_again(request.path, query, stamp_venue_ns)
+
+    def _of(self, symbol: Symbol | None) -> list[tuple[str, str]]:
+        scope = self.scopes[0] if symbol is None else (("symbol", str(symbol)),)
+        return [("category", self._category), *scope]
+
+
+def _named(cl_ord_id: ClOrdID, order_id: OrderID | None) -> list[tuple[str, str]]:
+    return [(name, str(value)) for name, value in identity(cl_ord_id, order_id).items()]
+
+
+def _window(start_ms: int, now_ms: int) -> list[tuple[str, str]]:
+    end_ms = max(start_ms, min(start_ms + FILLS_SPAN_MS - 1, now_ms))
+    return [("startTime", str(start_ms)), ("endTime", str(end_ms))]
+
+
+def _next_window(asked: Mapping[str, str], now_ms: int) -> int | None:
+    """Where the window after this one begins; one that is not of full length had reached the present."""
+    if "endTime" not in asked:
+        return None
+    start_ms, end_ms = int(asked["startTime"]), int(asked["endTime"])
+    return end_ms + 1 if end_ms - start_ms == FILLS_SPAN_MS - 1 and end_ms < now_ms else None
 
 
 # ---- answers ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,52 @@
+"""Limits and usage (reference section 4)."""
+
+from __future__ import annotations
+
+import pytest
+
+from protocols.instruments import Product
+from protocols.venue import Limit, Usage
+from protocols.venues.bybit.limits import BATCH_MAX, DOCUMENTED, IP_SILENCE_NS, usage_of_create
+from tests.protocols.bybit.frames import HEADER, LINEAR, SPOT
+
+SECOND = 1_000_000_000
+
+
+@pytest.mark.parametrize("product, orders", [(SPOT, 20), (LINEAR, 10)])
+def test_documented_limits(product: Product, orders: int) -> None:
+    assert DOCUMENTED[product] == (
+        Limit("raw", 5 * SECOND, 600),
+        Limit("orders", SECOND, orders),
+        Limit("connections", 300 * SECOND, 500),
+    )
+
+
+def test_batches_and_silence() -> None:
+    assert BATCH_MAX == {SPOT: 10, LINEAR: 20}
+    assert IP_SILENCE_NS == 600 * SECOND
+
+
+@pytest.mark.parametrize("write", [str, str.lower, str.upper])
+def test_usage_is_what_is_gone_of_the_bucket(write: type[str]) -> None:
+    header = {write(name): value for name, value in HEADER.items()}
+    assert usage_of_create(header, LINEAR) == (Usage("orders", SECOND, 1),)
+
+
+@pytest.mark.parametrize(
+    "limit, left, used",
+    [("10", "0", 10), ("10", "10", 0), ("40", "39", 0), ("40", "4", 6)],
+    ids=["empty", "full", "a larger tier", "a larger tier, used"],
+)
+def test_a_larger_bucket_counts_against_ours_when_it_runs_out(limit: str, left: str, used: int) -> None:
+    header = {"X-Bapi-Limit": limit, "X-Bapi-Limit-Status": left}
+    assert usage_of_create(header, LINEAR) == (Usage("orders", SECOND, used),)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [{}, {"X-Bapi-Limit": "10"}, {"X-Bapi-Limit": "10", "X-Bapi-Limit-Status": "11"},
+     {"X-Bapi-Limit": "ten", "X-Bapi-Limit-Status": "9"}, {"X-Bapi-Limit": "10", "X-Bapi-Limit-Status": "-1"},
+     {"X-Bapi-Limit": "9" * 40, "X-Bapi-Limit-Status": "1"}],
+)  # fmt: skip
+def test_what_cannot_be_read_says_nothing(header: dict[str, str]) -> None:
+    assert usage_of_create(header, LINEAR) == ()
