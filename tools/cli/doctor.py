@@ -111,9 +111,11 @@ def _data(config: Config) -> Iterator[Finding]:
         try:
             checked = verify(journal)
         except JournalError as error:
-            yield Finding("journal", False, str(error), "an unfinished tail: `bulkhead replay --repair`")
+            fix = "damage at the very end: `bulkhead replay --repair`; else put the file back from a copy"
+            yield Finding("journal", False, str(error), fix)
         else:
-            yield Finding("journal", True, f"{checked.records} records, every line checked")
+            torn = f"; the next start cuts off {checked.torn}" if checked.torn else ""
+            yield Finding("journal", True, f"{checked.records} records, every line checked{torn}")
 
 
 def _keys(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from protocols.ids import AccountID, Venue
 from protocols.journal import StateSnapshot
 from tools.cli.common import json_option, load, print_json, profile_options
 from tools.cli.failure import CommandFailure
+from tools.engine.summary import counted
 
 
 @attrs.define
@@ -54,12 +55,18 @@ def fold_accounts(directory: Path) -> dict[str, KeyReplay]:
 @click.command()
 @profile_options
 @click.option("--journal", "directory", type=click.Path(path_type=Path), help="Journal folder; default: [data] dir.")
-@click.option("--repair", is_flag=True, help="Cut an unfinished last record first (nothing else is ever changed).")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="First cut off damage at the very end; what is cut is kept beside it in a .torn file.",
+)
 @json_option
 def replay(profile: str, overrides: tuple[str, ...], directory: Path | None, repair: bool, as_json: bool) -> None:
     """Check every line of the journal, rebuild every account's state from it, and print the hashes.
 
-    Exit code 1 when a line is damaged, or when a snapshot contradicts the records before it.
+    It only reads (without --repair), so it may be run beside a running engine.  Exit code 1 when a line is damaged, or
+    when a snapshot contradicts the records before it.  An unfinished write at the end is no damage: it is what a
+    crash leaves, and the next start cuts it off.
     """
     if directory is None:
         directory = load(profile, overrides).data.dir / "journal"
@@ -71,7 +78,7 @@ def replay(profile: str, overrides: tuple[str, ...], directory: Path | None, rep
         replays = fold_accounts(directory)
     except JournalError as error:
         raise CommandFailure(
-            str(error), "an unfinished tail: `bulkhead replay --repair`; else restore from a copy"
+            str(error), "damage at the very end: `bulkhead replay --repair`; else put the file back from a copy"
         ) from error
     hashes = {key: found.state.hash() for key, found in sorted(replays.items())}
     whole = state_hash(canonical_json(hashes))
@@ -82,6 +89,9 @@ def replay(profile: str, overrides: tuple[str, ...], directory: Path | None, rep
                 "directory": str(directory),
                 "hash": whole,
                 "records": checked.records,
+                "runs": checked.runs,
+                "unfinished_runs": checked.unfinished_runs,
+                "unfinished_write": checked.torn,
                 "repaired": repaired,
                 "keys": {
                     key: {
@@ -98,7 +108,14 @@ def replay(profile: str, overrides: tuple[str, ...], directory: Path | None, rep
         if repaired:
             click.echo(repaired)
         for key, found in sorted(replays.items()):
-            click.echo(f"{hashes[key]}  {key}  {found.records} records, {found.snapshots} snapshots")
-        click.echo(f"{whole}  all accounts, {checked.records} records in the journal")
+            click.echo(
+                f"{hashes[key]}  {key}  {counted(found.records, 'record')}, {counted(found.snapshots, 'snapshot')}"
+            )
+        click.echo(
+            f"{whole}  all accounts, {counted(checked.records, 'record')} of {counted(checked.runs, 'run')} in the "
+            f"journal, {counted(checked.unfinished_runs, 'run')} without an orderly end"
+        )
+        if checked.torn:
+            click.echo(f"unfinished write, which the next start cuts off: {checked.torn}")
     if mismatches:
         raise CommandFailure(f"snapshots contradict the records before them: {mismatches}", "report this as a bug")

@@ -104,7 +104,6 @@ class Host:
         _refuse_long_socket(config)
         keyring = load_keys(config, env)
         simulator = SimulatorAddress.choose(config) if config.simulator.enabled else None
-        _refuse_stray_simulator(config, simulator)
         runtime = Runtime(clock=clock)
         data = config.data.dir
         try:
@@ -301,13 +300,6 @@ def _refuse_long_socket(config: Config) -> None:
             f"control.socket: {path} has {length} bytes, a Unix socket's path may have {SOCKET_PATH_MAX}; set it to a "
             "shorter one, or choose a shorter data folder with BULKHEAD__DATA__DIR"
         )
-
-
-def _refuse_stray_simulator(config: Config, simulator: SimulatorAddress | None) -> None:
-    for name, venue in config.venues.items():
-        urls = (venue.rest_url, venue.stream_url, venue.entry_url, venue.signed_rest_url)
-        if simulator is None and venue.enabled and SIMULATOR in urls:
-            raise ConfigError(f"venues.{name}: an address is `simulator`, but [simulator] enabled is false")
 
 
 def _venue_plan(name: str, venue: VenueConfig, simulator: SimulatorAddress | None, clock: Clock) -> VenuePlan:

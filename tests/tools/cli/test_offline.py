@@ -1,0 +1,334 @@
+"""Commands that need no engine, help for every command, and what bad input gets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+import pytest
+
+from actors.journal.home import JournalHome
+from bulkhead import __version__
+from tests.tools.cli.support import BULKHEAD, PATIENCE_S, REPO_ROOT, Said, bulkhead, environment
+from tools.cli.app import cli
+from tools.cli.client import Client
+from tools.cli.common import duration, local_time, print_table
+from tools.cli.failure import CommandFailure, EngineAbsent
+from tools.simulator import derive_credentials
+
+
+def commands(command: click.Command = cli, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command and subcommand, as words."""
+    yield words
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from commands(child, (*words, name))
+
+
+# ---- help and usage ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
+    said = bulkhead(*words, "--help")
+    assert (said.code, said.err) == (0, "")
+    assert re.search(rf"^usage: bulkhead {' '.join(words)}".strip(), said.out, re.IGNORECASE)
+    assert len(said.out.splitlines()) > 4
+    for line in said.out.splitlines():
+        assert len(line) <= 100
+
+
+def test_the_overview_lists_every_command_with_a_line() -> None:
+    said = bulkhead("--help")
+    for name in cli.list_commands(click.Context(cli)):
+        assert re.search(rf"^  {name} +\S.*\.$", said.out, re.MULTILINE), name
+    for code in ("0 done", "1 refused", "2 wrong usage", "3 no engine", "4 unusable"):
+        assert code in " ".join(said.out.split())
+    assert bulkhead("--version").out.strip().endswith(__version__)
+
+
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        (("frobnicate",), "No such command 'frobnicate'"),
+        (("run", "--for", "-1"), "not in the range"),
+        (("run", "--for", "soon"), "not a valid float"),
+        (("run", "extra"), "unexpected extra argument"),
+        (("run", "--set", "nonsense"), "'nonsense' is not KEY=VALUE"),
+        (("run", "--set", "=1"), "'=1' is not KEY=VALUE"),
+        (("tap",), "Missing argument 'PATH'"),
+        (("actor", "restart"), "Missing argument 'PATH'"),
+        (("actor", "crash", "/a", "--where", "later"), "'later' is not one of"),
+        (("inspect", "--no-such-option"), "No such option"),
+        (("events", "--limit", "0"), "not in the range"),
+        (("bench", "everything"), "is not one of"),
+    ],
+)
+def test_wrong_usage_is_code_2_on_stderr(words: tuple[str, ...], complaint: str) -> None:
+    said = bulkhead(*words)
+    assert (said.code, said.out) == (2, "")
+    assert complaint in said.err
+    assert "--help" in said.err
+
+
+# ---- no engine ---------------------------------------------------------------------------------------------------
+
+ASKING = [
+    words
+    for words in commands()
+    if words and words[0] not in ("run", "sim", "replay", "doctor", "bench", "config") and words != ("actor",)
+]
+
+
+@pytest.mark.parametrize("words", ASKING, ids=" ".join)
+def test_without_an_engine_a_command_says_so_with_code_3(tmp_path: Path, words: tuple[str, ...]) -> None:
+    path = ["/router"] if words[0] in ("tap", "actor") else []
+    for more in ((), ("--json",)):
+        said = bulkhead(*words, *path, *more, data=tmp_path)
+        assert (said.code, said.out) == (3, "")
+        assert said.err.splitlines() == [
+            f"bulkhead: no engine serves {tmp_path}/control.sock (No such file or directory)",
+            "     fix: start one with `bulkhead run`, or name its socket with --socket",
+        ]
+
+
+def test_the_socket_may_be_named_by_option_and_by_environment(tmp_path: Path) -> None:
+    assert "other.sock" in bulkhead("status", "--socket", str(tmp_path / "other.sock")).err
+    assert "third.sock" in bulkhead("status", env={"BULKHEAD__CONTROL__SOCKET": str(tmp_path / "third.sock")}).err
+
+
+def test_a_peer_that_is_no_engine_is_an_absent_engine(tmp_path: Path) -> None:
+    """It hangs up without a word: the client says so instead of showing nothing."""
+    path = tmp_path / "x.sock"
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen(1)
+
+    def hang_up() -> None:
+        peer, _ = server.accept()
+        peer.recv(100)
+        peer.close()
+
+    thread = threading.Thread(target=hang_up)
+    thread.start()
+    with Client(path, timeout_s=PATIENCE_S) as client, pytest.raises(EngineAbsent, match="closed the connection"):
+        client.call("status")
+    thread.join()
+    silent = Client(path, timeout_s=0.05)  # it listens, and nobody answers
+    with pytest.raises(CommandFailure, match="did not answer in time"):
+        silent.call("status")
+    silent.close()
+    server.close()
+
+
+# ---- configuration -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [("run",), ("config", "check"), ("config", "show"), ("doctor",), ("replay",)])
+def test_an_unusable_configuration_is_code_4_with_place_reason_and_fix(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('extends = "demo"\n[journal]\nsync = "sometimes"\nsinc = 1\n')
+    said = bulkhead(*command, "--profile", str(file), data=tmp_path)
+    assert (said.code, said.out) == (4, "")
+    assert f"{file}: journal.sync: was 'sometimes'" in said.err
+    assert 'Write one of "os", "interval", "always"' in said.err
+    assert f"{file}: journal.sinc: unknown key" in said.err
+    said = bulkhead(*command, "--profile", "demmo", data=tmp_path)
+    assert (said.code, said.out) == (4, "")
+    assert "Did you mean `demo`?" in said.err
+
+
+def test_config_check_and_show(tmp_path: Path) -> None:
+    said = bulkhead("config", "check")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("demo: usable, hash ")
+    assert "strategies: tfpe, maker-btc, maker-alt" in said.out
+    checked = bulkhead("config", "check", "--json").json
+    assert checked["ok"] is True
+    shown = bulkhead("config", "show", "--json", "--set", "journal.sync=always", data=tmp_path).json
+    assert shown["values"]["journal"]["sync"] == "always"
+    assert shown["sources"]["journal.sync"] == "override journal.sync"
+    assert shown["sources"]["data.dir"] == "BULKHEAD__DATA__DIR"
+    text = bulkhead("config", "show").out
+    assert 'sync = "interval"  # default' in text
+    assert 'name = "demo"  # profile demo' in text
+    file = tmp_path / "again.toml"
+    file.write_text(text)
+    assert bulkhead("config", "check", "--profile", str(file), "--json").json["hash"] == checked["hash"]
+
+
+def test_run_names_a_key_that_is_not_there_and_keeps_it_out_of_sight(tmp_path: Path) -> None:
+    said = bulkhead("run", "--plain", "--profile", "live", data=tmp_path)
+    assert said.code == 4
+    assert "accounts.master.keys.binance-spot.api_key_env: the environment variable it names is not set" in said.err
+    assert not (tmp_path / "journal").exists()
+
+
+# ---- journal -----------------------------------------------------------------------------------------------------
+
+
+def test_replay_without_a_journal_says_where_it_looked(tmp_path: Path) -> None:
+    said = bulkhead("replay", data=tmp_path)
+    assert (said.code, said.out) == (1, "")
+    assert f"there is no journal at {tmp_path}/journal" in said.err
+    assert "--journal" in said.err
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """A journal of a run that did nothing."""
+    home = JournalHome(tmp_path / "journal")
+    home.open(1_700_000_000_000_000_000)
+    home.close()
+    return tmp_path / "journal"
+
+
+def test_replay_prints_hashes_and_repairs_only_when_asked(tmp_path: Path, journal: Path) -> None:
+    (segment,) = journal.glob("*.jsonl")
+    whole = segment.read_bytes()
+    assert bulkhead("replay", data=tmp_path).code == 0
+    first = bulkhead("replay", "--json", data=tmp_path).json
+    assert re.fullmatch(r"[0-9a-f]{64}", first["hash"])
+    segment.write_bytes(whole + b'{"seq":2,"half a rec')  # as a crash leaves it
+    said = bulkhead("replay", data=tmp_path)
+    assert said.code == 0
+    assert "unfinished write, which the next start cuts off: " in said.out
+    assert "after byte" in bulkhead("doctor", data=tmp_path).out
+    assert segment.read_bytes() != whole  # looking changes nothing
+    segment.write_bytes(whole + b'{"seq":2,"damaged":1}\n')
+    said = bulkhead("replay", data=tmp_path)
+    assert (said.code, said.out) == (1, "")
+    assert segment.name in said.err
+    assert "bulkhead replay --repair" in said.err
+    repaired = bulkhead("replay", "--repair", "--json", data=tmp_path)
+    assert repaired.code == 0, repaired.err
+    assert repaired.json["repaired"]
+    assert segment.read_bytes() == whole
+    assert repaired.json["hash"] == first["hash"]
+
+
+# ---- doctor ------------------------------------------------------------------------------------------------------
+
+
+def test_doctor_checks_and_says_ok(tmp_path: Path, journal: Path) -> None:
+    said = bulkhead("doctor", data=tmp_path)
+    assert (said.code, said.err) == (0, "")
+    checks = [line.partition(":")[0].removeprefix("ok").strip() for line in said.out.splitlines()]
+    assert {"python", "package actors", "data folder", "free space", "control socket path", "keys", "journal"} <= set(
+        checks
+    )
+    shown = bulkhead("doctor", "--json", data=tmp_path).json
+    assert shown["ok"] is True
+    assert [check["check"] for check in shown["checks"]] == checks
+
+
+def test_doctor_names_what_fails_with_a_fix_and_code_1(tmp_path: Path, journal: Path) -> None:
+    (segment,) = journal.glob("*.jsonl")
+    segment.write_bytes(b"nonsense\n" + segment.read_bytes())
+    said = bulkhead("doctor", "--profile", "live", "--no-network", data=tmp_path)
+    assert said.code == 1
+    failed = re.findall(r"^FAIL ([^:]+):.*\n +fix: \S", said.out, re.MULTILINE)
+    assert failed == ["journal", "keys"]
+    assert said.err.strip() == "bulkhead: 2 checks failed: journal, keys"
+    shown = bulkhead("doctor", "--profile", "live", "--no-network", "--json", data=tmp_path)
+    assert shown.code == 1
+    assert shown.json["ok"] is False
+
+
+def test_doctor_finds_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = bulkhead("doctor", data=tmp_path / "file")
+    assert said.code == 1
+    assert "FAIL data folder" in said.out
+    assert "BULKHEAD__DATA__DIR" in said.out
+
+
+def test_doctor_reaches_a_venue_and_names_one_that_it_cannot_reach(tmp_path: Path) -> None:
+    keys = derive_credentials("master")
+    env = {
+        "BULKHEAD_MASTER_API_KEY": keys.ed25519_key,
+        "BULKHEAD_MASTER_PRIVATE_KEY": keys.ed25519_private_pem,
+    }
+
+    def examine(url: str) -> Said:
+        words = ("--profile", "live", "--set", f"venues.binance-spot.rest_url={url}")
+        return bulkhead("doctor", *words, data=tmp_path, env=env)
+
+    said = examine("http://127.0.0.1:9")
+    assert said.code == 1
+    assert "FAIL binance-spot REST" in said.out
+    assert "FAIL binance-spot address: no-such-host.invalid" in examine("https://no-such-host.invalid").out
+    with subprocess.Popen(
+        [*BULKHEAD, "sim", "--port", "0", "--json", "--until-stdin-closes"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=REPO_ROOT,
+    ) as sim:
+        assert sim.stdout is not None
+        said = examine(json.loads(sim.stdout.readline())["rest"])
+        assert sim.stdin is not None
+        sim.stdin.close()
+    assert (said.code, said.err) == (0, "")
+    assert "ok   keys: 1 usable, 1 of them real" in said.out
+    assert "ok   binance-spot clock: reached, clock offset" in said.out
+
+
+# ---- texts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("R098")
+def test_people_read_local_time_with_its_zone() -> None:
+    at_ns = 1_772_290_799_999_999_999
+    assert local_time(at_ns, ZoneInfo("Asia/Seoul")) == "2026-02-28 23:59:59 KST"
+    assert local_time(at_ns + 1, ZoneInfo("Asia/Seoul")) == "2026-03-01 00:00:00 KST"
+    assert local_time(at_ns, ZoneInfo("UTC")) == "2026-02-28 14:59:59 UTC"
+
+
+def test_durations_read_like_durations() -> None:
+    assert [duration(ns) for ns in (None, 0, 999, 1_500, 2_000_000, 3_500_000_000)] == [
+        "-",
+        "0 ns",
+        "999 ns",
+        "1.5 us",
+        "2.0 ms",
+        "3.5 s",
+    ]
+
+
+def test_a_table_in_a_pipe_is_never_cut_and_brackets_are_text(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("", ("name", "qty"), [("x" * 300, 1), ("[bold]b[/bold]", 22)], right=("qty",))
+    out = capsys.readouterr().out.splitlines()
+    assert out[1].startswith("x" * 300)
+    assert out[2].startswith("[bold]b[/bold]")
+    assert [line[-2:] for line in out[1:]] == [" 1", "22"]
+    print_table("restarts", ("a",), [])
+    assert capsys.readouterr().out == "restarts: none\n"
+
+
+def test_the_installed_command_runs_without_a_home_and_without_a_terminal(tmp_path: Path) -> None:
+    env = {key: value for key, value in environment(tmp_path).items() if key not in ("HOME", "TERM", "LANG", "USER")}
+    done = subprocess.run(
+        [*BULKHEAD, "config", "check", "--json"],
+        env=env,
+        cwd=REPO_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["ok"] is True
+    assert os.listdir(tmp_path) == []  # checking writes nothing
