@@ -502,6 +502,7 @@ async def test_a_tree_can_be_started_by_whoever_wants_no_notice(autojump_clock: 
         root: Supervisor = await nursery.start(_run, one(Actor), runtime)
         await runtime.wait_ready("/a")
         root.request_stop("test")
+    assert runtime.cell("/a").is_in(Phase.STOPPED)
 
 
 async def _run(

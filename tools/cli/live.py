@@ -238,7 +238,7 @@ def _comes_back(socket_path: Path) -> bool:
         try:
             Client(socket_path).close()
         except EngineAbsent:
-            continue
+            continue  # not yet: look again
         return True
     return False
 
