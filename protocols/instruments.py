@@ -107,6 +107,8 @@ class Instrument:
     max_algo_orders: int = 0
     ord_types: frozenset[OrdType] = frozenset(OrdType)
     times_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK})
+    venue_code: int = 0
+    """The venue's number for the symbol, where its requests must name it so (OKX instIdCode); 0: it has none."""
 
     def price_step(self, price: Decimal) -> Decimal:
         """The price step in force at `price`."""

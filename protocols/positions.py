@@ -94,6 +94,16 @@ class VenuePosition(Event):
     updated_ns: int
 
 
+@message
+class PositionsListed(Event):
+    """The venue has just told all positions that it holds (each as a `VenuePosition`): any other symbol is flat."""
+
+    account: AccountID
+    venue: Venue
+    symbols: tuple[Symbol, ...]
+    event_ns: int
+
+
 @attrs.frozen
 class OpenOrder:
     """A live (or doubtful) order as the account sees it; risk rebuilds its reservations from these."""
