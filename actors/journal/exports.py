@@ -253,7 +253,11 @@ class Exporter:
             if not segments:
                 return False
             self._segment = segments[0]
-        data = self._disk.read(self._segment.path, self._offset, _READ)
+        length = _READ
+        data = self._disk.read(self._segment.path, self._offset, length)
+        while len(data) == length and b"\n" not in data:  # one long line: the snapshot of a busy account
+            length *= 2
+            data = self._disk.read(self._segment.path, self._offset, length)
         whole, newline, _ = data.rpartition(b"\n")
         if newline:
             self._lines, self._taken = whole.split(b"\n"), 0

@@ -21,10 +21,11 @@ from actors.journal.disk import Disk
 from actors.journal.exports import Exporter, identity_of
 from actors.journal.home import JournalHome
 from actors.journal.layout import Layout
+from protocols.canonical import state_hash
 from protocols.enums import ExecType
 from protocols.errors import JournalError
 from protocols.ids import AccountID
-from protocols.journal import CancelIntent, RunStarted
+from protocols.journal import CancelIntent, RunStarted, StateSnapshot
 from tests.actors.journal.samples import START_NS, Bench, fact, fill, intent, order, plain
 
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -260,6 +261,15 @@ def test_long_files_are_read_back_in_pieces(data: Path, monkeypatch: pytest.Monk
     second = drain(exporter(data))
     assert trade_ids(data) == [str(number) for number in range(10)]
     second.close()
+
+
+def test_a_record_longer_than_one_reading_is_passed(data: Path) -> None:
+    """The snapshot of a busy account is larger than what is read at a time."""
+    state = "{" + " " * (3 * 256 * 1024) + "}"
+    bench = journal(data, segment_bytes=1 << 24)
+    bench.give(intent(1), fact(1), plain(StateSnapshot(state, state_hash(state), START_NS)), intent(2), fact(2))
+    drain(exporter(data))
+    assert trade_ids(data) == ["1", "2"]
 
 
 def test_two_of_our_accounts_in_one_trade_are_two_fills(data: Path) -> None:
