@@ -17,13 +17,13 @@ from typing import Protocol
 import attrs
 
 from protocols.base import Event, Message, message
-from protocols.enums import OrdRejReason
+from protocols.enums import OrdRejReason, Side
 from protocols.errors import Unrecognized
 from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, TradeID, Venue
 from protocols.instruments import Instrument
 from protocols.market import BookDelta, BookSnapshot, Candle
 from protocols.orders import ExecutionReport, NewOrder
-from protocols.positions import Balance
+from protocols.positions import Balance, VenuePosition
 
 
 class Lane(enum.IntEnum):
@@ -71,18 +71,22 @@ class Capabilities:
     """A mass cancel is an operation of the order-entry connection too, not of REST alone."""
     fills_from_trade_id: bool = True
     """Own trades can be asked for from a trade id on; where not, by time (`fills_request(since_ns=...)`)."""
-    fills_by_order_only: bool = False
-    """There is no list of own trades: `fills_request` needs an order id, whose trades are found through the order."""
+    fills_by_time: bool = True
+    """There is a list of own trades; where not, `fills_request` needs an order id: fills are shown with it alone."""
     market_buy_by_qty: bool = True
     """A MARKET order can buy a quantity; where not, a buy that must fill now is a LIMIT with IOC."""
     cancel_batch_max: int = 1
     """Orders that one request can cancel (`BatchCodec.rest_cancel_orders`)."""
-    subscriptions_replace: bool = False
-    """A subscribe frame replaces all earlier ones on its connection: give `subscribe` the whole wanted set."""
+    subscriptions_add: bool = True
+    """Subscribe frames add up; where not, each replaces all before it: give `subscribe` the whole wanted set."""
     channels: frozenset[Channel] = frozenset(Channel)
     """Public streams that there are."""
     server_time: bool = True
     """The venue tells its clock to the millisecond; where not, `decode_time` is good to a second: nothing needs it."""
+    amend_needs_terms: bool = False
+    """An amend states side, price and quantity anew (`AmendsByTerms`): `amend_order` knows too little."""
+    listen_key: bool = False
+    """The private stream is addressed by a key from REST (`ListenKeys`) and needs no subscription."""
 
 
 @attrs.frozen(kw_only=True)
@@ -538,3 +542,77 @@ class BatchCodec(Protocol):
     def rest_cancel_orders(
         self, orders: Sequence[tuple[ClOrdID, OrderID | None, Symbol]], stamp_venue_ns: int
     ) -> HttpRequest: ...
+
+
+class RoutesStreams(Protocol):
+    """A codec whose venue serves its public channels on several connections."""
+
+    def stream_paths(self) -> Mapping[Channel, str]:
+        """The path that serves each channel: one connection for each path, and no `subscribe` that mixes them."""
+        ...
+
+
+class ListenKeys(Protocol):
+    """A codec whose private stream is addressed by a key that REST hands out (`capabilities.listen_key`).
+
+    The key lets anybody read the account's events: it is a secret, and so is the path that holds it.
+    """
+
+    listen_key_refresh_ns: int
+    """How often the key is to be kept alive."""
+
+    def listen_key_request(self) -> HttpRequest:
+        """For a key; while one is alive the venue gives the same again."""
+        ...
+
+    def decode_listen_key(self, reply: HttpReply) -> str: ...
+
+    def keep_listen_key_request(self, key: str) -> HttpRequest:
+        """Refused as NOT_FOUND when the key is dead: get another and connect anew."""
+        ...
+
+    def close_listen_key_request(self, key: str) -> HttpRequest:
+        """Ends the key for every process that uses it."""
+        ...
+
+    def private_path_of(self, key: str) -> str:
+        """Path of the private stream; a dead key is accepted and stays silent."""
+        ...
+
+
+class AmendsByTerms(Protocol):
+    """A codec whose venue amends an order by stating its terms anew (`capabilities.amend_needs_terms`)."""
+
+    def amend_terms(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        symbol: Symbol,
+        side: Side,
+        order_qty: Decimal,
+        price: Decimal,
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame:
+        """`order_qty` is the new total quantity, what is already filled included."""
+        ...
+
+
+class DeadManSwitch(Protocol):
+    """A codec of a venue that cancels for us when we fall silent (`capabilities.dead_man_switch`)."""
+
+    def dead_man_request(self, symbol: Symbol | None, timeout_ns: int, stamp_venue_ns: int) -> HttpRequest:
+        """To be sent again well before `timeout_ns` is over; 0 disarms.  `symbol` None: the whole account."""
+        ...
+
+
+class KnowsPositions(Protocol):
+    """A codec of a venue that keeps positions of its own, netted over all strategies."""
+
+    def positions_request(self, stamp_venue_ns: int) -> HttpRequest: ...
+
+    def decode_positions(self, reply: HttpReply) -> Sequence[VenuePosition]:
+        """All that are not flat; what is absent is flat."""
+        ...
