@@ -297,6 +297,12 @@ def audit_journal(books: Books, journal: Path) -> list[str]:
     return found + miscounted(books, booked, "the journal")
 
 
+def audit_files(books: Books, engine: Engine) -> list[str]:
+    """Every execution once in the daily files."""
+    lines = Counter((row["account"], row["symbol"], str(row["trade_id"])) for row in engine.trade_lines())
+    return miscounted(books, lines, "trades.jsonl")
+
+
 def miscounted(books: Books, booked: Counter[tuple[str, str, str]], where: str) -> list[str]:
     """Executions that are not exactly once in `booked` (account, symbol, trade id)."""
     real = {
@@ -317,9 +323,9 @@ __all__ = [
     "Engine",
     "Process",
     "SimulatorProcess",
+    "audit_files",
     "audit_journal",
     "bulkhead",
     "disagreements",
-    "miscounted",
     "simulator",
 ]

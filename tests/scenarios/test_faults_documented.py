@@ -21,6 +21,7 @@ from tests.scenarios.processes import (
     Engine,
     Process,
     SimulatorProcess,
+    audit_files,
     audit_journal,
     bulkhead,
     disagreements,
@@ -113,12 +114,13 @@ def ended(process: Process, expected: Row) -> str:
 
 
 def stops_clean(engine: Engine, sim: SimulatorProcess, process: Process) -> None:
-    """Stopped in order; journal, engine and venue agree."""
+    """Stopped in order; journal, daily files, engine and venue agree."""
     assert process.stop() == 0, process.said()
     books = sim.books()
     assert [order for orders in books.open_orders.values() for order in orders] == []
     assert disagreements(books, engine.pictures()) == []
     assert audit_journal(books, engine.journal) == []
+    assert audit_files(books, engine) == []
 
 
 # ---- the disk --------------------------------------------------------------------------------------------------------
