@@ -1,7 +1,8 @@
 """The order path: how long from a strategy's call to the kernel, and how many orders a second through their whole life.
 
 `path_us`, closed loop, one order at a time: from the strategy's `limit(...)` to the return of the system call that
-hands the order's bytes to the kernel, on a real loopback WebSocket towards the venue simulator in a process of its own.
+hands the order's bytes to the kernel, on a real loopback WebSocket towards the venue simulator in a process (and on
+a processor) of its own.
 Every order is acknowledged and canceled before the next.
 
 `orders_per_s`, open loop: through both gates, the journal and the codec, acknowledged and filled by an in-process
