@@ -454,6 +454,10 @@ class BybitPrivate:
 
     # ---- REST queries ------------------------------------------------------------------------------------------
 
+    def other_names(self, cl_ord_id: ClOrdID) -> Sequence[ClOrdID]:
+        """None: this venue never renames an order."""
+        return ()
+
     def order_status_request(
         self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, stamp_venue_ns: int
     ) -> HttpRequest:

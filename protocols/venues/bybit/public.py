@@ -69,6 +69,7 @@ CAPABILITIES: Mapping[Product, Capabilities] = {
         cl_ord_id_reusable=True,  # for how long an id stays taken is not documented
         ws_cancel_all=False,
         fills_from_trade_id=False,
+        cancel_batch_max=BATCH_MAX[product],
     )
     for product in VENUES
 }

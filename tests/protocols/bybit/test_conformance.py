@@ -1,0 +1,104 @@
+"""The codecs carry out the venue interface: every member, with its signature, as the type checker sees it too."""
+
+from __future__ import annotations
+
+import inspect
+
+import attrs
+import pytest
+
+from protocols.instruments import Product
+from protocols.venue import (
+    BatchCodec,
+    BookSequencer,
+    ContinuesAnswers,
+    KeepsAlive,
+    PrivateCodec,
+    PublicCodec,
+    SessionRules,
+)
+from protocols.venues.bybit import ENVIRONMENTS, VENUES
+from protocols.venues.bybit.book import BybitSequencer
+from protocols.venues.bybit.endpoints import STREAM_RULES, TRADE_RULES
+from tests.protocols.bybit.frames import LINEAR, SPOT, codec, public
+
+# The checker proves the types here; the test below proves that nothing is left to `Protocol`'s own empty bodies.
+PUBLIC: PublicCodec = public()
+PRIVATE: PrivateCodec = codec()
+SEQUENCER: BookSequencer = BybitSequencer()
+ALIVE: tuple[KeepsAlive, ...] = (public(), codec())
+PAGES: tuple[ContinuesAnswers, ...] = (public(), codec())
+BATCHES: BatchCodec = codec()
+
+
+@pytest.mark.req("R267")
+@pytest.mark.parametrize(
+    "interface, thing",
+    [
+        (PublicCodec, PUBLIC),
+        (PrivateCodec, PRIVATE),
+        (BookSequencer, SEQUENCER),
+        (BatchCodec, BATCHES),
+        *((KeepsAlive, thing) for thing in ALIVE),
+        *((ContinuesAnswers, thing) for thing in PAGES),
+    ],
+)
+def test_every_member_with_its_signature(interface: type, thing: object) -> None:
+    wanted = {name: value for name, value in vars(interface).items() if not name.startswith("_")}
+    names = set(wanted) | set(inspect.get_annotations(interface))
+    assert names
+    for name in names:
+        assert hasattr(thing, name), name
+        if inspect.isfunction(wanted.get(name)):
+            theirs = inspect.signature(wanted[name])
+            ours = inspect.signature(getattr(type(thing), name))
+            assert list(ours.parameters.values()) == list(theirs.parameters.values()), name
+
+
+@pytest.mark.parametrize(
+    "product, lacks, batch",
+    [
+        (LINEAR, {"market_by_quote"}, 20),
+        (SPOT, {"hedge_mode", "reduce_only"}, 10),
+    ],
+)
+def test_the_capabilities_are_those_of_the_reference(product: Product, lacks: set[str], batch: int) -> None:
+    """Sections 6 and 9: what the venue does not have must not be asked of it."""
+    able = attrs.asdict(public(product).capabilities)
+    assert codec(product).capabilities == public(product).capabilities
+    assert {name for name, value in able.items() if value is False} == lacks | {
+        "amend_keeps_priority", "cancel_replace", "dead_man_switch", "fills_from_trade_id",
+        "private_snapshot_on_subscribe", "ws_cancel_all",
+    }  # fmt: skip
+    assert able["batch_size_max"] == able["cancel_batch_max"] == batch
+
+
+def test_two_products_are_two_venues() -> None:
+    assert VENUES == {SPOT: "bybit-spot", LINEAR: "bybit-linear"}
+    for product, name in VENUES.items():
+        assert public(product).venue == codec(product).venue == name
+
+
+@pytest.mark.parametrize("rules", [STREAM_RULES, TRADE_RULES])
+def test_liveness(rules: SessionRules) -> None:
+    """Section 8: a ping of ours every 20 s; a peer that says nothing for 30 s is dead."""
+    second = 1_000_000_000
+    assert (rules.server_ping_interval_ns, rules.client_ping_interval_ns) == (0, 20 * second)
+    assert rules.client_ping_interval_ns < rules.silence_max_ns == 30 * second
+    longest_topic = len("orderbook.1000.") + 20
+    assert rules.subscriptions_max * (longest_topic + 3) <= 21_000
+
+
+def test_environments_are_dated_and_apart() -> None:
+    assert set(ENVIRONMENTS) == {"production", "testnet", "demo"}
+    private = [one.private for one in ENVIRONMENTS.values()] + [one.rest for one in ENVIRONMENTS.values()]
+    assert len(set(private)) == 6
+    for one in ENVIRONMENTS.values():
+        assert one.as_of >= "2026-07-24"
+        assert one.rest.startswith("https://")
+        assert one.stream.startswith("wss://")
+        assert one.private.startswith("wss://")
+    assert ENVIRONMENTS["demo"].trade == ""  # no order entry by WebSocket there
+    assert ENVIRONMENTS["demo"].stream == ENVIRONMENTS["production"].stream
+    paths = attrs.asdict(ENVIRONMENTS["production"].paths)
+    assert all(str(path).startswith("/v5/") for name, path in paths.items() if name not in ("as_of", "stream"))
