@@ -5,6 +5,8 @@ clock and draws no random number; the sessions in `actors/venue` run every codec
 never by a venue's name.  Times are wall-clock nanoseconds of *our* clock unless a name says `venue_ns`.
 
 Any input gives events or `RemoteProtocolError`, nothing else.  An unknown enum value becomes `UnrecognizedMessage`.
+
+One file because it is one contract: who writes a venue reads it from top to bottom.
 """
 
 from __future__ import annotations

@@ -72,9 +72,9 @@ from protocols.reconcile import (
 from protocols.venue import PrivateCodec, PublicCodec, Signer
 from protocols.venues.registry import VENUES
 from supervisors.actor import Actor
-from supervisors.limits import account_limits, firm_limits
 from supervisors.spec import Backoff, ChildSpec, Intensity, SupervisorSpec
 from supervisors.spec import Strategy as Restarting
+from supervisors.tree_limits import account_limits, firm_limits
 
 PORTFOLIO: Path = "/portfolio"
 _SECOND_NS = 1_000_000_000

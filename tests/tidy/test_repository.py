@@ -89,7 +89,7 @@ def test_a_passing_build_has_measured_its_coverage() -> None:
         assert any(pattern.startswith(part) for pattern in gates.complete), f"nothing of {part} is gated"
     dry = run("make", "--dry-run", "test")
     commands = [line.split() for line in dry.stdout.splitlines()]
-    assert [".venv/bin/coverage", "run", "-m", "pytest"] in commands
+    assert any(words[:4] == [".venv/bin/coverage", "run", "-m", "pytest"] for words in commands)
     assert commands[-1][1:] == ["-m", "tools.coverage_gates", "coverage.json"]
 
 
