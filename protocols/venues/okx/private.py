@@ -53,7 +53,6 @@ from protocols.venues.okx.encode import (
 )
 from protocols.venues.okx.endpoints import INST_TYPES, PRODUCTION, STREAM_RULES, Endpoints
 from protocols.venues.okx.errors import LOGIN_CODES, Refusal, classify, not_understood
-from protocols.venues.okx.limits import WEIGHT
 from protocols.venues.okx.public import PING, PONG, capabilities_of, event_of, venue_of
 from protocols.venues.okx.reports import Reports, UnknownWord, stamp_of
 from protocols.venues.okx.requests import SignedRequests, encoded, refusal_of, refusal_of_item, success
@@ -64,13 +63,13 @@ __all__ = ["OkxPrivate"]
 
 Item = TypeVar("Item")
 
+_MS, _S = 1_000_000, 1_000_000_000
 REQUEST_WINDOW_MS = 2000
 """Short on purpose: an order whose reply was lost can still be accepted for this long (section 2.4)."""
 PAGE_ROWS = 100
-FILLS_NS = 3 * 86_400 * 1_000_000_000
+FILLS_NS = 3 * 86_400 * _S
 """How far back `fills` reaches; `fills-history` has three months."""
-_FILLS_MARGIN_NS = 3600 * 1_000_000_000
-_MS = 1_000_000
+_FILLS_MARGIN_NS = 3600 * _S
 _LOGIN_TARGET = "GET/users/self/verify"
 _PLACE, _AMEND, _CANCEL = "order", "amend-order", "cancel-order"
 _PLACE_BATCH, _CANCEL_BATCH = "batch-orders", "batch-cancel-orders"
@@ -92,7 +91,9 @@ _RAW_ROWS = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
 
 
 class OkxPrivate:
-    """`protocols.venue.PrivateCodec`, `KeepsAlive`, `ContinuesAnswers` and `BatchCodec` for one account and product.
+    """`protocols.venue.PrivateCodec` for one account and product, with what this venue needs besides.
+
+    That is `KeepsAlive`, `ContinuesAnswers`, `BatchCodec`, `DeadManSwitch` and `KnowsPositions`.
 
     `codes`: instIdCode of the symbols, see also `learn`.  `trade_mode` one of `encode.TRADE_MODES`, "" for the first;
     `hedged`: the account is in long_short_mode; `request_window_ms` 1 to 60000; `stp_mode` one of `encode.STP_MODES`.
@@ -165,7 +166,7 @@ class OkxPrivate:
 
     def logon(self, request_id: str, stamp_venue_ns: int) -> Frame | None:
         """`login`, stamped in *seconds*; its reply bears `LOGIN_ID`, not `request_id`."""
-        stamp = str(stamp_venue_ns // 1_000_000_000)
+        stamp = str(stamp_venue_ns // _S)
         arg = {
             "apiKey": self._signer.api_key,
             "passphrase": self._signer.passphrase,
@@ -423,11 +424,14 @@ class OkxPrivate:
         body = [_rest_cancel(cl_ord_id, order_id, symbol) for cl_ord_id, order_id, symbol in orders]
         return self._post(self._paths.cancel_batch_orders, body, stamp_venue_ns, Lane.CANCEL)
 
-    def rest_cancel_all_after(self, timeout_s: int, stamp_venue_ns: int) -> HttpRequest:
-        """`POST /api/v5/trade/cancel-all-after`: the dead-man switch, 10 to 120 seconds, 0 to switch it off."""
-        if timeout_s != 0 and not 10 <= timeout_s <= 120:
-            raise LocalProtocolError(f"timeout_s was {timeout_s}, must be 0 (off) or 10 to 120")
-        return self._post(self._paths.cancel_all_after, {"timeOut": str(timeout_s)}, stamp_venue_ns, Lane.CANCEL)
+    def dead_man_request(self, symbol: Symbol | None, timeout_ns: int, stamp_venue_ns: int) -> HttpRequest:
+        """`POST /api/v5/trade/cancel-all-after`: 10 to 120 whole seconds, 0 to switch it off; it is the account's."""
+        if symbol is not None:
+            raise LocalProtocolError(f"symbol was {symbol!r}; OKX's dead-man switch is for the whole account")
+        seconds, rest = divmod(timeout_ns, _S)
+        if rest or (seconds and not 10 <= seconds <= 120):
+            raise LocalProtocolError(f"timeout_ns was {timeout_ns}, must be 0 (off) or 10 to 120 whole seconds")
+        return self._post(self._paths.cancel_all_after, {"timeOut": str(seconds)}, stamp_venue_ns, Lane.CANCEL)
 
     def decode_cancel_all_after(self, reply: HttpReply) -> int:
         """When the switch will fire, venue time in ns; 0: it is off.  The venue says it in seconds (assumed)."""
@@ -475,7 +479,7 @@ class OkxPrivate:
             params.append(("ordId", order_id_number(order_id)))
         else:
             params.append(("clOrdId", legal_cl_ord_id(cl_ord_id)))
-        return self._rest.get(self._paths.order, encoded(params), stamp_venue_ns, WEIGHT["order"])
+        return self._rest.get(self._paths.order, encoded(params), stamp_venue_ns, "order")
 
     def decode_order_status(self, reply: HttpReply) -> ExecutionReport | VenueError:
         """The order, or why there is none.
@@ -498,7 +502,7 @@ class OkxPrivate:
             ("instId", symbol or ""),
             ("limit", str(PAGE_ROWS)),
         ]
-        return self._rest.get(self._paths.orders_pending, encoded(params), stamp_venue_ns, WEIGHT["orders-pending"])
+        return self._rest.get(self._paths.orders_pending, encoded(params), stamp_venue_ns, "orders-pending")
 
     def decode_open_orders(self, reply: HttpReply) -> Sequence[ExecutionReport]:
         """Open orders of the product, type ORDER_STATUS.  One that we cannot read makes the answer unusable."""
@@ -520,15 +524,15 @@ class OkxPrivate:
         The venue's cursor is a bill id, so `from_trade_id` cannot be asked for (see `capabilities`): give `since_ns`.
         """
         params = [("instId", str(symbol)), ("limit", str(PAGE_ROWS))]
-        path, weight = self._paths.fills, WEIGHT["fills"]
+        path, endpoint = self._paths.fills, "fills"
         if order_id is not None:
             params.append(("ordId", order_id_number(order_id)))
         if since_ns is not None:
             params.append(("begin", str(since_ns // _MS)))
             if since_ns < stamp_venue_ns - FILLS_NS + _FILLS_MARGIN_NS:
-                path, weight = self._paths.fills_history, WEIGHT["fills-history"]
+                path, endpoint = self._paths.fills_history, "fills-history"
                 params.insert(0, ("instType", INST_TYPES[self.product]))
-        return self._rest.get(path, encoded(params), stamp_venue_ns, weight)
+        return self._rest.get(path, encoded(params), stamp_venue_ns, endpoint)
 
     def decode_fills(self, symbol: Symbol, reply: HttpReply) -> Sequence[ExecutionReport]:
         """Own trades, oldest first; order quantities are 0, which are not said there."""
@@ -541,19 +545,19 @@ class OkxPrivate:
 
     def balances_request(self, stamp_venue_ns: int) -> HttpRequest:
         """`GET /api/v5/account/balance`."""
-        return self._rest.get(self._paths.balance, "", stamp_venue_ns, WEIGHT["balance"])
+        return self._rest.get(self._paths.balance, "", stamp_venue_ns, "balance")
 
     def decode_balances(self, reply: HttpReply) -> Sequence[Balance]:
         """Every currency that is not zero."""
         rows = self._decoded(self._account_rows, reply)
         return tuple(balance for row in rows for balance in self._reports.of_account(row))
 
-    def positions_request(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest:
-        """`GET /api/v5/account/positions`, of one symbol or of all."""
+    def positions_request(self, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /api/v5/account/positions` of the product."""
         if self.product is Product.SPOT:
             raise LocalProtocolError("positions were asked of spot, which has none; ask for balances")
-        params = [("instType", INST_TYPES[self.product]), ("instId", symbol or "")]
-        return self._rest.get(self._paths.positions, encoded(params), stamp_venue_ns, WEIGHT["positions"])
+        params = (("instType", INST_TYPES[self.product]),)
+        return self._rest.get(self._paths.positions, encoded(params), stamp_venue_ns, "positions")
 
     def decode_positions(self, reply: HttpReply) -> Sequence[VenuePosition]:
         """The positions of the product; what is absent is flat."""
@@ -574,7 +578,7 @@ class OkxPrivate:
         if not (last.isascii() and last.isdigit()):
             raise RemoteProtocolError(f"a full page ends with the id {last[:40]!r}: the next cannot be asked for")
         kept = [part for part in request.query.split("&") if not part.startswith("after=")]
-        return self._rest.get(request.path, "&".join([*kept, f"after={last}"]), stamp_venue_ns, request.weight)
+        return self._rest.get(request.path, "&".join([*kept, f"after={last}"]), stamp_venue_ns, request.group)
 
     def usage(self, reply: HttpReply) -> Sequence[Usage]:
         """Nothing: the venue does not say what has been used."""

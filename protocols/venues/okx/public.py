@@ -1,7 +1,7 @@
 """OKX's public side: market streams and unsigned REST (reference sections 4 and 7).
 
 One codec serves one product.  Books, best prices and trades come on the public connection, candles on the business
-connection: `OkxPublic(product, business=True)` is the codec of the latter and knows nothing but candles.
+connection (`stream_paths`); the frames of both are decoded alike.
 
 A frame names its topic, which picks a decoder; a frame of a topic that we never ask for is kept as unrecognized.
 The text frame `pong` answers our `ping` and is no JSON.
@@ -43,11 +43,11 @@ from protocols.venues.okx.encode import PendingAcks, topic_frames
 from protocols.venues.okx.endpoints import INST_TYPES, PRODUCTION, STREAM_RULES, VENUES, Endpoints
 from protocols.venues.okx.errors import Refusal, classify
 from protocols.venues.okx.instruments import instruments_of
-from protocols.venues.okx.limits import BATCH_MAX, DOCUMENTED, WEIGHT
+from protocols.venues.okx.limits import BATCH_MAX, DOCUMENTED
 from protocols.venues.okx.requests import public_request, refusal_of, success
 from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, REFUSED, amount, stamp_ns
 
-__all__ = ["INTERVALS", "PING", "PONG", "OkxPublic", "capabilities_of", "event_of", "venue_of"]
+__all__ = ["BUSINESS_CHANNELS", "INTERVALS", "PING", "PONG", "OkxPublic", "capabilities_of", "event_of", "venue_of"]
 
 PING, PONG = "ping", b"pong"
 NOTICE_OF_UPGRADE = "64008"
@@ -76,8 +76,13 @@ INTERVALS: Mapping[str, int] = {
 }
 """Bars of fixed length that begin at UTC hours and days; plain `1D` ones begin at 16:00 UTC."""
 _INTERVAL_TEXT = {length: text for text, length in INTERVALS.items()}
-_CHANNELS = {Channel.BOOK: "books", Channel.BOOK_TICKER: "bbo-tbt", Channel.TRADES: "trades"}
-_BUSINESS_CHANNELS = {Channel.CANDLES_1M: "candle1m"}
+_CHANNELS = {
+    Channel.BOOK: "books",
+    Channel.BOOK_TICKER: "bbo-tbt",
+    Channel.TRADES: "trades",
+    Channel.CANDLES_1M: "candle1m",
+}
+BUSINESS_CHANNELS = frozenset({Channel.CANDLES_1M})
 _CANDLE = "candle"
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 _FRAME = msgspec.json.Decoder(wire.Frame)
@@ -115,11 +120,12 @@ def capabilities_of(product: Product) -> Capabilities:
         cl_ord_id_reusable=True,
         ws_cancel_all=False,
         fills_from_trade_id=False,
+        cancel_batch_max=BATCH_MAX,
     )
 
 
 class OkxPublic:
-    """`protocols.venue.PublicCodec` and `KeepsAlive` for one product: `Product.SPOT` or `Product.LINEAR`.
+    """`protocols.venue.PublicCodec`, `KeepsAlive` and `RoutesStreams` for `Product.SPOT` or `Product.LINEAR`.
 
     `rest_snapshots`: ask REST for a book's snapshot, for the day on which the stream no longer begins with one.
     """
@@ -131,7 +137,6 @@ class OkxPublic:
         product: Product,
         endpoints: Endpoints = PRODUCTION,
         *,
-        business: bool = False,
         rest_snapshots: bool = False,
     ) -> None:
         self.venue = venue_of(product)
@@ -139,9 +144,7 @@ class OkxPublic:
         self.capabilities = capabilities_of(product)
         self.endpoints = endpoints
         self._paths = endpoints.paths
-        self._business = business
         self._snapshot_depth = BOOK_LEVELS_MAX if rest_snapshots else 0
-        self._channels = _BUSINESS_CHANNELS if business else _CHANNELS
         self._acks = PendingAcks()
         self._by_channel: Mapping[str, _Build] = {
             "books": self._books,
@@ -161,8 +164,14 @@ class OkxPublic:
     # ---- streams -----------------------------------------------------------------------------------------------
 
     def stream_path(self) -> str:
-        """The public connection, or the business connection for candles."""
-        return self._paths.business if self._business else self._paths.public
+        """The public connection, which has all but candles."""
+        return self._paths.public
+
+    def stream_paths(self) -> Mapping[Channel, str]:
+        """Candles come on the business connection, the rest on the public one."""
+        return {
+            channel: self._paths.business if channel in BUSINESS_CHANNELS else self._paths.public for channel in Channel
+        }
 
     def keep_alive(self, request_id: str) -> Frame:
         """The bare text `ping`; the answer has no id."""
@@ -177,15 +186,9 @@ class OkxPublic:
         return self._topic_frames("unsubscribe", unwanted, request_id)
 
     def _topic_frames(self, op: str, streams: Sequence[tuple[Channel, Symbol]], request_id: int) -> Sequence[Frame]:
-        topics = []
-        for channel, symbol in streams:
-            name = self._channels.get(channel)
-            if name is None:
-                where = "business" if self._business else "public"
-                raise LocalProtocolError(
-                    f"channel was {channel.value}, which OKX does not send on the {where} connection"
-                )
-            topics.append({"channel": name, "instId": str(symbol)})
+        if len({channel in BUSINESS_CHANNELS for channel, _ in streams}) > 1:
+            raise LocalProtocolError("candles and other channels were asked of one connection; see stream_paths")
+        topics = [{"channel": _CHANNELS[channel], "instId": str(symbol)} for channel, symbol in streams]
         return topic_frames(op, topics, request_id, self._acks)
 
     def decode(self, raw: str | bytes, received_ns: int, connection: int) -> Sequence[Message | Reply]:
@@ -279,7 +282,7 @@ class OkxPublic:
 
     def time_request(self) -> HttpRequest:
         """`GET /api/v5/public/time`."""
-        return public_request(self._paths.time, (), WEIGHT["time"])
+        return public_request(self._paths.time, (), "time")
 
     def decode_time(self, reply: HttpReply) -> int:
         """The venue's clock, ns."""
@@ -290,7 +293,7 @@ class OkxPublic:
         params = [("instType", INST_TYPES[self.product])]
         if len(symbols) == 1:
             params.append(("instId", str(symbols[0])))
-        return public_request(self._paths.instruments, params, WEIGHT["instruments"])
+        return public_request(self._paths.instruments, params, "instruments")
 
     def decode_instruments(self, reply: HttpReply) -> tuple[Sequence[Instrument], Sequence[Limit]]:
         """All instruments of the product, with their `venue_code`; the limits are those documented."""
@@ -302,7 +305,7 @@ class OkxPublic:
     def snapshot_request(self, symbol: Symbol, depth: int) -> HttpRequest:
         """`GET /api/v5/market/books` with `depth` levels a side, at most 400."""
         params = (("instId", str(symbol)), ("sz", str(min(max(depth, 1), BOOK_LEVELS_MAX))))
-        return public_request(self._paths.books, params, WEIGHT["books"])
+        return public_request(self._paths.books, params, "books")
 
     def decode_snapshot(self, symbol: Symbol, reply: HttpReply, connection: int) -> BookSnapshot:
         """The book as of `seqId`; the answer itself does not name its instrument."""
@@ -321,7 +324,7 @@ class OkxPublic:
             raise LocalProtocolError(f"interval_ns was {interval_ns}, the venue has {', '.join(INTERVALS)}")
         rows = min(max(limit, 1) + 1, CANDLES_MAX)
         params = (("instId", str(symbol)), ("bar", interval), ("limit", str(rows)))
-        return public_request(self._paths.candles, params, WEIGHT["candles"])
+        return public_request(self._paths.candles, params, "candles")
 
     def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:
         """Bars that the venue calls closed, oldest first; it sends the newest first."""

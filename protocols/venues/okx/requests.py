@@ -16,6 +16,7 @@ import msgspec
 from protocols.errors import RemoteProtocolError
 from protocols.venue import HttpReply, HttpRequest, Lane
 from protocols.venues.okx.errors import Refusal
+from protocols.venues.okx.limits import WEIGHT
 from protocols.venues.okx.signer import OkxSigner
 from protocols.venues.okx.wire import AckRow, Envelope
 from protocols.venues.values import REFUSED
@@ -47,9 +48,9 @@ def iso_stamp(stamp_ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1_000_000:03d}Z"
 
 
-def public_request(path: str, params: Params, weight: int) -> HttpRequest:
-    """An unsigned GET."""
-    return HttpRequest("GET", path, encoded(params), {}, "", weight, Lane.QUERY)
+def public_request(path: str, params: Params, endpoint: str) -> HttpRequest:
+    """An unsigned GET; `endpoint` is the row of `limits.WEIGHT`."""
+    return HttpRequest("GET", path, encoded(params), {}, "", WEIGHT[endpoint], Lane.QUERY, endpoint)
 
 
 class SignedRequests:
@@ -65,15 +66,18 @@ class SignedRequests:
             "Content-Type": "application/json",
         } | ({"x-simulated-trading": "1"} if simulated else {})
 
-    def get(self, path: str, query: str, stamp_venue_ns: int, weight: int) -> HttpRequest:
-        """A query; `query` is percent-encoded."""
-        return self._build("GET", path, query, "", stamp_venue_ns, weight, Lane.QUERY, {})
+    def get(self, path: str, query: str, stamp_venue_ns: int, endpoint: str) -> HttpRequest:
+        """A query, percent-encoded; `endpoint` is the row of `limits.WEIGHT`."""
+        return self._build("GET", path, query, "", stamp_venue_ns, Lane.QUERY, endpoint, {})
 
     def post(self, path: str, body: object, stamp_venue_ns: int, lane: Lane, window_ms: int = 0) -> HttpRequest:
-        """A command.  With a window the venue discards it when the engine would see it later than that."""
+        """A command.  With a window the venue discards it when the engine would see it later than that.
+
+        Its group is the last part of the path: each kind of command has a bucket of its own.
+        """
         expiry = {"expTime": str(stamp_venue_ns // 1_000_000 + window_ms)} if window_ms else {}
         text = msgspec.json.encode(body).decode()
-        return self._build("POST", path, "", text, stamp_venue_ns, 0, lane, expiry)
+        return self._build("POST", path, "", text, stamp_venue_ns, lane, path.rpartition("/")[2], expiry)
 
     def _build(
         self,
@@ -82,15 +86,16 @@ class SignedRequests:
         query: str,
         body: str,
         stamp_venue_ns: int,
-        weight: int,
         lane: Lane,
+        group: str,
         more_headers: Mapping[str, str],
     ) -> HttpRequest:
         stamp = iso_stamp(stamp_venue_ns)
         target = f"{path}?{query}" if query else path
         signature = self._signer.sign(f"{stamp}{method}{target}{body}".encode())
         headers = {**self._headers, "OK-ACCESS-TIMESTAMP": stamp, "OK-ACCESS-SIGN": signature, **more_headers}
-        return HttpRequest(method, path, query, headers, body, weight, lane)
+        weight = WEIGHT[group] if method == "GET" else 0
+        return HttpRequest(method, path, query, headers, body, weight, lane, group)
 
 
 def refusal_of(reply: HttpReply, *, order: bool) -> Refusal | None:

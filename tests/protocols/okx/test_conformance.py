@@ -9,7 +9,18 @@ import pytest
 
 from protocols.errors import ConfigError
 from protocols.instruments import Product
-from protocols.venue import BatchCodec, BookSequencer, ContinuesAnswers, KeepsAlive, PrivateCodec, PublicCodec
+from protocols.venue import (
+    BatchCodec,
+    BookSequencer,
+    Channel,
+    ContinuesAnswers,
+    DeadManSwitch,
+    KeepsAlive,
+    KnowsPositions,
+    PrivateCodec,
+    PublicCodec,
+    RoutesStreams,
+)
 from protocols.venues.okx import DEMO, ENVIRONMENTS, PRODUCTION, Endpoints, OkxPublic
 from protocols.venues.okx.book import OkxSequencer
 from protocols.venues.okx.endpoints import STREAM_RULES
@@ -22,13 +33,17 @@ SEQUENCER: BookSequencer = OkxSequencer()
 ALIVE: tuple[KeepsAlive, ...] = (OkxPublic(Product.SPOT), codec(Product.SPOT))
 PAGES: ContinuesAnswers = codec()
 BATCHES: BatchCodec = codec()
+ROUTES: RoutesStreams = OkxPublic(Product.SPOT)
+SWITCH: DeadManSwitch = codec()
+POSITIONS: KnowsPositions = codec()
 
 
 @pytest.mark.req("R267", "R201")
 @pytest.mark.parametrize(
     "interface, thing",
     [(PublicCodec, PUBLIC), (PrivateCodec, PRIVATE), (BookSequencer, SEQUENCER), (KeepsAlive, ALIVE[0]),
-     (KeepsAlive, ALIVE[1]), (ContinuesAnswers, PAGES), (BatchCodec, BATCHES)],
+     (KeepsAlive, ALIVE[1]), (ContinuesAnswers, PAGES), (BatchCodec, BATCHES), (RoutesStreams, ROUTES),
+     (DeadManSwitch, SWITCH), (KnowsPositions, POSITIONS)],
 )  # fmt: skip
 def test_every_member_with_its_signature(interface: type, thing: object) -> None:
     wanted = {name: value for name, value in vars(interface).items() if not name.startswith("_")}
@@ -56,10 +71,10 @@ def test_the_capabilities_are_those_of_the_reference(product: Product, venue: st
     able = attrs.asdict(public.capabilities)
     never = {
         "cancel_replace", "cancel_all_symbol", "cancel_all_account", "ws_cancel_all", "fills_from_trade_id",
-        "private_snapshot_on_subscribe",
+        "private_snapshot_on_subscribe", "amend_needs_terms", "listen_key",
     }  # fmt: skip
     assert {name for name, value in able.items() if value is False} == never | lacking
-    assert able["batch_size_max"] == 20
+    assert able["batch_size_max"] == able["cancel_batch_max"] == 20
 
 
 def test_other_products_are_refused() -> None:
@@ -77,8 +92,14 @@ def test_liveness() -> None:
 
 
 def test_paths() -> None:
-    assert OkxPublic(Product.SPOT).stream_path() == "/ws/v5/public"
-    assert OkxPublic(Product.SPOT, business=True).stream_path() == "/ws/v5/business"
+    public = OkxPublic(Product.SPOT)
+    assert public.stream_path() == "/ws/v5/public"
+    assert public.stream_paths() == {
+        Channel.BOOK: "/ws/v5/public",
+        Channel.BOOK_TICKER: "/ws/v5/public",
+        Channel.TRADES: "/ws/v5/public",
+        Channel.CANDLES_1M: "/ws/v5/business",
+    }
     assert codec().entry_path() == codec().private_path() == "/ws/v5/private"
 
 

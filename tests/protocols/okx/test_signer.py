@@ -59,7 +59,7 @@ def test_every_vector_is_another_signature() -> None:
 @pytest.mark.req("R082")
 def test_requests_sign_what_they_send() -> None:
     requests = SignedRequests(signer(), simulated=False)
-    request = requests.get("/api/v5/account/config", "", STAMP_NS, 1)
+    request = requests.get("/api/v5/account/config", "", STAMP_NS, "balance")
     assert request.headers == {
         "OK-ACCESS-KEY": KEY,
         "OK-ACCESS-PASSPHRASE": PASSPHRASE,
@@ -67,7 +67,7 @@ def test_requests_sign_what_they_send() -> None:
         "OK-ACCESS-SIGN": VECTORS["config"][1],
         "Content-Type": "application/json",
     }
-    request = requests.get("/api/v5/account/balance", encoded([("ccy", "BTC,USDT")]), STAMP_NS, 1)
+    request = requests.get("/api/v5/account/balance", encoded([("ccy", "BTC,USDT")]), STAMP_NS, "balance")
     assert (request.query, request.headers["OK-ACCESS-SIGN"]) == ("ccy=BTC%2CUSDT", VECTORS["encoded comma"][1])
     posted = requests.post("/api/v5/trade/order", ORDER, STAMP_NS, Lane.NEW)
     assert (posted.method, posted.body, posted.headers["OK-ACCESS-SIGN"]) == ("POST", COMPACT, VECTORS["order"][1])
