@@ -385,7 +385,7 @@ class UpbitPrivate:
     ) -> HttpRequest:
         """`GET /v1/order`, which alone shows fills.  Raises LocalProtocolError without an order id."""
         if order_id is None:
-            raise LocalProtocolError("order_id is missing; Upbit shows fills of one order only (fills_by_order_only)")
+            raise LocalProtocolError("order_id is missing; Upbit shows fills with their order alone (fills_by_time)")
         return self._query("order", (identity(ClOrdID(""), order_id),), stamp_venue_ns)
 
     def decode_fills(self, symbol: Symbol, reply: HttpReply) -> Sequence[ExecutionReport]:

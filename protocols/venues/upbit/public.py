@@ -70,10 +70,10 @@ CAPABILITIES = Capabilities(
     cl_ord_id_reusable=False,
     ws_cancel_all=False,
     fills_from_trade_id=False,
-    fills_by_order_only=True,
+    fills_by_time=False,
     market_buy_by_qty=False,
     cancel_batch_max=CANCEL_BATCH_MAX,
-    subscriptions_replace=True,
+    subscriptions_add=False,
     channels=frozenset({Channel.BOOK, Channel.TRADES, Channel.CANDLES_1M}),
     server_time=False,
 )

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, quote
-from uuid import UUID
 
 import msgspec
 
@@ -96,8 +95,13 @@ class SignedRequests:
         text = hash_text(pairs)
         self._count += 1
         made_of = f"{self._salt}\n{self._signer.api_key}\n{stamp_venue_ns}\n{self._count}\n{what}\n{text}"
-        nonce = UUID(bytes=hashlib.blake2b(made_of.encode(), digest_size=16).digest(), version=4)
-        return {"Authorization": f"Bearer {self._signer.token(str(nonce), text)}"}
+        return {"Authorization": f"Bearer {self._signer.token(_nonce(made_of), text)}"}
+
+
+def _nonce(made_of: str) -> str:
+    """A text of the form of a random UUID (version 4, as the venue asks for), the same for the same input."""
+    digits = hashlib.blake2b(made_of.encode(), digest_size=16).hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def legal_code(symbol: Symbol) -> Symbol:
