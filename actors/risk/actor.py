@@ -140,6 +140,8 @@ class _Gate(Actor):
             self.gate.exposure.rebuild(picture, picture.taken_ns or asked_ns)
         self._waiting_for = ""
         self._announce()
+        if self.gate.state is not TradingState.ACTIVE:
+            self._note_state("from before")
 
     async def _settle_approved(self, account: AccountID) -> None:
         """Make sure that what a former incarnation approved has reached the account."""
@@ -262,6 +264,10 @@ class _Gate(Actor):
         changed = TradingStateChanged(self.gate.scope, state, principal, cause, self.ctx.now_ns)
         self._save((changed,))
         self._announce()
+        self._note_state(principal)
+
+    def _note_state(self, principal: str) -> None:
+        self.ctx.note("trading_state", f"{self.gate.scope} is {self.gate.state.value}: {self._cause} ({principal})")
 
     def _save(self, changes: tuple[TradingStateChanged, ...]) -> None:
         """Write the change and the whole state after it: recovery needs the newest pair only."""

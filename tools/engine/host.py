@@ -59,6 +59,9 @@ _LEVELS = {
     "connect_failed": "warning",
     "connection_lost": "warning",
     "request_failed": "warning",
+    "alarm": "warning",
+    "trading_state": "warning",
+    "refused_peer": "warning",
     "journal_degraded": "error",
 }
 """Level in the log of each step of an actor's life; the others are `info`."""

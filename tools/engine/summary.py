@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import attrs
 
-from protocols.control import PnlChanged, PnlQuery
-from protocols.orders import account_path
+from protocols.control import ExposurePicture, ExposureQuery, PnlChanged, PnlQuery
+from protocols.enums import TradingState
+from protocols.orders import FIRM_GATE, account_gate, account_path
 from protocols.positions import AccountPicture, AccountQuery
 from supervisors.actor import AskError
 from supervisors.cell import Cell
@@ -32,6 +33,8 @@ class Figures:
     reports: int
     """ExecutionReports that the accounts have handled."""
     pnl: tuple[PnlChanged, ...]
+    halts: tuple[str, ...]
+    """Scopes that do not trade freely: `firm halted`."""
     silent: tuple[str, ...]
     """Who could not answer."""
 
@@ -45,8 +48,9 @@ class Figures:
         rate = ""
         if before is not None and self.at_ns > before.at_ns:
             rate = f"{(self.handled - before.handled) * 1_000_000_000 // (self.at_ns - before.at_ns)} msg/s, "
+        halts = "".join(f"{text.upper()}, " for text in self.halts)
         return (
-            f"{self.ready}/{self.actors} actors ready, {counted(self.open_orders, 'open order')}, "
+            f"{halts}{self.ready}/{self.actors} actors ready, {counted(self.open_orders, 'open order')}, "
             f"{counted(self.reports, 'report')}, P&L {self.total:+,.4f}, {rate}"
             f"{counted(self.restarts, 'restart')}, {counted(self.dead_letters, 'dead letter')}"
         )
@@ -68,6 +72,14 @@ async def look(runtime: Runtime, plan: Plan) -> Figures:
         pnl = tuple(await runtime.ask(PORTFOLIO, PnlQuery(), _ASK_NS))
     except AskError:
         silent.append(PORTFOLIO)
+    halts: list[str] = []
+    for path in (FIRM_GATE, *dict.fromkeys(account_gate(account) for account, _ in plan.accounts)):
+        try:
+            found: ExposurePicture = await runtime.ask(path, ExposureQuery(), _ASK_NS)
+            if found.state is not TradingState.ACTIVE:
+                halts.append(f"{found.scope} {found.state.value}")
+        except AskError:
+            silent.append(path)
     cells = list(runtime.cells())
     accounts = [runtime.find(account_path(*pair)) for pair in plan.accounts]
     return Figures(
@@ -80,6 +92,7 @@ async def look(runtime: Runtime, plan: Plan) -> Figures:
         open_orders=orders,
         reports=sum(_reports(cell) for cell in accounts if cell is not None),
         pnl=pnl,
+        halts=tuple(halts),
         silent=tuple(silent),
     )
 

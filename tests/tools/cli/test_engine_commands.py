@@ -151,7 +151,7 @@ def test_tap_prints_what_an_actor_gets_as_it_comes(engine: Engine) -> None:
     _, err = tapping.communicate(timeout=PATIENCE_S)
     assert tapping.returncode == 0, err
     assert err == b""
-    assert {event["kind"] for event in events} & {"Quote", "Position", "ExecutionReport", "Balance", "BalancesChanged"}
+    assert {event["kind"] for event in events} & {"Quote", "Trade", "ExecutionReport", "BalancesChanged"}
     assert all(event["message"] and event["at_ns"] for event in events)
     assert [event["at_ns"] for event in events] == sorted(event["at_ns"] for event in events)
 
@@ -261,6 +261,8 @@ def test_kill_stops_trading_at_once_and_unkill_takes_two_steps(engine: Engine) -
     assert engine.ask("risk", "--json").json[0]["state"] == "halted"
     until(lambda: engine.ask("orders", "--json").json == [])
     assert engine.ask("orders").out == "no live orders\n"
+    until(lambda: "FIRM HALTED, " in engine.out)
+    assert re.search(r"trading state /risk/firm .*: firm is halted: drill \(\S+ \(uid \d+\)\)", engine.out)
     refused = engine.ask("unkill", "--code", "000000")
     assert (refused.code, refused.out) == (1, "")
     assert "not valid" in refused.err
