@@ -113,6 +113,7 @@ _MEANINGS: Mapping[tuple[Product, int], _Meaning] = {
     **{(Product.SPOT, code): meaning for table in (_CONTRACTS, _SPOT, _COMMON) for code, meaning in table.items()},
     **{(Product.LINEAR, code): meaning for table in (_SPOT, _CONTRACTS, _COMMON) for code, meaning in table.items()},
 }
+_CONTROLS = frozenset({"auth", "subscribe", "unsubscribe", "ping", "pong"})
 _BLOCKED_COUNTRY = ("country", "region", "restricted location")
 
 
@@ -167,10 +168,14 @@ def _until_ns(refusal: Refusal, disposition: Disposition) -> int:
 
 
 def control_error(op: str, code: int | None, text: str, product: Product, received_ns: int) -> VenueError:
-    """A refused logon, subscription or other control frame; most of them carry a text and no code."""
-    if code:
+    """A refused logon, subscription or other control frame; most of them carry a text and no code.
+
+    Under a name that is no control's it may be about an order, and is read like that.
+    """
+    order = op not in _CONTROLS
+    if code or order:
         return classify(
-            Refusal(product=product, status=200, code=code, text=text, order=False, received_ns=received_ns)
+            Refusal(product=product, status=200, code=code or None, text=text, order=order, received_ns=received_ns)
         )
     lowered = text.lower()
     if op == "auth" or "auth" in lowered:

@@ -314,9 +314,9 @@ class BybitPrivate:
         return Reply(request_id, error=classify(refusal))
 
     def _control(self, whole: Any, raw: str | bytes, received_ns: int, error: Exception | None) -> Reply:
-        if isinstance(whole, dict) and whole.get("op") not in _ORDER_OPS:
-            asked = self._asked.get(str(whole.get("op")), "")
-            answered = control_reply(whole, asked, self.product, received_ns)
+        op = whole.get("op") if isinstance(whole, dict) else None
+        if isinstance(op, str) and op not in _ORDER_OPS:
+            answered = control_reply(whole, self._asked.get(op, ""), self.product, received_ns)
             if answered is not None:
                 return answered
         raise RemoteProtocolError(f"neither event nor reply: {error or ''} {raw[:200]!r}")

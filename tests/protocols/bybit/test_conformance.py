@@ -11,6 +11,7 @@ from protocols.instruments import Product
 from protocols.venue import (
     BatchCodec,
     BookSequencer,
+    Channel,
     ContinuesAnswers,
     KeepsAlive,
     PrivateCodec,
@@ -55,22 +56,34 @@ def test_every_member_with_its_signature(interface: type, thing: object) -> None
             assert list(ours.parameters.values()) == list(theirs.parameters.values()), name
 
 
+LACKS_ALWAYS = {
+    "amend_keeps_priority", "amend_needs_terms", "cancel_replace", "dead_man_switch", "fills_from_trade_id",
+    "listen_key", "private_snapshot_on_subscribe", "ws_cancel_all",
+}  # fmt: skip
+HAS_ALWAYS = {
+    "cancel_all_account", "cancel_all_symbol", "cl_ord_id_reusable", "fills_by_time", "market_buy_by_qty", "post_only",
+    "query_by_cl_ord_id", "request_window", "server_time", "subscriptions_add", "ws_logon", "ws_order_entry",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "product, lacks, batch",
+    "product, has, lacks, batch",
     [
-        (LINEAR, {"market_by_quote"}, 20),
-        (SPOT, {"hedge_mode", "reduce_only"}, 10),
+        (LINEAR, {"hedge_mode", "reduce_only"}, {"market_by_quote"}, 20),
+        (SPOT, {"market_by_quote"}, {"hedge_mode", "reduce_only"}, 10),
     ],
 )
-def test_the_capabilities_are_those_of_the_reference(product: Product, lacks: set[str], batch: int) -> None:
+def test_the_capabilities_are_those_of_the_reference(
+    product: Product, has: set[str], lacks: set[str], batch: int
+) -> None:
     """Sections 6 and 9: what the venue does not have must not be asked of it."""
-    able = attrs.asdict(public(product).capabilities)
-    assert codec(product).capabilities == public(product).capabilities
-    assert {name for name, value in able.items() if value is False} == lacks | {
-        "amend_keeps_priority", "cancel_replace", "dead_man_switch", "fills_from_trade_id",
-        "private_snapshot_on_subscribe", "ws_cancel_all",
-    }  # fmt: skip
-    assert able["batch_size_max"] == able["cancel_batch_max"] == batch
+    capabilities = public(product).capabilities
+    able = attrs.asdict(capabilities)
+    assert codec(product).capabilities == capabilities
+    assert {name for name in LACKS_ALWAYS | lacks if able[name] is not False} == set()
+    assert {name for name in HAS_ALWAYS | has if able[name] is not True} == set()
+    assert capabilities.batch_size_max == capabilities.cancel_batch_max == batch
+    assert capabilities.channels == frozenset(Channel)
 
 
 def test_two_products_are_two_venues() -> None:

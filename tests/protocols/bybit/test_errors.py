@@ -149,6 +149,8 @@ class TestControlFrames:
             ("subscribe", None, "Request not authorized", D.AUTH),
             ("subscribe", None, "error:handler not found", D.BUG),
             ("subscribe", 10016, "busy", D.BUSY),
+            ("order.of-next-year", 10016, "busy", D.UNKNOWN),
+            ("order.of-next-year", None, "no", D.UNKNOWN),
         ],
     )
     def test_logon_and_subscription(self, op: str, code: int | None, text: str, disposition: Disposition) -> None:
