@@ -63,7 +63,10 @@ def public_request(path: str, params: Params) -> HttpRequest:
 
 
 class SignedRequests:
-    """Builds signed requests for one key.  `recv_window_ms`: how old a request may be when the venue reads it."""
+    """Builds signed requests for one key.  `recv_window_ms`: how old a request may be when the venue reads it.
+
+    Each endpoint counts for itself, so it is the request's group.
+    """
 
     __slots__ = ("_recv_window", "_signer")
 
@@ -77,13 +80,13 @@ class SignedRequests:
 
     def get_again(self, path: str, query: str, stamp_venue_ns: int) -> HttpRequest:
         """A query whose text is finished."""
-        return HttpRequest("GET", path, query, self._headers(query, stamp_venue_ns), "", 0, Lane.QUERY)
+        return HttpRequest("GET", path, query, self._headers(query, stamp_venue_ns), "", 0, Lane.QUERY, path)
 
     def post(self, path: str, fields: Mapping[str, object], stamp_venue_ns: int, lane: Lane) -> HttpRequest:
         """A command; the body is compact JSON in the order of `fields`."""
         body = msgspec.json.encode(fields).decode()
         headers = self._headers(body, stamp_venue_ns) | {"Content-Type": "application/json"}
-        return HttpRequest("POST", path, "", headers, body, 0, lane)
+        return HttpRequest("POST", path, "", headers, body, 0, lane, path)
 
     def _headers(self, payload: str, stamp_venue_ns: int) -> dict[str, str]:
         stamp, key = str(stamp_venue_ns // 1_000_000), self._signer.api_key
