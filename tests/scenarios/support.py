@@ -68,9 +68,12 @@ class Trading:
 
     async def all_ready(self, within_s: float = 30) -> None:
         """Wait until every actor's ready gate is open."""
-        with trio.fail_after(within_s):
+        with trio.move_on_after(within_s):
             for cell in self.host.runtime.cells():
                 await self.host.runtime.wait_ready(cell.path)
+            return
+        waiting = {c.path: c.unready_reason for c in self.host.runtime.cells() if not c.ready}
+        raise AssertionError(f"not ready after {within_s} s: {waiting}")
 
     async def fills(self, at_least: int, within_s: float = 30) -> None:
         """Wait until the venue has executed so many of our orders."""

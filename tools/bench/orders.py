@@ -11,7 +11,6 @@ venue, back into account, ledger, P&L and strategy, for `seconds` on end.
 
 from __future__ import annotations
 
-import gc
 import resource
 import tempfile
 from collections.abc import Mapping
@@ -33,7 +32,7 @@ from supervisors.statistics import exact_percentiles
 from supervisors.tree import StrategyPlan
 from tools.bench import world
 from tools.bench.venue import BENCH_ACCOUNT, simulator
-from tools.engine.host import Host
+from tools.engine.host import Host, calm_collector
 
 CLOCK = SystemClock()
 WARM_UP = 300
@@ -189,8 +188,7 @@ async def _open_loop(folder: Path, counter: list[int], seconds: float) -> Mappin
         assert strategy_actor is not None
         strategy_actor.timer(0, "go")  # type: ignore[attr-defined]
         await trio.sleep(1)
-        gc.collect()
-        gc.freeze()
+        calm_collector()
         began_ns, first, rss = CLOCK.monotonic_ns(), counter[0], _rss_mb()
         middle_rss = rss
         halves = 0
