@@ -1,7 +1,7 @@
 """Requests on the WebSocket API: envelope and signature, the same on every product.
 
-Amounts are JSON strings (a number would be signed as the venue chooses to print it); times, and the names in `integers`,
-are JSON numbers.
+Amounts are JSON strings (a number would be signed as the venue chooses to print it); times, and the names in
+`integers`, are JSON numbers.
 """
 
 from __future__ import annotations

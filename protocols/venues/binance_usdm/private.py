@@ -1,0 +1,698 @@
+"""Binance USDT-M Futures' private side: order entry on the WebSocket API, user data on a listen-key stream, REST as
+fallback and for queries (reference sections 2, 7 to 12, 15 and 17).
+
+Unlike on Spot these are different protocols: the WebSocket API never carries user data, the private stream never
+carries replies.  The stream is addressed by a listen key that REST hands out; whoever knows the key can read the
+stream, so no event and no error here repeats it.
+
+Batches, mass cancels, the dead-man switch and most queries exist in REST alone.  What concerns conditional orders is
+asked for apart from what concerns plain ones; `continuation` joins the two, so that a list of open orders and a mass
+cancel are whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from protocols.base import Message
+from protocols.enums import OrdRejReason, Side
+from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, Unrecognized
+from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, TradeID
+from protocols.orders import ExecutionReport, NewOrder
+from protocols.positions import Balance, BalancesChanged, VenuePosition
+from protocols.venue import (
+    Capabilities,
+    Disposition,
+    Frame,
+    HttpReply,
+    HttpRequest,
+    Lane,
+    Reply,
+    SessionRules,
+    Signer,
+    StreamTerminated,
+    UnrecognizedMessage,
+    Usage,
+    VenueError,
+)
+from protocols.venues.binance_common.streams import control_reply
+from protocols.venues.binance_usdm import wire
+from protocols.venues.binance_usdm.encode import (
+    ALGO_NAME,
+    STP_MODES,
+    WORKING_TYPES,
+    FrameEncoder,
+    OrderSettings,
+    algo_params,
+    amend_params,
+    identity,
+    is_algo,
+    is_conditional,
+    lane_of,
+    order_params,
+)
+from protocols.venues.binance_usdm.endpoints import PRODUCTION, WS_API_RULES, Endpoints
+from protocols.venues.binance_usdm.errors import Refusal, classify
+from protocols.venues.binance_usdm.limits import WEIGHT, usage_of_headers, usage_of_rows
+from protocols.venues.binance_usdm.public import CAPABILITIES, VENUE
+from protocols.venues.binance_usdm.reports import Reports, UnknownWord
+from protocols.venues.binance_usdm.requests import (
+    Params,
+    SignedRequests,
+    decoded,
+    key_request,
+    order_id_number,
+    refusal_of,
+)
+from protocols.venues.values import REFUSED, stamp_ns
+
+__all__ = ["BinanceUsdmPrivate"]
+
+RECV_WINDOW_MS = 2000
+"""Short on purpose: an order whose reply was lost can still be accepted for this long."""
+USER_TRADES_MAX = 1000
+CANCEL_BATCH_MAX = 10
+_MS = 1_000_000
+_COUNTDOWN_MAX_MS = 24 * 3600 * 1000
+_KEY = re.compile(r"[A-Za-z0-9]{1,128}", re.ASCII)
+_SECRETS = re.compile(rb'("(?:listenKey|stream)"\s*:\s*")[^"]*')
+
+
+class BinanceUsdmPrivate:
+    """`protocols.venue.PrivateCodec` for one account; also `ListenKeys`, `AmendsByTerms`, `BatchCodec` (REST),
+    `ContinuesAnswers`, `DeadManSwitch` and `KnowsPositions`.
+
+    `recv_window_ms` 1 to 5000; `stp_mode` one of `encode.STP_MODES`; `working_type` one of `encode.WORKING_TYPES`.
+    `hedge_mode` must be what `position_mode_request` says, or every order is refused (-4061).
+    """
+
+    venue = VENUE
+    capabilities: Capabilities = CAPABILITIES
+    rules: SessionRules = WS_API_RULES
+    listen_key_refresh_ns = 30 * 60 * 1_000_000_000
+    """A key lives for 60 minutes; the documents' advice to refresh it about as often comes too late."""
+
+    def __init__(
+        self,
+        account: AccountID,
+        signer: Signer,
+        endpoints: Endpoints = PRODUCTION,
+        *,
+        recv_window_ms: int = RECV_WINDOW_MS,
+        stp_mode: str = "EXPIRE_MAKER",
+        working_type: str = "CONTRACT_PRICE",
+        hedge_mode: bool = False,
+    ) -> None:
+        if not 1 <= recv_window_ms <= 5_000:
+            raise ConfigError(f"recv_window_ms was {recv_window_ms}, must be 1 to 5000; 1000 to 3000 is advised")
+        if stp_mode not in STP_MODES:
+            raise ConfigError(f"stp_mode was {stp_mode!r}, must be one of {', '.join(STP_MODES)}")
+        if working_type not in WORKING_TYPES:
+            raise ConfigError(f"working_type was {working_type!r}, must be one of {', '.join(WORKING_TYPES)}")
+        self.account = account
+        self.endpoints = endpoints
+        self.recv_window_ms = recv_window_ms
+        self._settings = OrderSettings(stp_mode=stp_mode, working_type=working_type, hedge_mode=hedge_mode)
+        self._paths = endpoints.paths
+        self._signer = signer
+        self._frames = FrameEncoder(signer, recv_window_ms, self._settings)
+        self._rest = SignedRequests(signer, recv_window_ms)
+        self._reports = Reports(VENUE, account)
+        self._api_frame = msgspec.json.Decoder(wire.ApiFrame)
+        self._user_event = msgspec.json.Decoder(wire.UserEvent)
+        self._order_row = msgspec.json.Decoder(wire.OrderRow)
+        self._order_rows = msgspec.json.Decoder(tuple[wire.OrderRow, ...])
+        self._trade_rows = msgspec.json.Decoder(tuple[wire.TradeRow, ...])
+        self._balance_rows = msgspec.json.Decoder(tuple[wire.BalanceRow, ...])
+        self._position_rows = msgspec.json.Decoder(tuple[wire.PositionRow, ...])
+        self._position_mode = msgspec.json.Decoder(wire.PositionMode)
+        self._listen_key = msgspec.json.Decoder(wire.ListenKey)
+
+    # ---- frames out --------------------------------------------------------------------------------------------
+
+    def entry_path(self) -> str:
+        """The WebSocket API."""
+        return self._paths.ws_api
+
+    def private_path(self) -> str:
+        """What the private stream's path begins with: the rest is a listen key, see `private_path_of`."""
+        return self._paths.private
+
+    def logon(self, request_id: str, stamp_venue_ns: int) -> Frame | None:
+        """`session.logon` for Ed25519 keys; None for others, whose requests are signed one by one."""
+        if not self._signer.can_logon:
+            return None
+        return self._frame("session.logon", (), request_id, stamp_venue_ns, "session", Lane.QUERY, logged_on=False)
+
+    def subscribe_private(self, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame:
+        """There is none (`capabilities.listen_key`): raises LocalProtocolError."""
+        raise LocalProtocolError("user data needs no subscription here: connect to private_path_of(listen key)")
+
+    def new_order(self, order: NewOrder, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame:
+        """`order.place` or `algoOrder.place`.  Raises LocalProtocolError for what the venue could not take."""
+        return self._frames.new_order(order, request_id, stamp_venue_ns // _MS, logged_on=logged_on)
+
+    def cancel_order(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        symbol: Symbol,
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame:
+        """`order.cancel` or `algoOrder.cancel`."""
+        method, params = self._cancel(cl_ord_id, order_id, symbol)
+        return self._frame(method, params, request_id, stamp_venue_ns, "order.cancel", Lane.CANCEL, logged_on=logged_on)
+
+    def amend_order(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        symbol: Symbol,
+        order_qty: Decimal,
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame:
+        """The venue wants side and price as well (`capabilities.amend_needs_terms`): raises LocalProtocolError."""
+        raise LocalProtocolError("an amend of a quantity alone does not exist here: use amend_terms")
+
+    def amend_terms(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        symbol: Symbol,
+        side: Side,
+        order_qty: Decimal,
+        price: Decimal,
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame:
+        """`order.modify`, LIMIT alone.  The venue *cancels* the order when the new total is not above what is filled,
+        and a post-only order when the new price would take."""
+        order_id = self._reports.engine_id(order_id)
+        stamp_ms = stamp_venue_ns // _MS
+        params = amend_params(cl_ord_id, order_id, symbol, side, order_qty, price, stamp_ms)
+        return self._frame(
+            "order.modify", params, request_id, stamp_venue_ns, "order.modify", Lane.REDUCE, logged_on=logged_on
+        )
+
+    def cancel_all(self, symbol: Symbol, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame:
+        """Not on this connection (`capabilities.ws_cancel_all`): raises LocalProtocolError."""
+        raise LocalProtocolError("a mass cancel exists in REST alone: use rest_cancel_all")
+
+    def new_orders(self, orders: Sequence[NewOrder], request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame:
+        """Batches exist in REST alone: raises LocalProtocolError."""
+        raise LocalProtocolError("batches exist in REST alone: use rest_new_orders")
+
+    def cancel_orders(
+        self,
+        orders: Sequence[tuple[ClOrdID, OrderID | None, Symbol]],
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame:
+        """Batches exist in REST alone: raises LocalProtocolError."""
+        raise LocalProtocolError("batches exist in REST alone: use rest_cancel_orders")
+
+    def _cancel(self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol) -> tuple[str, Params]:
+        order_id = self._reports.engine_id(order_id)
+        names = identity(cl_ord_id, order_id)
+        if is_algo(cl_ord_id, order_id):
+            return "algoOrder.cancel", names
+        return "order.cancel", (("symbol", str(symbol)), *names)
+
+    def _frame(
+        self,
+        method: str,
+        params: Params,
+        request_id: str,
+        stamp_venue_ns: int,
+        weight: str,
+        lane: Lane,
+        *,
+        logged_on: bool,
+    ) -> Frame:
+        stamp_ms = stamp_venue_ns // _MS
+        return self._frames.request(method, params, request_id, stamp_ms, WEIGHT[weight], lane, logged_on=logged_on)
+
+    # ---- frames in ---------------------------------------------------------------------------------------------
+
+    def decode_entry(self, raw: str | bytes, received_ns: int) -> Sequence[Reply | Message]:
+        """Replies, and notices about the key (request id "").  Raises RemoteProtocolError, nothing else."""
+        try:
+            try:
+                whole = self._api_frame.decode(raw)
+            except msgspec.ValidationError as error:
+                return (_decode_other(raw, error),)
+            if whole.status is not None:
+                return self._of_reply(whole, raw, received_ns)
+        except REFUSED as error:
+            raise RemoteProtocolError(f"frame refused: {error}: {raw[:200]!r}") from error
+        raise RemoteProtocolError(f"no reply: {raw[:200]!r}")
+
+    def decode_private(self, raw: str | bytes, received_ns: int) -> Sequence[Reply | Message]:
+        """Events, bare or with their stream's name.  Raises RemoteProtocolError, nothing else."""
+        raw = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
+        try:
+            try:
+                return self._of_event(self._user_event.decode(raw), received_ns)
+            except msgspec.ValidationError as error:
+                return self._decode_private_other(raw, received_ns, error)
+        except UnknownWord as unknown:
+            return (_unrecognized(unknown.what, raw),)
+        except REFUSED as error:
+            raise RemoteProtocolError(f"event refused: {error}: {_excerpt(raw, 200)}") from None
+
+    def _decode_private_other(
+        self, raw: bytes, received_ns: int, error: msgspec.ValidationError
+    ) -> Sequence[Reply | Message]:
+        """An event inside its stream's envelope, an event of a new kind, or the answer to a control frame."""
+        whole = msgspec.json.decode(raw)
+        if isinstance(whole, dict):
+            data = whole.get("data", whole)
+            name = data.get("e") if isinstance(data, dict) else None
+            if isinstance(name, str):
+                if name not in _EVENT_NAMES:
+                    return (_unrecognized(Unrecognized("e", name[:100]), raw),)
+                return self._of_event(msgspec.convert(data, wire.UserEvent), received_ns)
+            if "id" in whole and ("result" in whole or "code" in whole or "error" in whole):
+                return (control_reply(whole),)
+        raise RemoteProtocolError(f"event refused: {error}: {_excerpt(raw, 200)}")
+
+    def _of_event(self, event: wire.UserEvent, received_ns: int) -> Sequence[Message]:
+        if type(event) is wire.OrderTradeUpdate:
+            return (self._reports.of_event(event.order, received_ns),)
+        if isinstance(event, wire.AccountUpdate):
+            return self._of_account(event)
+        if isinstance(event, wire.AlgoUpdate):
+            return (self._reports.of_algo_event(event, received_ns),)
+        if isinstance(event, wire.ListenKeyExpired):
+            return (StreamTerminated(VENUE, "the listen key expired; this connection stays open and silent"),)
+        return ()
+
+    def _of_account(self, event: wire.AccountUpdate) -> Sequence[Message]:
+        event_ns = stamp_ns(event.event_time)
+        change, reports = event.change, self._reports
+        messages: list[Message] = []
+        if change.balances:
+            balances = tuple(reports.of_balance(row, event_ns) for row in change.balances)
+            messages.append(BalancesChanged(self.account, VENUE, balances, False, event_ns))
+        messages += [reports.of_position_change(row, event_ns) for row in change.positions]
+        return messages
+
+    def _of_reply(self, whole: wire.ApiFrame, raw: str | bytes, received_ns: int) -> Sequence[Reply | Message]:
+        request_id = "" if whole.id is None else str(whole.id)
+        usage = usage_of_rows(whole.rateLimits) if whole.rateLimits else ()
+        if whole.error is not None or whole.status != 200:
+            return (Reply(request_id, error=_classified(whole, received_ns), usage=usage),)
+        result = whole.result
+        try:
+            if isinstance(result, wire.OrderRow) and _is_order(result):
+                return (Reply(request_id, report=self._reports.of_reply(result, received_ns), usage=usage),)
+        except UnknownWord as unknown:
+            # The request was answered, but not in words that we can act on: its order is in doubt.
+            error = VenueError(Disposition.UNKNOWN, "", str(unknown), OrdRejReason.VENUE)
+            return (_unrecognized(unknown.what, _bytes(raw)), Reply(request_id, error=error, usage=usage))
+        return (Reply(request_id, payload=_payload(raw), usage=usage),)
+
+    # ---- REST orders -------------------------------------------------------------------------------------------
+
+    def rest_new_order(self, order: NewOrder, stamp_venue_ns: int) -> HttpRequest:
+        """`POST /fapi/v1/order` or `algoOrder`: only for an order that surely was not sent before (section 17)."""
+        if is_conditional(order):
+            path, params = self._paths.algo_order, algo_params(order, self._settings)
+        else:
+            path, params = self._paths.order, order_params(order, self._settings)
+        return self._rest.build("POST", path, params, stamp_venue_ns, WEIGHT["order.place"], lane_of(order))
+
+    def rest_cancel_order(
+        self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, stamp_venue_ns: int
+    ) -> HttpRequest:
+        """`DELETE /fapi/v1/order` or `algoOrder`."""
+        method, params = self._cancel(cl_ord_id, order_id, symbol)
+        path = self._paths.algo_order if method == "algoOrder.cancel" else self._paths.order
+        return self._rest.build("DELETE", path, params, stamp_venue_ns, WEIGHT["order.cancel"], Lane.CANCEL)
+
+    def rest_amend_terms(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        symbol: Symbol,
+        side: Side,
+        order_qty: Decimal,
+        price: Decimal,
+        stamp_venue_ns: int,
+    ) -> HttpRequest:
+        """`PUT /fapi/v1/order`; see `amend_terms`."""
+        order_id = self._reports.engine_id(order_id)
+        params = amend_params(cl_ord_id, order_id, symbol, side, order_qty, price, stamp_venue_ns // _MS)
+        return self._rest.build("PUT", self._paths.order, params, stamp_venue_ns, WEIGHT["order.modify"], Lane.REDUCE)
+
+    def rest_cancel_all(self, symbol: Symbol, stamp_venue_ns: int) -> HttpRequest:
+        """`DELETE /fapi/v1/allOpenOrders`, which leaves conditional orders alive: `continuation` cancels those.
+
+        The answer is an acknowledgement; what was canceled is told by events.
+        """
+        return self._cancel_all(self._paths.all_open_orders, symbol, stamp_venue_ns)
+
+    def _cancel_all(self, path: str, symbol: str, stamp_venue_ns: int) -> HttpRequest:
+        params = (("symbol", symbol),)
+        return self._rest.build("DELETE", path, params, stamp_venue_ns, WEIGHT["allOpenOrders"], Lane.CANCEL)
+
+    def rest_new_orders(self, orders: Sequence[NewOrder], stamp_venue_ns: int) -> HttpRequest:
+        """`POST /fapi/v1/batchOrders`: 1 to 5 plain orders, carried out in no particular order."""
+        _check_size("orders", len(orders), self.capabilities.batch_size_max)
+        if any(is_conditional(order) for order in orders):
+            raise LocalProtocolError("a conditional order cannot be part of a batch; place it alone")
+        members = [dict(order_params(order, self._settings)) for order in orders]
+        params = (("batchOrders", msgspec.json.encode(members).decode()),)
+        lane = max(lane_of(order) for order in orders)
+        return self._rest.build("POST", self._paths.batch_orders, params, stamp_venue_ns, WEIGHT["batchOrders"], lane)
+
+    def rest_cancel_orders(
+        self, orders: Sequence[tuple[ClOrdID, OrderID | None, Symbol]], stamp_venue_ns: int
+    ) -> HttpRequest:
+        """`DELETE /fapi/v1/batchOrders`: 1 to 10 plain orders of one symbol, all by the venue's ids or all by ours."""
+        _check_size("orders", len(orders), CANCEL_BATCH_MAX)
+        if len({symbol for _, _, symbol in orders}) > 1:
+            raise LocalProtocolError("a batch of cancels is for one symbol; send one for each")
+        names = [dict(identity(cl_ord_id, self._reports.engine_id(order_id))) for cl_ord_id, order_id, _ in orders]
+        by_id = [name["orderId"] for name in names if "orderId" in name]
+        by_name = [name["origClientOrderId"] for name in names if "origClientOrderId" in name]
+        if len(by_id) == len(names):
+            chosen = ("orderIdList", f"[{','.join(by_id)}]")
+        elif len(by_name) == len(names):
+            chosen = ("origClientOrderIdList", msgspec.json.encode(by_name).decode())
+        else:
+            raise LocalProtocolError("a batch of cancels names all orders by the venue's ids or all by ours")
+        params = (("symbol", str(orders[0][2])), chosen)
+        return self._rest.build(
+            "DELETE", self._paths.batch_orders, params, stamp_venue_ns, WEIGHT["batchOrders.cancel"], Lane.CANCEL
+        )
+
+    def decode_rest_order(self, request_id: str, reply: HttpReply) -> Reply:
+        """The answer to an order request.  One that cannot be read proves nothing: UNKNOWN, never an exception."""
+        usage = usage_of_headers(reply.headers)
+        refusal = refusal_of(reply, order=True)
+        if refusal is not None:
+            return Reply(request_id, error=classify(refusal), usage=usage)
+        try:
+            if reply.body.lstrip().startswith(b"["):
+                rows = self._order_rows.decode(reply.body)
+                parts = tuple(self._part(request_id, row, reply.received_ns) for row in rows)
+                return Reply(request_id, payload={"orders": len(parts)}, usage=usage, parts=parts)
+            part = self._part(request_id, self._order_row.decode(reply.body), reply.received_ns)
+            return Reply(request_id, part.report, part.error, part.payload, usage)
+        except (RemoteProtocolError, *REFUSED) as error:
+            return Reply(request_id, error=_not_understood(error), usage=usage)
+
+    def _part(self, request_id: str, row: wire.OrderRow, received_ns: int) -> Reply:
+        """One order of an answer, or the refusal in its place."""
+        if _is_order(row):
+            try:
+                return Reply(request_id, report=self._reports.of_reply(row, received_ns))
+            except (UnknownWord, RemoteProtocolError) as error:
+                return Reply(request_id, error=_not_understood(error))
+        code = int(row.code)
+        if code < 0:
+            refusal = Refusal(status=400, code=code, text=row.msg, order=True, received_ns=received_ns)
+            return Reply(request_id, error=classify(refusal))
+        if code == 0:
+            raise RemoteProtocolError("neither an order nor a code in the answer")
+        return Reply(request_id, payload={"code": code, "msg": row.msg})
+
+    def dead_man_request(self, symbol: Symbol | None, timeout_ns: int, stamp_venue_ns: int) -> HttpRequest:
+        """`POST /fapi/v1/countdownCancelAll`, for one symbol; it closes no position.  0 disarms.
+
+        Whether conditional orders are canceled too is not documented; count on their staying.
+        """
+        if symbol is None:
+            raise LocalProtocolError("the dead-man switch works by symbol here; arm it for each")
+        countdown_ms = timeout_ns // _MS
+        if not 0 <= countdown_ms <= _COUNTDOWN_MAX_MS or (timeout_ns and not countdown_ms):
+            raise LocalProtocolError(f"timeout_ns was {timeout_ns}, must be 0 or a millisecond to a day")
+        params = (("symbol", str(symbol)), ("countdownTime", str(countdown_ms)))
+        path, weight = self._paths.countdown_cancel_all, WEIGHT["countdownCancelAll"]
+        return self._rest.build("POST", path, params, stamp_venue_ns, weight, Lane.CANCEL)
+
+    # ---- listen keys -------------------------------------------------------------------------------------------
+
+    def listen_key_request(self) -> HttpRequest:
+        """`POST /fapi/v1/listenKey`: the living key, extended, or a new one."""
+        return self._key_request("POST", None)
+
+    def decode_listen_key(self, reply: HttpReply) -> str:
+        """The key.  Raises RemoteProtocolError, which never holds it."""
+        refusal = refusal_of(reply, order=False)
+        if refusal is not None:
+            raise RemoteProtocolError(f"no listen key: {classify(refusal).text}")
+        try:
+            key = self._listen_key.decode(reply.body).listenKey
+        except REFUSED:
+            key = None
+        if key is None or _KEY.fullmatch(key) is None:
+            raise RemoteProtocolError("no listen key in the answer")
+        return str(key)
+
+    def keep_listen_key_request(self, key: str) -> HttpRequest:
+        """`PUT /fapi/v1/listenKey`; NOT_FOUND (-1125) when the key is dead."""
+        return self._key_request("PUT", key)
+
+    def close_listen_key_request(self, key: str) -> HttpRequest:
+        """`DELETE /fapi/v1/listenKey`: silences every process of this account, so only for good."""
+        return self._key_request("DELETE", key)
+
+    def private_path_of(self, key: str) -> str:
+        """The stream of all user events."""
+        return f"{self._paths.private}/{_legal_key(key)}"
+
+    def _key_request(self, method: str, key: str | None) -> HttpRequest:
+        params = () if key is None else (("listenKey", _legal_key(key)),)
+        return key_request(method, self._paths.listen_key, params, WEIGHT["listenKey"], self._signer)
+
+    # ---- REST queries ------------------------------------------------------------------------------------------
+
+    def continuation(self, request: HttpRequest, reply: HttpReply, stamp_venue_ns: int) -> HttpRequest | None:
+        """After the plain orders the conditional ones: of a list of open orders, and of a mass cancel."""
+        symbol = next((pair[7:] for pair in request.query.split("&") if pair.startswith("symbol=")), None)
+        params: Params = () if symbol is None else (("symbol", unquote(symbol)),)
+        if request.path == self._paths.open_orders:
+            weight = WEIGHT["openOrders.all"] if symbol is None else WEIGHT["openOrders.symbol"]
+            path = self._paths.open_algo_orders
+            return self._rest.build("GET", path, params, stamp_venue_ns, weight, Lane.QUERY)
+        if request.path == self._paths.all_open_orders and symbol is not None:
+            return self._cancel_all(self._paths.algo_open_orders, unquote(symbol), stamp_venue_ns)
+        return None
+
+    def other_names(self, cl_ord_id: ClOrdID) -> Sequence[ClOrdID]:
+        """The same id in the algo service: our id does not tell which kind of order it was."""
+        return (ClOrdID(ALGO_NAME + cl_ord_id),)
+
+    def order_status_request(
+        self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, stamp_venue_ns: int
+    ) -> HttpRequest:
+        """`GET /fapi/v1/order` or `algoOrder`."""
+        order_id = self._reports.engine_id(order_id)
+        params, path = identity(cl_ord_id, order_id), self._paths.algo_order
+        if not is_algo(cl_ord_id, order_id):
+            params, path = (("symbol", str(symbol)), *params), self._paths.order
+        return self._rest.build("GET", path, params, stamp_venue_ns, WEIGHT["order.status"], Lane.QUERY)
+
+    def decode_order_status(self, reply: HttpReply) -> ExecutionReport | VenueError:
+        """The order, or why there is none; NOT_FOUND once is no proof that it never arrived (section 17.2).
+
+        A triggered conditional order is reported with its child's `order_id`, which leads to its fills.
+        """
+        error = self.error(reply)
+        if error is not None:
+            return error
+        return self._query(decoded(self._order_row, reply), reply)
+
+    def open_orders_request(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /fapi/v1/openOrders`, of one symbol (weight 1) or of all (40); conditional ones by `continuation`."""
+        params = () if symbol is None else (("symbol", symbol),)
+        weight = WEIGHT["openOrders.all"] if symbol is None else WEIGHT["openOrders.symbol"]
+        return self._rest.build("GET", self._paths.open_orders, params, stamp_venue_ns, weight, Lane.QUERY)
+
+    def decode_open_orders(self, reply: HttpReply) -> Sequence[ExecutionReport]:
+        """All open orders, type ORDER_STATUS.  One that we cannot read makes the whole answer unusable."""
+        return tuple(self._query(row, reply) for row in decoded(self._order_rows, reply))
+
+    def fills_request(
+        self,
+        symbol: Symbol,
+        stamp_venue_ns: int,
+        *,
+        order_id: OrderID | None = None,
+        from_trade_id: TradeID | None = None,
+        since_ns: int | None = None,
+    ) -> HttpRequest:
+        """`GET /fapi/v1/userTrades`, at most 1000 rows, by the first of: order, trade id (included), time.
+
+        From a time, the venue looks at the 7 days that follow it and no further; it keeps three months.
+        """
+        params = [("symbol", str(symbol)), ("limit", str(USER_TRADES_MAX))]
+        if order_id is not None:
+            params.append(("orderId", order_id_number(self._reports.engine_id(order_id) or order_id)))
+        elif from_trade_id is not None:
+            params.append(("fromId", order_id_number(OrderID(from_trade_id))))
+        elif since_ns is not None:
+            params.append(("startTime", str(since_ns // _MS)))
+        return self._rest.build(
+            "GET", self._paths.user_trades, params, stamp_venue_ns, WEIGHT["userTrades"], Lane.QUERY
+        )
+
+    def decode_fills(self, symbol: Symbol, reply: HttpReply) -> Sequence[ExecutionReport]:
+        """Own trades by ascending trade id; `cl_ord_id` is "" (but for known children) and order quantities are 0."""
+        rows = decoded(self._trade_rows, reply)
+        try:
+            return tuple(self._reports.of_trade(row, reply.received_ns) for row in sorted(rows, key=_trade_id))
+        except UnknownWord as unknown:
+            raise RemoteProtocolError(f"trades of {symbol}: unknown word {unknown}") from None
+
+    def balances_request(self, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /fapi/v3/balance`."""
+        return self._rest.build("GET", self._paths.balance, (), stamp_venue_ns, WEIGHT["balance"], Lane.QUERY)
+
+    def decode_balances(self, reply: HttpReply) -> Sequence[Balance]:
+        """The wallet of every asset."""
+        rows = decoded(self._balance_rows, reply)
+        return tuple(self._reports.of_balance(row, stamp_ns(row.updateTime)) for row in rows)
+
+    def positions_request(self, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /fapi/v3/positionRisk`."""
+        return self._rest.build(
+            "GET", self._paths.position_risk, (), stamp_venue_ns, WEIGHT["positionRisk"], Lane.QUERY
+        )
+
+    def decode_positions(self, reply: HttpReply) -> Sequence[VenuePosition]:
+        """Every symbol with a position or an open order; what is absent is flat."""
+        try:
+            return tuple(self._reports.of_position(row) for row in decoded(self._position_rows, reply))
+        except UnknownWord as unknown:
+            raise RemoteProtocolError(f"positions: unknown word {unknown}") from None
+
+    def position_mode_request(self, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /fapi/v1/positionSide/dual` (weight 30): the mode that `hedge_mode` must equal."""
+        return self._rest.build(
+            "GET", self._paths.position_mode, (), stamp_venue_ns, WEIGHT["positionMode"], Lane.QUERY
+        )
+
+    def decode_position_mode(self, reply: HttpReply) -> bool:
+        """True in hedge mode."""
+        return bool(decoded(self._position_mode, reply).dualSidePosition)
+
+    def usage(self, reply: HttpReply) -> Sequence[Usage]:
+        """Weight and order counts in the reply's headers."""
+        return usage_of_headers(reply.headers)
+
+    def error(self, reply: HttpReply) -> VenueError | None:
+        """The classified refusal, or None.  A failure inside the venue is UNKNOWN, as for an order request."""
+        refusal = refusal_of(reply, order=True)
+        return None if refusal is None else classify(refusal)
+
+    def _query(self, row: wire.OrderRow, reply: HttpReply) -> ExecutionReport:
+        try:
+            return self._reports.of_query(row, reply.received_ns)
+        except UnknownWord as unknown:
+            raise RemoteProtocolError(f"order {row.orderId} of {row.symbol}: unknown word {unknown}") from None
+
+
+_EVENT_NAMES = frozenset(
+    kind.__struct_config__.tag
+    for kind in (
+        wire.OrderTradeUpdate,
+        wire.AccountUpdate,
+        wire.AlgoUpdate,
+        wire.ListenKeyExpired,
+        wire.TradeLite,
+        wire.StrategyUpdate,
+        wire.GridUpdate,
+        wire.TriggerReject,
+    )
+)
+_ORDER_KEYS = frozenset({"orderId", "clientOrderId", "algoId", "clientAlgoId"})
+
+
+def _classified(whole: wire.ApiFrame, received_ns: int) -> VenueError:
+    error = whole.error
+    data = None if error is None else error.data
+    refusal = Refusal(
+        status=whole.status or 0,
+        code=None if error is None else error.code,
+        text="" if error is None else error.msg,
+        order=True,
+        received_ns=received_ns,
+        retry_after_ms=None if data is None else data.retryAfter,
+        server_time_ms=None if data is None else data.serverTime,
+    )
+    return classify(refusal)
+
+
+def _decode_other(raw: str | bytes, error: msgspec.ValidationError) -> Reply:
+    """What does not fit our structs: the answer to something that is not an order."""
+    whole = msgspec.json.decode(raw)
+    if isinstance(whole, dict):
+        number, result = whole.get("id"), whole.get("result")
+        rows = result if isinstance(result, list) else [result]
+        # Not to understand an answer about an order must be an error.
+        about_orders = any(isinstance(row, dict) and not row.keys().isdisjoint(_ORDER_KEYS) for row in rows)
+        if whole.get("status") == 200 and isinstance(number, str | int) and not about_orders:
+            limits = msgspec.convert(whole.get("rateLimits", ()), tuple[wire.RateLimit, ...])
+            return Reply(str(number), payload=_payload(raw), usage=usage_of_rows(limits))
+    raise RemoteProtocolError(f"frame refused: {error}: {raw[:200]!r}") from error
+
+
+def _not_understood(error: Exception) -> VenueError:
+    return VenueError(Disposition.UNKNOWN, "", f"answer not understood: {error}"[:500])
+
+
+def _is_order(row: wire.OrderRow) -> bool:
+    return row.orderId is not None or row.algoId is not None
+
+
+def _check_size(field: str, size: int, most: int) -> None:
+    if not 1 <= size <= most:
+        raise LocalProtocolError(f"{field} were {size}, must be 1 to {most} in one request")
+
+
+def _legal_key(key: str) -> str:
+    if _KEY.fullmatch(key) is None:
+        raise LocalProtocolError("the listen key must be letters and digits; ask the venue for another")
+    return key
+
+
+def _trade_id(row: wire.TradeRow) -> int:
+    return row.id
+
+
+def _payload(raw: str | bytes) -> Mapping[str, object]:
+    """The `result` of a reply that is not about orders."""
+    result: Any = msgspec.json.decode(raw).get("result")
+    return result if isinstance(result, dict) else {"result": result}
+
+
+def _bytes(raw: str | bytes) -> bytes:
+    return raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
+
+
+def _excerpt(raw: bytes, most: int) -> str:
+    """The beginning of a message without the listen key, which some bear."""
+    return _SECRETS.sub(rb"\1...", raw)[:most].decode("utf-8", "replace")
+
+
+def _unrecognized(what: Unrecognized, raw: bytes) -> UnrecognizedMessage:
+    return UnrecognizedMessage(VENUE, (what,), _excerpt(raw, 2000))
