@@ -54,6 +54,7 @@ from protocols.venues.bybit.requests import (
     SignedRequests,
     control_reply,
     decoded,
+    order_reply,
     refusal_of,
     reset_ms_of,
 )
@@ -269,49 +270,10 @@ class BybitPrivate:
             result = self._order_result.decode(head.data)
             outcomes = self._item_outcomes.decode(head.retExtInfo)
             transact_ns = 0 if server_time_ms is None else stamp_ns(server_time_ms)
-            return (self._success(head.reqId[:64], result, outcomes, transact_ns, received_ns, usage),)
+            times = transact_ns, received_ns
+            return (order_reply(head.reqId[:64], result, outcomes, self.product, *times, usage),)
         except (RemoteProtocolError, *REFUSED) as error:
             return (Reply(head.reqId[:64], error=_not_understood(error), usage=usage),)
-
-    def _success(
-        self,
-        request_id: str,
-        result: wire.OrderResult,
-        outcomes: wire.ItemOutcomes,
-        transact_ns: int,
-        received_ns: int,
-        usage: tuple[Usage, ...] = (),
-    ) -> Reply:
-        """One order's acknowledgement, a batch's partial results, or the count of a mass cancel."""
-        refs = result.list
-        if refs is None:
-            if not (result.orderId or result.orderLinkId):
-                raise RemoteProtocolError("no order in the answer")
-            state = self._reports.of_ack(result.orderLinkId, result.orderId, "", transact_ns)
-            return Reply(request_id, report=state, usage=usage)
-        items = outcomes.list
-        if items is None:
-            if result.success not in ("", "1"):
-                unfinished = VenueError(Disposition.BUSY, "", "the venue did not cancel all orders")
-                return Reply(request_id, error=unfinished, usage=usage)
-            return Reply(request_id, payload={"orders": len(refs)}, usage=usage)
-        if len(items) != len(refs):
-            raise RemoteProtocolError(f"a batch of {len(refs)} orders with {len(items)} outcomes")
-        parts = tuple(
-            self._part(request_id, ref, item, transact_ns, received_ns) for ref, item in zip(refs, items, strict=True)
-        )
-        return Reply(request_id, payload={"orders": len(parts)}, usage=usage, parts=parts)
-
-    def _part(
-        self, request_id: str, ref: wire.OrderRef, item: wire.ItemOutcome, transact_ns: int, received_ns: int
-    ) -> Reply:
-        if item.code == 0:
-            state = self._reports.of_ack(ref.orderLinkId, ref.orderId, ref.symbol, transact_ns)
-            return Reply(request_id, report=state)
-        refusal = Refusal(
-            product=self.product, status=200, code=item.code, text=item.msg, order=True, received_ns=received_ns
-        )
-        return Reply(request_id, error=classify(refusal))
 
     def _control(self, whole: Any, raw: str | bytes, received_ns: int, error: Exception | None) -> Reply:
         op = whole.get("op") if isinstance(whole, dict) else None
@@ -448,7 +410,8 @@ class BybitPrivate:
             return Reply(request_id, error=classify(refusal))
         try:
             answer = self._order_answer.decode(reply.body)
-            return self._success(request_id, answer.result, answer.retExtInfo, stamp_ns(answer.time), reply.received_ns)
+            times = stamp_ns(answer.time), reply.received_ns
+            return order_reply(request_id, answer.result, answer.retExtInfo, self.product, *times)
         except (RemoteProtocolError, *REFUSED) as error:
             return Reply(request_id, error=_not_understood(error))
 

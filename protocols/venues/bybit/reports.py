@@ -23,7 +23,6 @@ from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, Trade
 from protocols.instruments import Product
 from protocols.orders import ExecutionReport
 from protocols.positions import Balance, VenuePosition
-from protocols.venue import OrderState
 from protocols.venues.bybit.wire import CoinRow, ExecutionRow, OrderRow, PositionRow
 from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
 
@@ -169,10 +168,6 @@ class Reports:
             exec_id=row.execId,
             text="" if row.execType == "Trade" else row.execType,
         )
-
-    def of_ack(self, cl_ord_id: str, order_id: str, symbol: str, transact_ns: int) -> OrderState:
-        """A bare acknowledgement of receipt; outside of batches the venue does not repeat the symbol."""
-        return OrderState(ClOrdID(cl_ord_id), OrderID(order_id), Symbol(symbol), None, (), transact_ns)
 
     def of_coin(self, row: CoinRow, updated_ns: int) -> Balance:
         """One coin of the unified wallet: spot orders lock it, contracts tie it up as margin.

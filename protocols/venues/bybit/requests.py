@@ -16,11 +16,11 @@ import msgspec
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.ids import ClOrdID, OrderID, Symbol, TradeID
 from protocols.instruments import Product
-from protocols.venue import HttpReply, HttpRequest, Lane, Reply, Signer
+from protocols.venue import Disposition, HttpReply, HttpRequest, Lane, OrderState, Reply, Signer, Usage, VenueError
 from protocols.venues.bybit.encode import CATEGORIES, identity
 from protocols.venues.bybit.endpoints import Paths
-from protocols.venues.bybit.errors import NOTHING_TO_CHANGE, Refusal, control_error
-from protocols.venues.bybit.wire import Outcome, Page, PageAnswer
+from protocols.venues.bybit.errors import NOTHING_TO_CHANGE, Refusal, classify, control_error
+from protocols.venues.bybit.wire import ItemOutcomes, OrderRef, OrderResult, Outcome, Page, PageAnswer
 from protocols.venues.values import REFUSED
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "control_reply",
     "decoded",
     "encoded",
+    "order_reply",
     "page_of",
     "public_request",
     "refusal_of",
@@ -257,6 +258,50 @@ def reset_ms_of(headers: Mapping[str, str]) -> int | None:
         if name.lower() == "x-bapi-limit-reset-timestamp" and value.isascii() and value.isdigit() and len(value) == 13:
             return int(value)
     return None
+
+
+def order_reply(
+    request_id: str,
+    result: OrderResult,
+    outcomes: ItemOutcomes,
+    product: Product,
+    transact_ns: int,
+    received_ns: int,
+    usage: tuple[Usage, ...] = (),
+) -> Reply:
+    """One order's acknowledgement of receipt, a batch's partial results, or the count of a mass cancel.
+
+    Outside of batches the venue does not repeat the symbol: it is "".  Raises RemoteProtocolError for what names no
+    order, and for a batch whose orders and outcomes do not pair.
+    """
+    refs = result.list
+    if refs is None:
+        if not (result.orderId or result.orderLinkId):
+            raise RemoteProtocolError("no order in the answer")
+        only = OrderRef(result.orderId, result.orderLinkId)
+        return Reply(request_id, report=_acknowledged(only, transact_ns), usage=usage)
+    items = outcomes.list
+    if items is None:
+        if result.success not in ("", "1"):
+            unfinished = VenueError(Disposition.BUSY, "", "the venue did not cancel all orders")
+            return Reply(request_id, error=unfinished, usage=usage)
+        return Reply(request_id, payload={"orders": len(refs)}, usage=usage)
+    if len(items) != len(refs):
+        raise RemoteProtocolError(f"a batch of {len(refs)} orders with {len(items)} outcomes")
+    parts = []
+    for ref, item in zip(refs, items, strict=True):
+        if item.code == 0:
+            parts.append(Reply(request_id, report=_acknowledged(ref, transact_ns)))
+        else:
+            refusal = Refusal(
+                product=product, status=200, code=item.code, text=item.msg, order=True, received_ns=received_ns
+            )
+            parts.append(Reply(request_id, error=classify(refusal)))
+    return Reply(request_id, payload={"orders": len(parts)}, usage=usage, parts=tuple(parts))
+
+
+def _acknowledged(ref: OrderRef, transact_ns: int) -> OrderState:
+    return OrderState(ClOrdID(ref.orderLinkId), OrderID(ref.orderId), Symbol(ref.symbol), None, (), transact_ns)
 
 
 def control_reply(whole: Mapping[str, Any], request_id: str, product: Product, received_ns: int) -> Reply | None:
