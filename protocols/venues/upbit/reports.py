@@ -178,10 +178,10 @@ class Reports:
         """
         ord_status = _status_of(row)
         cl_ord_id, order_id, symbol = ClOrdID(row.identifier or ""), OrderID(row.uuid), Symbol(row.market)
-        if status != _CREATED and not ord_status.is_final:
-            return OrderState(cl_ord_id, order_id, symbol, None)
         exec_type = _EXEC_TYPES.get(ord_status, _ORDER_STATUS)
         report = self._state(row, exec_type, ord_status, received_ns)
+        if status != _CREATED and not ord_status.is_final:
+            return OrderState(cl_ord_id, order_id, symbol, None)
         return OrderState(cl_ord_id, order_id, symbol, report, (), report.transact_ns)
 
     def of_query(self, row: OrderRow, received_ns: int) -> ExecutionReport:

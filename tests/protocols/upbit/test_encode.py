@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
@@ -17,7 +18,7 @@ from protocols.enums import ExecInst, OrdType, Side, TimeInForce
 from protocols.errors import ConfigError, LocalProtocolError
 from protocols.ids import ClOrdID, OrderID, Symbol, TradeID
 from protocols.orders import NewOrder
-from protocols.venue import Channel, HttpRequest, Lane
+from protocols.venue import Channel, Frame, HttpRequest, Lane
 from protocols.venues.binance_spot import signer_for as other_signer
 from protocols.venues.upbit import UpbitPrivate, UpbitPublic
 from protocols.venues.upbit.encode import SMP_TYPES
@@ -227,9 +228,10 @@ class TestQueries:
         assert set(request_.headers) == {"Authorization"}
 
     def test_there_is_no_list_of_fills(self) -> None:
-        for way in ({}, {"since_ns": 5}, {"from_trade_id": TradeID("x")}):
-            with pytest.raises(LocalProtocolError, match="order_id"):
-                codec().fills_request(SYMBOL, 1, **way)  # type: ignore[arg-type]
+        with pytest.raises(LocalProtocolError, match="order_id"):
+            codec().fills_request(SYMBOL, 1, since_ns=5)
+        with pytest.raises(LocalProtocolError, match="order_id"):
+            codec().fills_request(SYMBOL, 1, from_trade_id=TradeID("x"))
         assert not codec().capabilities.fills_by_time
 
     @pytest.mark.parametrize("since, until", [(5, 4), (0, 7 * 86_400 * 10**9 + 1)])
@@ -333,18 +335,20 @@ def test_hash_text_and_body_are_one_list_in_two_spellings(fields: dict[str, str]
 # ---- what goes by REST alone -------------------------------------------------------------------------------------
 
 
-def test_no_order_goes_over_a_socket() -> None:
-    one = codec()
-    assert not one.capabilities.ws_order_entry
-    assert one.entry_path() == ""
-    for send in (
-        lambda: one.new_order(new_order(), "1", STAMP_NS, logged_on=True),
-        lambda: one.cancel_order(CL_ORD_ID, UUID, SYMBOL, "1", STAMP_NS, logged_on=True),
-        lambda: one.amend_order(CL_ORD_ID, UUID, SYMBOL, Decimal(1), "1", STAMP_NS, logged_on=True),
-        lambda: one.cancel_all(SYMBOL, "1", STAMP_NS, logged_on=True),
-    ):
-        with pytest.raises(LocalProtocolError, match=r"ws_order_entry.*rest_"):
-            send()
+SENDS: list[Callable[[UpbitPrivate], Frame]] = [
+    lambda one: one.new_order(new_order(), "1", STAMP_NS, logged_on=True),
+    lambda one: one.cancel_order(CL_ORD_ID, UUID, SYMBOL, "1", STAMP_NS, logged_on=True),
+    lambda one: one.amend_order(CL_ORD_ID, UUID, SYMBOL, Decimal(1), "1", STAMP_NS, logged_on=True),
+    lambda one: one.cancel_all(SYMBOL, "1", STAMP_NS, logged_on=True),
+]
+
+
+@pytest.mark.parametrize("send", SENDS)
+def test_no_order_goes_over_a_socket(send: Callable[[UpbitPrivate], Frame]) -> None:
+    with pytest.raises(LocalProtocolError, match=r"ws_order_entry.*rest_"):
+        send(codec())
+    assert not codec().capabilities.ws_order_entry
+    assert codec().entry_path() == ""
 
 
 # ---- subscriptions -----------------------------------------------------------------------------------------------

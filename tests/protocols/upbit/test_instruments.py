@@ -29,9 +29,9 @@ CODEC = UpbitPublic()
 KST = timezone(timedelta(hours=9))
 
 
-def kst_ns(*date: int) -> int:
+def kst_ns(year: int, month: int, day: int) -> int:
     """Midnight in Seoul."""
-    return int(datetime(*date, tzinfo=KST).timestamp()) * 1_000_000_000  # type: ignore[misc,arg-type]
+    return int(datetime(year, month, day, tzinfo=KST).timestamp()) * 1_000_000_000
 
 
 def instrument(market: str = "KRW-BTC", at_ns: int = RECEIVED_NS, **more: Any) -> Instrument:
