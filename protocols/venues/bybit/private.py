@@ -488,11 +488,8 @@ class BybitPrivate:
     def decode_balances(self, reply: HttpReply) -> Sequence[Balance]:
         """Every coin that the account has or had."""
         answer = decoded(self._wallet_answer, reply)
-        try:
-            updated_ns = stamp_ns(answer.time)
-            return tuple(coin for row in answer.result.list for coin in self._coins(row, updated_ns))
-        except REFUSED as error:
-            raise RemoteProtocolError(f"balances refused: {error}") from error
+        updated_ns = stamp_ns(answer.time)
+        return tuple(coin for row in answer.result.list for coin in self._coins(row, updated_ns))
 
     def positions_request(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest:
         """`GET /v5/position/list`: of one symbol, or of all, settlement coin by settlement coin (`continuation`)."""

@@ -43,6 +43,7 @@ from protocols.venues.bybit.endpoints import PRODUCTION, STREAM_RULES, Endpoints
 from protocols.venues.bybit.errors import classify
 from protocols.venues.bybit.instruments import instruments_of
 from protocols.venues.bybit.limits import BATCH_MAX, DOCUMENTED
+from protocols.venues.bybit.reports import time_ns
 from protocols.venues.bybit.requests import control_reply, decoded, encoded, page_of, public_request, refusal_of
 from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, REFUSED, ZERO, amount, stamp_ns
 
@@ -296,10 +297,7 @@ class BybitPublic:
         result = decoded(self._instruments_answer, reply).result
         if result.category != self._category:
             raise RemoteProtocolError(f"instruments of {result.category!r} instead of {self._category!r}")
-        try:
-            return instruments_of(self.venue, self.product, result.list), DOCUMENTED[self.product]
-        except REFUSED as error:
-            raise RemoteProtocolError(f"instruments refused: {error}") from error
+        return instruments_of(self.venue, self.product, result.list), DOCUMENTED[self.product]
 
     def continuation(self, request: HttpRequest, reply: HttpReply, stamp_venue_ns: int) -> HttpRequest | None:
         """The next page of the instruments; None for whatever else, and after the last page."""
@@ -344,9 +342,7 @@ class BybitPublic:
         """Bars that had ended when the request was sent, oldest first; the venue sends the newest first."""
         bars: list[Candle] = []
         for start, open_px, high, low, close, volume, _ in reversed(decoded(self._klines_answer, reply).result.list):
-            if not (start.isascii() and start.isdigit() and len(start) <= 16):
-                raise RemoteProtocolError(f"not a time: {start[:40]!r}")
-            open_ns = stamp_ns(int(start))
+            open_ns = time_ns(start)
             if open_ns + interval_ns <= reply.sent_ns:
                 prices = (amount(open_px), amount(high), amount(low), amount(close))
                 bars.append(Candle(self.venue, symbol, interval_ns, open_ns, *prices, amount(volume), closed=True))

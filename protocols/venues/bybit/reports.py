@@ -26,7 +26,7 @@ from protocols.positions import Balance, VenuePosition
 from protocols.venues.bybit.wire import CoinRow, ExecutionRow, OrderRow, PositionRow
 from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
 
-__all__ = ["FILL_TYPES", "Reports", "UnknownWord"]
+__all__ = ["FILL_TYPES", "Reports", "UnknownWord", "time_ns"]
 
 Word = TypeVar("Word")
 
@@ -120,7 +120,7 @@ class Reports:
             status,
             order_qty if is_base else ZERO,
             cum_qty,
-            _time_ns(row.updatedTime or row.createdTime),
+            time_ns(row.updatedTime or row.createdTime),
             received_ns,
             ord_type,
             # Of a market order the venue shows the price that protects it.
@@ -155,7 +155,7 @@ class Reports:
             status,
             order_qty,
             cum_qty,
-            _time_ns(row.execTime),
+            time_ns(row.execTime),
             received_ns,
             ord_type,
             None if ord_type is OrdType.MARKET else _number(row.orderPrice) or None,
@@ -202,7 +202,7 @@ class Reports:
             _number(row.liqPrice),
             _number(row.leverage),
             signed_amount(row.unrealisedPnl) if row.unrealisedPnl else ZERO,
-            _time_ns(row.updatedTime),
+            time_ns(row.updatedTime),
         )
 
     def _is_in_base(self, order_type: str, side: Side, market_unit: str) -> bool:
@@ -270,7 +270,7 @@ def _number(text: str) -> Decimal:
     return amount(text) if text else ZERO
 
 
-def _time_ns(text: str) -> int:
+def time_ns(text: str) -> int:
     """Milliseconds in a string; "" is 0."""
     if not text:
         return 0

@@ -157,7 +157,7 @@ class InstrumentsAnswer(Struct, gc=False):
     result: InstrumentList
 
 
-Kline = tuple[str, str, str, str, str, str, str]
+Kline = tuple[Text, str, str, str, str, str, str]
 """[start, open, high, low, close, volume, turnover], newest first."""
 
 

@@ -174,6 +174,14 @@ def test_an_unknown_word_costs_its_neighbours_nothing() -> None:
     assert kinds == [Trade, UnrecognizedMessage, Trade]
 
 
+def test_more_topics_than_are_remembered_are_still_read() -> None:
+    codec, bare = public(), {key: value for key, value in KLINE.items() if key != "topic"}
+    for number in range(4100):
+        (event,) = decode({"topic": f"kline.1.S{number}", **bare}, codec)
+        assert isinstance(event, Candle)
+        assert event.symbol == f"S{number}"
+
+
 class TestControlFrames:
     """Every shape of section 8's table."""
 
@@ -302,6 +310,13 @@ class TestRest:
         got = CODEC.decode_candles(SYMBOL, MINUTE_NS, reply(envelope({"category": "linear", "list": rows})))
         assert [candle.open_ns for candle in got] == [1767225480000 * MS, 1767225540000 * MS]
         assert got[0] == Candle(VENUE, SYMBOL, MINUTE_NS, 1767225480000 * MS, D(1), D(4), D("0.5"), D(2), D(10), True)
+
+    def test_a_candle_without_a_time_is_refused(self) -> None:
+        for start in ("", "soon", "9" * 20, "-1", "１７６７"):
+            with pytest.raises(RemoteProtocolError):
+                CODEC.decode_candles(
+                    SYMBOL, MINUTE_NS, reply(envelope({"list": [[start, "1", "4", "0.5", "2", "10", "20"]]}))
+                )
 
     def test_an_interval_that_the_venue_lacks(self) -> None:
         with pytest.raises(LocalProtocolError, match="interval_ns was 7"):
