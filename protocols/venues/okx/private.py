@@ -626,7 +626,7 @@ class _Pages(Generic[Item]):
             return None
         if frame.curPage == 1:
             self._rows, self._next = [], 1
-        if not usable or frame.curPage != self._next:
+        if not usable or not self.holds or frame.curPage != self._next:
             self._rows, self._next = [], 0
             return None
         self._rows += rows

@@ -45,7 +45,7 @@ from protocols.venues.okx.errors import Refusal, classify
 from protocols.venues.okx.instruments import instruments_of
 from protocols.venues.okx.limits import BATCH_MAX, DOCUMENTED
 from protocols.venues.okx.requests import public_request, refusal_of, success
-from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, REFUSED, amount, stamp_ns
+from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, REFUSED, ZERO, amount, stamp_ns
 
 __all__ = ["BUSINESS_CHANNELS", "INTERVALS", "PING", "PONG", "OkxPublic", "capabilities_of", "event_of", "venue_of"]
 
@@ -395,12 +395,13 @@ def _levels(rows: tuple[wire.Row, ...]) -> tuple[Level, ...]:
                 raise RemoteProtocolError(f"impossible level: {price} {qty}")
     except InvalidOperation:
         raise RemoteProtocolError("a level is not a number") from None
-    return tuple([(price, qty) for price, qty, _, _ in rows])
+    # A zero may come with any exponent, and would keep it.
+    return tuple([(price, qty or ZERO) for price, qty, _, _ in rows])
 
 
 def _unrecognized(venue: Venue, field: str, raw: str, message: bytes) -> UnrecognizedMessage:
     return UnrecognizedMessage(venue, (Unrecognized(field, raw[:100]),), message[:2000].decode("utf-8", "replace"))
 
 
-_NO_LEVEL: Level = (amount("0"), amount("0"))
+_NO_LEVEL: Level = (ZERO, ZERO)
 _PONG_REPLY = Reply("", payload={"event": "pong"})

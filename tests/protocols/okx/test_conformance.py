@@ -38,7 +38,7 @@ SWITCH: DeadManSwitch = codec()
 POSITIONS: KnowsPositions = codec()
 
 
-@pytest.mark.req("R267", "R201")
+@pytest.mark.req("R267")
 @pytest.mark.parametrize(
     "interface, thing",
     [(PublicCodec, PUBLIC), (PrivateCodec, PRIVATE), (BookSequencer, SEQUENCER), (KeepsAlive, ALIVE[0]),

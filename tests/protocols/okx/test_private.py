@@ -1,0 +1,491 @@
+"""The private connection and signed REST, field by field (reference sections 2.2, 5, 6, 8, 10, 12 and 14)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocols.enums import ExecType, Liquidity, OrdRejReason, OrdStatus, OrdType, Side
+from protocols.errors import RemoteProtocolError, Unrecognized
+from protocols.ids import ClOrdID, OrderID, StrategyID, Symbol, TradeID
+from protocols.instruments import Product
+from protocols.orders import ExecutionReport
+from protocols.positions import Balance, BalancesChanged, PositionsListed, VenuePosition
+from protocols.venue import Disposition, OrderState, Reply, StreamTerminated, UnrecognizedMessage, VenueError
+from protocols.venues.okx import OkxPrivate
+from protocols.venues.okx.encode import LOGIN_ID
+from tests.protocols.okx.frames import (
+    ACCOUNT,
+    BTC,
+    CL_ORD_ID,
+    NO_FILL,
+    RECEIVED_NS,
+    REFUSED_ITEM,
+    STAMP_NS,
+    SWAP,
+    USDT,
+    account_row,
+    answer,
+    codec,
+    fill_row,
+    item,
+    order_row,
+    position_row,
+    pushed,
+    reply,
+    rest,
+    rest_order,
+)
+
+D = Decimal
+PRIVATE = codec()
+VENUE = PRIVATE.venue
+ORDER_ID = OrderID("2510789768709120")
+MS = 1_000_000
+
+
+def decoded(raw: str | bytes, private: OkxPrivate | None = None) -> list[Any]:
+    private = private or codec()
+    got = list(private.decode_private(raw, RECEIVED_NS))
+    if private is not PRIVATE and isinstance(raw, bytes) and b'"eventType"' not in raw:
+        assert list(private.decode_entry(raw, RECEIVED_NS)) == got
+    return got
+
+
+def only(raw: str | bytes) -> Any:
+    (event,) = decoded(raw)
+    return event
+
+
+def update(**changes: Any) -> Any:
+    return only(pushed("orders", [order_row(**changes)]))
+
+
+class TestOrders:
+    def test_a_fill(self) -> None:
+        assert update() == ExecutionReport(
+            CL_ORD_ID, ORDER_ID, ACCOUNT, StrategyID(""), VENUE, SWAP, Side.BUY, ExecType.TRADE,
+            OrdStatus.PARTIALLY_FILLED, D(1), D("0.4"), 1767225600200 * MS, RECEIVED_NS, OrdType.LIMIT, D(60000),
+            D("0.4"), D(60000), D(24000), TradeID("981"), D("0.048"), "USDT", Liquidity.MAKER,
+        )  # fmt: skip
+
+    def test_the_fee_of_this_fill_not_of_all(self) -> None:
+        got = update(accFillSz="0.9", fee="-0.108", fillFee="-0.012", fillFeeCcy="USDT", fillSz="0.1", execType="T")
+        assert (got.fee, got.last_qty, got.cum_qty, got.liquidity) == (D("0.012"), D("0.1"), D("0.9"), Liquidity.TAKER)
+
+    def test_a_rebate_is_a_negative_cost(self) -> None:
+        assert update(fillFee="0.003").fee == D("-0.003")
+
+    def test_a_fee_that_is_not_told_by_fill(self) -> None:
+        """Only of the first fill the total is known to be its own."""
+        assert update(fillFee=None, fillFeeCcy=None).fee == D("0.048")
+        assert update(fillFee=None, fillFeeCcy=None, accFillSz="0.9").fee == 0
+
+    def test_the_last_fill(self) -> None:
+        got = update(state="filled", accFillSz="1")
+        assert (got.exec_type, got.ord_status, got.leaves_qty) == (ExecType.TRADE, OrdStatus.FILLED, 0)
+
+    @pytest.mark.parametrize(
+        "changes, exec_type, status",
+        [
+            ({}, ExecType.NEW, OrdStatus.NEW),
+            ({"amendResult": "0", "reqId": "am1"}, ExecType.REPLACED, OrdStatus.NEW),
+            ({"amendResult": "-1", "msg": "too late"}, ExecType.ORDER_STATUS, OrdStatus.NEW),
+            ({"amendResult": "1", "state": "canceled"}, ExecType.CANCELED, OrdStatus.CANCELED),
+            ({"state": "partially_filled", "accFillSz": "0.4"}, ExecType.ORDER_STATUS, OrdStatus.PARTIALLY_FILLED),
+            ({"state": "filled", "accFillSz": "1"}, ExecType.ORDER_STATUS, OrdStatus.FILLED),
+            ({"state": "filled", "accFillSz": "1", "tradeId": "5", "fillSz": "0"}, ExecType.ORDER_STATUS,
+             OrdStatus.FILLED),
+            ({"state": "canceled"}, ExecType.CANCELED, OrdStatus.CANCELED),
+            ({"state": "mmp_canceled"}, ExecType.CANCELED, OrdStatus.CANCELED),
+            ({"tradeId": "0"}, ExecType.NEW, OrdStatus.NEW),
+        ],
+    )  # fmt: skip
+    def test_what_is_not_a_fill(self, changes: dict[str, Any], exec_type: ExecType, status: OrdStatus) -> None:
+        got = update(**(NO_FILL | changes))
+        assert (got.exec_type, got.ord_status) == (exec_type, status)
+        assert (got.trade_id, got.last_qty, got.fee) == (None, 0, 0)
+        assert got.transact_ns == 1767225600201 * MS
+
+    def test_a_fill_that_comes_with_the_end(self) -> None:
+        fill, end = decoded(pushed("orders", [order_row(state="canceled", cancelSource="14")]))
+        assert (fill.exec_type, fill.ord_status, fill.last_qty) == (
+            ExecType.TRADE, OrdStatus.PARTIALLY_FILLED, D("0.4"),
+        )  # fmt: skip
+        assert (end.exec_type, end.ord_status, end.cum_qty, end.leaves_qty) == (
+            ExecType.CANCELED, OrdStatus.CANCELED, D("0.4"), 0,
+        )  # fmt: skip
+        assert end.text == "rest of immediate-or-cancel (cancelSource 14)"
+
+    def test_a_post_only_that_would_take_is_only_ever_canceled(self) -> None:
+        """Since 2026-08-20 no `live` comes before it."""
+        got = update(**(NO_FILL | {"state": "canceled", "cancelSource": "31"}))
+        assert (got.exec_type, got.text) == (ExecType.CANCELED, "post-only would take (cancelSource 31)")
+
+    @pytest.mark.parametrize("source, words", [("20", "dead-man switch"), ("99", "by the venue"), ("", "")])
+    def test_why_it_was_canceled(self, source: str, words: str) -> None:
+        assert words in update(**(NO_FILL | {"state": "canceled", "cancelSource": source})).text
+
+    def test_a_failed_amend_says_why(self) -> None:
+        assert update(**(NO_FILL | {"amendResult": "-1", "msg": "too late"})).text == "amend failed (-1): too late"
+
+    def test_a_forced_fill_says_so(self) -> None:
+        assert update(category="full_liquidation").text == "category full_liquidation"
+
+    @pytest.mark.parametrize(
+        "word, ord_type",
+        [("limit", "LIMIT"), ("market", "MARKET"), ("post_only", "LIMIT"), ("ioc", "LIMIT"), ("fok", "LIMIT"),
+         ("optimal_limit_ioc", "MARKET"), ("rpi", "LIMIT")],
+    )  # fmt: skip
+    def test_types(self, word: str, ord_type: str) -> None:
+        assert update(ordType=word).ord_type is OrdType[ord_type]
+
+    @pytest.mark.parametrize("px, price", [("60000", D(60000)), ("", None), ("-1", None), ("0", None)])
+    def test_price(self, px: str, price: Decimal | None) -> None:
+        assert update(px=px).price == price
+
+    @pytest.mark.parametrize(
+        "names, name",
+        [({}, CL_ORD_ID), ({"clOrdId": "", "algoClOrdId": "a1"}, "a1"), ({"clOrdId": ""}, f"okx{ORDER_ID}")],
+    )
+    def test_names(self, names: dict[str, str], name: str) -> None:
+        assert update(**names).cl_ord_id == name
+
+    def test_an_order_in_quote_money_has_what_was_filled(self) -> None:
+        got = update(ordType="market", tgtCcy="quote_ccy", sz="24000", px="")
+        assert (got.order_qty, got.leaves_qty) == (D("0.4"), 0)
+        assert update(ordType="market", tgtCcy="base_ccy").order_qty == 1
+
+    @pytest.mark.parametrize("product, kinds", [(Product.SPOT, ["SPOT", "MARGIN"]), (Product.LINEAR, ["SWAP"])])
+    def test_only_rows_of_the_product(self, product: Product, kinds: list[str]) -> None:
+        rows = [order_row(instType=kind, ordId=str(n)) for n, kind in enumerate(["SPOT", "MARGIN", "SWAP", "OPTION"])]
+        got = codec(product).decode_private(pushed("orders", rows), RECEIVED_NS)
+        assert [event.order_id for event in got if isinstance(event, ExecutionReport)] == [
+            row["ordId"] for row in rows if row["instType"] in kinds
+        ]
+
+    @pytest.mark.parametrize("field", ["state", "side", "ordType"])
+    def test_an_unknown_word_costs_its_row_alone(self, field: str) -> None:
+        rows = [order_row(**{field: "sideways"}), order_row(tradeId="982")]
+        unknown, known = decoded(pushed("orders", rows))
+        assert isinstance(unknown, UnrecognizedMessage)
+        assert unknown.what == (Unrecognized(field, "sideways"),)
+        assert '"sideways"' in unknown.raw
+        assert known.trade_id == "982"
+
+    @pytest.mark.parametrize(
+        "changes", [{"ordId": ""}, {"sz": "x"}, {"accFillSz": "-1"}, {"uTime": "now", "fillTime": ""}, {"instId": None}]
+    )
+    def test_impossible_rows_are_refused(self, changes: dict[str, Any]) -> None:
+        with pytest.raises(RemoteProtocolError):
+            decoded(pushed("orders", [order_row(**changes)]))
+
+
+class TestMoney:
+    def changed(self, *balances: Balance, complete: bool, at: int = 1767225600300) -> BalancesChanged:
+        return BalancesChanged(ACCOUNT, VENUE, balances, complete, at * MS)
+
+    usdt = Balance(ACCOUNT, VENUE, "USDT", D(9880), D(120), 1767225600299 * MS)
+    btc = Balance(ACCOUNT, VENUE, "BTC", D("0.5"), D(0), 1767225600299 * MS)
+
+    def test_an_event_names_what_changed(self) -> None:
+        raw = pushed("account", [account_row(USDT)], eventType="event_update")
+        assert only(raw) == self.changed(self.usdt, complete=False)
+
+    def test_a_snapshot_of_one_page_is_complete(self) -> None:
+        raw = pushed("account", [account_row(USDT, BTC)], eventType="snapshot", curPage=1, lastPage=True)
+        assert only(raw) == self.changed(self.usdt, self.btc, complete=True)
+
+    def test_pages_are_held_until_the_last(self) -> None:
+        private = codec()
+        first = pushed("account", [account_row(USDT)], eventType="snapshot", curPage=1, lastPage=False)
+        last = pushed("account", [account_row(BTC)], eventType="snapshot", curPage=2, lastPage=True)
+        assert decoded(first, private) == []
+        assert decoded(last, private) == [self.changed(self.usdt, self.btc, complete=True)]
+        assert decoded(first, private) == []
+        assert decoded(first, private) == []  # another subscription begins anew
+        assert decoded(last, private) == [self.changed(self.usdt, self.btc, complete=True)]
+
+    @pytest.mark.parametrize("page", [0, 2, 3])
+    def test_a_page_out_of_turn_proves_nothing_absent(self, page: int) -> None:
+        raw = pushed("account", [account_row(USDT)], eventType="snapshot", curPage=page, lastPage=True)
+        assert only(raw) == self.changed(self.usdt, complete=False)
+
+    @pytest.mark.parametrize(
+        "cash, available, free, locked",
+        [
+            ("10", "4", "4", "6"),
+            ("10", "12", "10", "0"),
+            ("10", "", "0", "10"),
+            ("-3", "0", "-3", "0"),
+            ("", "", "0", "0"),
+        ],
+    )
+    def test_cash_is_what_there_is(self, cash: str, available: str, free: str, locked: str) -> None:
+        (got,) = only(pushed("account", [account_row(USDT | {"cashBal": cash, "availBal": available})])).balances
+        assert (got.free, got.locked) == (D(free), D(locked))
+
+    def test_by_rest(self) -> None:
+        got = codec().decode_balances(reply(rest([account_row(USDT, BTC)])))
+        assert got == (self.usdt, self.btc)
+
+
+class TestPositions:
+    short = VenuePosition(
+        ACCOUNT, VENUE, SWAP, None, D("-2.5"), D(60000), D(60048), D(91000), D(5), D("-1.2"), 1767225600201 * MS
+    )
+
+    def test_an_event(self) -> None:
+        assert only(pushed("positions", [position_row()], eventType="event_update")) == self.short
+
+    @pytest.mark.parametrize(
+        "side, pos, leg, qty",
+        [("long", "2", Side.BUY, "2"), ("short", "2", Side.SELL, "-2"), ("net", "2", None, "2"),
+         ("net", "0", None, "0"), ("long", "0", Side.BUY, "0"), ("net", "", None, "0")],
+    )  # fmt: skip
+    def test_legs(self, side: str, pos: str, leg: Side | None, qty: str) -> None:
+        got = only(pushed("positions", [position_row(posSide=side, pos=pos)]))
+        assert (got.leg, got.qty) == (leg, D(qty))
+
+    def test_absent_is_flat_only_after_the_last_page(self) -> None:
+        private = codec()
+        eth = Symbol("ETH-USDT-SWAP")
+        first = pushed("positions", [position_row()], eventType="snapshot", curPage=1, lastPage=False)
+        last = pushed("positions", [position_row(instId=eth)], eventType="snapshot", curPage=2, lastPage=True)
+        assert decoded(first, private) == []
+        one, other, listed = decoded(last, private)
+        assert (one, other.symbol) == (self.short, eth)
+        assert listed == PositionsListed(ACCOUNT, VENUE, (SWAP, eth), 1767225600201 * MS)
+
+    def test_none_at_all(self) -> None:
+        raw = pushed("positions", [], eventType="snapshot", curPage=1, lastPage=True)
+        assert only(raw) == PositionsListed(ACCOUNT, VENUE, (), 0)
+
+    def test_an_unknown_side_leaves_the_list_incomplete(self) -> None:
+        rows = [position_row(posSide="up"), position_row()]
+        raw = pushed("positions", rows, eventType="snapshot", curPage=1, lastPage=True)
+        position, unknown = decoded(raw)
+        assert (position, unknown.what) == (self.short, (Unrecognized("posSide", "up"),))
+
+    def test_by_rest(self) -> None:
+        rows = [position_row(), position_row(instType="FUTURES")]
+        assert codec().decode_positions(reply(rest(rows))) == (self.short,)
+        with pytest.raises(RemoteProtocolError, match="posSide"):
+            codec().decode_positions(reply(rest([position_row(posSide="up")])))
+
+
+class TestReplies:
+    accepted = OrderState(CL_ORD_ID, ORDER_ID, Symbol(""), None, (), 1767225600130 * MS)
+    refused = VenueError(Disposition.REJECTED, "51008_1000", "Insufficient balance", OrdRejReason.INSUFFICIENT_BALANCE)
+
+    @pytest.mark.parametrize("op", ["order", "amend-order", "cancel-order"])
+    def test_accepted(self, op: str) -> None:
+        assert only(answer(item(), op=op)) == Reply("p1", report=self.accepted)
+
+    @pytest.mark.parametrize("op", ["batch-orders", "batch-amend-orders", "batch-cancel-orders"])
+    @pytest.mark.parametrize("code, good", [("0", [1, 1]), ("1", [0, 0]), ("2", [1, 0]), ("2", [0, 1, 1]), ("0", [1])])
+    def test_batches_have_parts(self, op: str, code: str, good: list[int]) -> None:
+        items = [item() if one else REFUSED_ITEM for one in good]
+        got = only(answer(*items, op=op, code=code))
+        parts = tuple(Reply("p1", report=self.accepted) if one else Reply("p1", error=self.refused) for one in good)
+        assert got == Reply("p1", payload={"orders": len(good)}, parts=parts)
+
+    def test_batches_by_rest(self) -> None:
+        got = codec().decode_rest_order("p1", reply(rest([item(), REFUSED_ITEM], "2")))
+        assert [part.error for part in got.parts] == [None, self.refused]
+        (both,) = {part.error for part in codec().decode_rest_order("1", reply(rest([REFUSED_ITEM] * 2, "1"))).parts}
+        assert both == self.refused
+        single = codec().decode_rest_order("p1", reply(rest([item()])))
+        assert single == Reply("p1", report=self.accepted)
+
+    def test_a_batch_that_was_not_taken_at_all(self) -> None:
+        got = only(answer(op="batch-orders", code="50011", msg="Too many requests"))
+        assert got.error.disposition is Disposition.RATE_LIMITED
+
+    def test_an_unknown_operation(self) -> None:
+        assert only(answer(item(), op="teleport")).what == (Unrecognized("op", "teleport"),)
+
+    def test_the_login_answers_to_its_name(self) -> None:
+        frame = codec().logon("7", STAMP_NS)
+        assert frame is not None
+        assert frame.request_id == LOGIN_ID
+        assert only(b'{"event":"login","code":"0","msg":"","connId":"a4d3ae55"}') == Reply(
+            LOGIN_ID, payload={"event": "login"}
+        )
+
+    @pytest.mark.parametrize(
+        "raw, disposition",
+        [
+            (b'{"event":"error","code":"60009","msg":"Login failed.","connId":"a"}', Disposition.AUTH),
+            (b'{"event":"error","code":"60004","msg":"Invalid timestamp","connId":"a"}', Disposition.CLOCK),
+            (b'{"event":"error","id":"","code":"60006","msg":"Timestamp expired"}', Disposition.CLOCK),
+            (b'{"event":"login","code":"60024","msg":"Wrong passphrase"}', Disposition.AUTH),
+        ],
+    )
+    def test_a_failed_login(self, raw: bytes, disposition: Disposition) -> None:
+        got = only(raw)
+        assert (got.request_id, got.error.disposition) == (LOGIN_ID, disposition)
+
+    def test_errors_with_a_number_answer_to_it(self) -> None:
+        got = only(b'{"event":"error","id":"s1","code":"60011","msg":"Please log in","connId":"a"}')
+        assert (got.request_id, got.error.disposition) == ("s1", Disposition.AUTH)
+
+    def test_subscriptions_are_confirmed_together(self) -> None:
+        private = codec()
+        private.subscribe_private("s1", STAMP_NS, logged_on=True)
+        ack = b'{"id":"s1","event":"subscribe","arg":{"channel":"orders","instType":"SWAP"},"connId":"a"}'
+        got = [list(private.decode_private(ack, RECEIVED_NS)) for _ in range(3)]
+        assert got == [[], [], [Reply("s1", payload={"event": "subscribe"})]]
+
+    def test_other_events(self) -> None:
+        assert only("pong") == Reply("", payload={"event": "pong"})
+        assert isinstance(only(b'{"event":"notice","code":"64008","msg":"soon","connId":"a"}'), StreamTerminated)
+        assert only(pushed("fills", [])).what == (Unrecognized("channel", "fills"),)
+
+    @pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b'{"id":"1"}', b'{"op":1}', b'{"arg":{"channel":"orders"}}'])
+    def test_frames_without_shape_are_refused(self, raw: bytes) -> None:
+        with pytest.raises(RemoteProtocolError):
+            codec().decode_private(raw, RECEIVED_NS)
+
+    def test_an_item_that_cannot_be_read_leaves_its_order_in_doubt(self) -> None:
+        for raw in (answer({"sCode": 5}), answer({"ordId": "1"}), b'{"id":"p1","op":"order","code":"0"}'):
+            got = only(raw)
+            assert (got.request_id, got.error.disposition) == ("p1", Disposition.UNKNOWN)
+
+
+class TestQueries:
+    def test_order_status(self) -> None:
+        got = codec().decode_order_status(reply(rest([rest_order()])))
+        assert got == ExecutionReport(
+            CL_ORD_ID, ORDER_ID, ACCOUNT, StrategyID(""), VENUE, SWAP, Side.BUY, ExecType.ORDER_STATUS, OrdStatus.NEW,
+            D(1), D(0), 1767225600130 * MS, RECEIVED_NS, OrdType.LIMIT, D(60000),
+        )  # fmt: skip
+
+    def test_the_last_fill_of_a_query_is_not_a_fill(self) -> None:
+        row = rest_order(state="filled", accFillSz="1", fillSz="0.3", tradeId="981", fillPx="59990", avgPx="59995")
+        got = codec().decode_order_status(reply(rest([row])))
+        assert isinstance(got, ExecutionReport)
+        assert (got.exec_type, got.trade_id, got.last_qty, got.cum_quote) == (
+            ExecType.ORDER_STATUS,
+            None,
+            D(0),
+            D(59995),
+        )
+
+    def test_why_there_is_none(self) -> None:
+        got = codec().decode_order_status(reply(rest([], "51603", "Order does not exist")))
+        assert isinstance(got, VenueError)
+        assert got.disposition is Disposition.NOT_FOUND
+
+    def test_no_row_is_not_an_answer(self) -> None:
+        for rows in ([], [rest_order(), rest_order()]):
+            with pytest.raises(RemoteProtocolError, match="instead of one"):
+                codec().decode_order_status(reply(rest(rows)))
+
+    def test_open_orders(self) -> None:
+        rows = [rest_order(ordId="1"), rest_order(ordId="2", instType="SPOT"), rest_order(ordId="3")]
+        got = codec().decode_open_orders(reply(rest(rows)))
+        assert [one.order_id for one in got] == ["1", "3"]
+        with pytest.raises(RemoteProtocolError, match="state=sleeping"):
+            codec().decode_open_orders(reply(rest([rest_order(state="sleeping")])))
+
+    def test_fills_come_oldest_first(self) -> None:
+        rows = [fill_row(tradeId=str(n), ts=str(n), fillTime="", fee="0.001") for n in (9, 8, 7)]
+        got = codec().decode_fills(SWAP, reply(rest(rows)))
+        assert [one.trade_id for one in got] == ["7", "8", "9"]
+        assert (got[0].transact_ns, got[0].fee) == (7 * MS, D("-0.001"))
+
+    def test_a_fill(self) -> None:
+        (got,) = codec().decode_fills(SWAP, reply(rest([fill_row()])))
+        assert got == ExecutionReport(
+            CL_ORD_ID, ORDER_ID, ACCOUNT, StrategyID(""), VENUE, SWAP, Side.BUY, ExecType.TRADE,
+            OrdStatus.PARTIALLY_FILLED, D(0), D(0), 1767225600200 * MS, RECEIVED_NS, last_qty=D("0.4"),
+            last_px=D(60000), trade_id=TradeID("981"), fee=D("0.048"), fee_asset="USDT", liquidity=Liquidity.MAKER,
+        )  # fmt: skip
+
+    def test_the_stream_and_the_history_call_a_fill_the_same(self) -> None:
+        """Or one of them would be counted twice."""
+        (past,) = codec().decode_fills(SWAP, reply(rest([fill_row()])))
+        live = update()
+        for field in ("symbol", "trade_id", "order_id", "cl_ord_id", "last_qty", "last_px", "fee", "fee_asset",
+                      "liquidity", "transact_ns", "side"):  # fmt: skip
+            assert getattr(past, field) == getattr(live, field), field
+
+    def test_when_the_dead_man_switch_fires(self) -> None:
+        row = {"triggerTime": "1767225630", "tag": "", "ts": "1767225600"}
+        assert codec().decode_cancel_all_after(reply(rest([row]))) == 1_767_225_630_000_000_000
+        assert codec().decode_cancel_all_after(reply(rest([row | {"triggerTime": "0"}]))) == 0
+        with pytest.raises(RemoteProtocolError):
+            codec().decode_cancel_all_after(reply(rest([row, row])))
+
+
+class TestPages:
+    def test_a_full_page_is_continued_before_its_last_row(self) -> None:
+        private = codec()
+        orders = private.open_orders_request(None, STAMP_NS)
+        rows = [rest_order(ordId=str(1000 - n)) for n in range(100)]
+        following = private.continuation(orders, reply(rest(rows)), STAMP_NS)
+        assert following is not None
+        assert following.query == "instType=SWAP&limit=100&after=901"
+        assert (following.path, following.weight, following.group) == (orders.path, orders.weight, orders.group)
+        again = private.continuation(following, reply(rest([row | {"ordId": "5"} for row in rows])), STAMP_NS)
+        assert again is not None
+        assert again.query == "instType=SWAP&limit=100&after=5"
+        assert again.headers["OK-ACCESS-SIGN"] != following.headers["OK-ACCESS-SIGN"]
+        assert private.continuation(again, reply(rest(rows[:99])), STAMP_NS) is None
+
+    @pytest.mark.parametrize("since_ns", [STAMP_NS, 0])
+    def test_fills_by_their_bill(self, since_ns: int) -> None:
+        private = codec()
+        fills = private.fills_request(SWAP, STAMP_NS, since_ns=since_ns)
+        rows = [fill_row(billId=str(1000 - n)) for n in range(100)]
+        following = private.continuation(fills, reply(rest(rows)), STAMP_NS)
+        assert following is not None
+        assert (following.path, following.query) == (fills.path, f"{fills.query}&after=901")
+
+    def test_a_full_page_that_cannot_be_continued_is_no_whole(self) -> None:
+        private = codec()
+        fills = private.fills_request(SWAP, STAMP_NS)
+        with pytest.raises(RemoteProtocolError, match="next cannot be asked"):
+            private.continuation(fills, reply(rest([fill_row(billId="")] * 100)), STAMP_NS)
+
+    def test_others_are_whole(self) -> None:
+        private = codec()
+        assert private.continuation(private.balances_request(STAMP_NS), reply(rest([])), STAMP_NS) is None
+
+    @settings(max_examples=50)
+    @given(st.integers(0, 350))
+    def test_every_order_is_seen_once(self, count: int) -> None:
+        """Against a model of the venue's paging: `after` gives what is older."""
+        private = codec()
+        ids = list(range(count, 0, -1))
+        request, seen = private.open_orders_request(None, STAMP_NS), list[str]()
+        while True:
+            after = int(dict(part.split("=") for part in request.query.split("&")).get("after", count + 1))
+            page = [one for one in ids if one < after][:100]
+            answered = reply(rest([rest_order(ordId=str(one)) for one in page]))
+            seen += [one.order_id for one in private.decode_open_orders(answered)]
+            following = private.continuation(request, answered, STAMP_NS)
+            if following is None:
+                break
+            request = following
+        assert seen == [str(one) for one in ids]
+
+
+def test_another_account_and_product_sign_their_reports() -> None:
+    spot = codec(Product.SPOT)
+    raw = pushed("orders", [order_row(instType="SPOT", instId="BTC-USDT", clOrdId="mine")])
+    (got,) = spot.decode_private(raw, RECEIVED_NS)
+    assert isinstance(got, ExecutionReport)
+    assert (got.venue, got.account, got.cl_ord_id) == ("okx-spot", ACCOUNT, ClOrdID("mine"))
+
+
+def test_frames_are_text_or_bytes() -> None:
+    raw = pushed("orders", [order_row()])
+    assert PRIVATE.decode_private(raw.decode(), RECEIVED_NS) == PRIVATE.decode_private(raw, RECEIVED_NS)
+    assert msgspec.json.decode(raw)["arg"]["channel"] == "orders"
