@@ -9,7 +9,8 @@ Equal times may differ, and the later arrival wins.  What cannot be seen is that
 old, not wrong, and its age is the reader's business.
 
 Times are the venue's own and could be set back; a book that waited for the old time to come again would stand still.
-So `older_max` older pictures in a row are believed: then it was the last time that was wrong.
+One connection delivers in order, so `older_max` older pictures in a row on the connection of the last one are believed:
+then it was the last time that was wrong.  Another connection, which may lag, is never believed against it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _OLDER = Bridge(Verdict.IGNORE)
 class UpbitSequencer:
     """`protocols.venue.BookSequencer` for one Upbit market; ids are the venue's times in milliseconds."""
 
-    __slots__ = ("_last_id", "_older", "_older_max", "snapshot_depth")
+    __slots__ = ("_connection", "_last_id", "_older", "_older_max", "snapshot_depth")
 
     def __init__(self, older_max: int = 10) -> None:
         if older_max < 1:
@@ -37,6 +38,7 @@ class UpbitSequencer:
         self._older_max = older_max
         self._older = 0
         self._last_id = UNSYNCED
+        self._connection = UNSYNCED
 
     @property
     def synced(self) -> bool:
@@ -58,11 +60,14 @@ class UpbitSequencer:
     def on_snapshot(self, snapshot: BookSnapshot) -> Bridge:
         """APPLY, or IGNORE for an older picture (an answer of REST, or a second connection that lags)."""
         if snapshot.last_id < self._last_id:
+            if snapshot.connection != self._connection:
+                return _OLDER
             self._older += 1
             if self._older < self._older_max:
                 return _OLDER
         self._older = 0
         self._last_id = snapshot.last_id
+        self._connection = snapshot.connection
         return _APPLY
 
     def reset(self) -> None:

@@ -110,6 +110,7 @@ class Reports:
         state = event.state
         cum_qty = _or_zero(event.executed_volume)
         rest = event.remaining_volume
+        by_amount = _is_by_amount(event.order_type, side)
         price = None if event.price is None else checked_amount(event.price) or None
         exec_type, status, text = _ORDER_STATUS, _NEW, ""
         last_qty = last_px = fee = ZERO
@@ -129,18 +130,17 @@ class Reports:
                 transact_ms = transact_ms if event.trade_timestamp is None else event.trade_timestamp
             else:
                 exec_type, text = _RESTATED, "self-trade prevention"
-            sized = not _is_by_amount(event.order_type, side)
             if cum_qty:
-                status = _FILLED if sized and rest is not None and not rest else _PARTIALLY_FILLED
+                status = _FILLED if rest is not None and not rest and not by_amount else _PARTIALLY_FILLED
         else:
             status = _status(_word(STATUSES, "state", state), event.order_type, cum_qty)
             exec_type = _EXEC_TYPES.get(status, _ORDER_STATUS)
-        if rest is not None:
-            order_qty = cum_qty + checked_amount(rest)
-        elif state == "trade" or event.volume is None:
+        if by_amount or (rest is None and (state == "trade" or event.volume is None)):
             order_qty = cum_qty
+        elif rest is not None:
+            order_qty = cum_qty + checked_amount(rest)
         else:
-            order_qty = max(checked_amount(event.volume), cum_qty)
+            order_qty = max(_or_zero(event.volume), cum_qty)
         return ExecutionReport(
             ClOrdID(event.identifier or ""),
             OrderID(event.uuid),
@@ -244,7 +244,7 @@ class Reports:
     def _state(self, row: OrderRow, exec_type: ExecType, status: OrdStatus, received_ns: int) -> ExecutionReport:
         cum_qty = _or_zero(row.executed_volume)
         if row.volume is None:
-            order_qty = cum_qty if status.is_final else cum_qty + _or_zero(row.remaining_volume)
+            order_qty = cum_qty  # by amount: no more is known
         else:
             order_qty = max(checked_amount(row.volume) - _or_zero(row.prevented_volume), cum_qty)
         if row.executed_funds is None:

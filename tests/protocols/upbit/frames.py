@@ -22,7 +22,7 @@ TRADE_UUID = "00000000-0000-4000-8000-0000000000bb"
 STAMP_NS = 1_790_000_000_123_456_789
 RECEIVED_NS = 1_790_000_000_200_000_000
 KEY = "bulkheadAccessKey0000000000000000000000"
-SECRET = "bulkheadSecretKey000000000000000000000000000000000000000000000000"  # gitleaks:allow (the reference's vector)
+SECRET = "bulkheadSecretKey000000000000000000000000000000000000000000000000"  # of the reference's vectors, no secret
 
 
 def codec(**settings: Any) -> UpbitPrivate:

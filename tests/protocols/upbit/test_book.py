@@ -24,8 +24,8 @@ VENUE, SYMBOL = Venue("upbit"), Symbol("KRW-BTC")
 APPLY, IGNORE, GAP = Verdict.APPLY, Verdict.IGNORE, Verdict.GAP
 
 
-def picture(at_ms: int, bids: tuple[Level, ...] = ()) -> BookSnapshot:
-    return BookSnapshot(VENUE, SYMBOL, at_ms, bids, (), 0, 1)
+def picture(at_ms: int, bids: tuple[Level, ...] = (), connection: int = 1) -> BookSnapshot:
+    return BookSnapshot(VENUE, SYMBOL, at_ms, bids, (), 0, connection)
 
 
 def verdicts(rules: UpbitSequencer, *times: int) -> list[Verdict]:
@@ -64,6 +64,16 @@ def test_only_older_pictures_in_a_row_count_as_a_clock_set_back() -> None:
     assert verdicts(rules, 100, 99, 101, 100, 102, 101) == [APPLY, IGNORE, APPLY, IGNORE, APPLY, IGNORE]
     rules.reset()
     assert verdicts(rules, 50) == [APPLY]
+
+
+def test_a_connection_that_lags_is_never_believed() -> None:
+    rules = UpbitSequencer(older_max=2)
+    verdicts(rules, 100)
+    for at_ms in range(50, 90):
+        assert rules.on_snapshot(picture(at_ms, connection=2)).verdict is IGNORE
+    assert rules.on_snapshot(picture(101, connection=2)).verdict is APPLY
+    assert verdicts(rules, 99, 98, 97) == [IGNORE, IGNORE, IGNORE]
+    assert rules.last_id == 101
 
 
 def test_a_change_disproves_the_book() -> None:

@@ -54,10 +54,16 @@ def test_the_capabilities_are_those_of_the_reference() -> None:
     """Sections 5 and 6: what Upbit does not have must not be asked of it."""
     able = attrs.asdict(PUBLIC.capabilities)
     assert PRIVATE.capabilities == PUBLIC.capabilities
-    assert {name for name, value in able.items() if value is True} == {
+    yes = {
         "cancel_replace", "cancel_all_symbol", "cancel_all_account", "query_by_cl_ord_id", "post_only",
         "market_by_quote",
     }  # fmt: skip
+    no = {
+        "ws_order_entry", "ws_logon", "amend_keeps_priority", "dead_man_switch", "hedge_mode", "reduce_only",
+        "private_snapshot_on_subscribe", "request_window", "cl_ord_id_reusable", "ws_cancel_all",
+        "fills_from_trade_id", "fills_by_time", "market_buy_by_qty", "subscriptions_add", "server_time",
+    }  # fmt: skip
+    assert {name: able[name] for name in yes | no} == dict.fromkeys(yes, True) | dict.fromkeys(no, False)
     assert able["batch_size_max"] == 1
     assert able["cancel_batch_max"] == 20
     assert able["channels"] == {Channel.BOOK, Channel.TRADES, Channel.CANDLES_1M}

@@ -129,7 +129,8 @@ STATES = [
      OrdStatus.FILLED, "0.00004"),
     ({"state": "cancel", "order_type": "price", "volume": None, "remaining_volume": None, "executed_volume": 0},
      ExecType.CANCELED, OrdStatus.CANCELED, "0"),
-    ({"state": "cancel", "order_type": "best"}, ExecType.CANCELED, OrdStatus.CANCELED, "0.0001"),
+    ({"state": "cancel", "order_type": "best"}, ExecType.CANCELED, OrdStatus.CANCELED, "0.00004"),
+    ({"state": "cancel", "order_type": "best", "ask_bid": "ASK"}, ExecType.CANCELED, OrdStatus.CANCELED, "0.0001"),
 ]  # fmt: skip
 
 
