@@ -238,11 +238,7 @@ class UpbitPublic:
 
     def decode_instruments(self, reply: HttpReply) -> tuple[Sequence[Instrument], Sequence[Limit]]:
         """All markets of either answer, by the rules of the day on which it came, and the documented limits."""
-        rows = _decoded(self._markets, reply)
-        try:
-            return instruments_of(VENUE, rows, reply.received_ns), DOCUMENTED
-        except REFUSED as error:
-            raise RemoteProtocolError(f"markets refused: {error}") from error
+        return instruments_of(VENUE, _decoded(self._markets, reply), reply.received_ns), DOCUMENTED
 
     def snapshot_request(self, symbol: Symbol, depth: int) -> HttpRequest:
         """`GET /v1/orderbook`, at most 30 levels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,7 @@ from protocols.errors import RemoteProtocolError
 from protocols.ids import ClOrdID, OrderID, StrategyID, TradeID
 from protocols.orders import ExecutionReport
 from protocols.positions import Balance, BalancesChanged
-from protocols.venue import Disposition, OrderState, Reply, UnrecognizedMessage, Usage, VenueError
+from protocols.venue import Disposition, HttpReply, OrderState, Reply, UnrecognizedMessage, Usage, VenueError
 from protocols.venues.upbit import VENUE
 from protocols.venues.upbit.reports import iso_ns
 from tests.protocols.upbit.frames import (
@@ -445,6 +446,15 @@ def test_a_picture_with_a_hole_is_no_picture(changes: dict[str, Any]) -> None:
         CODEC.decode_open_orders(reply([order_row(), order_row(**changes)]))
     with pytest.raises(RemoteProtocolError, match="unknown word"):
         CODEC.decode_order_status(reply(order_row(**changes)))
+    with pytest.raises(RemoteProtocolError, match="unknown word"):
+        CODEC.decode_fills(SYMBOL, reply(order_row(**changes)))
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", [5], [{"uuid": "x"}], [{"currency": "KRW"}]])
+@pytest.mark.parametrize("read", [CODEC.decode_open_orders, CODEC.decode_balances, CODEC.decode_order_status])
+def test_answers_that_are_none(read: Callable[[HttpReply], object], body: object) -> None:
+    with pytest.raises(RemoteProtocolError, match="answer refused"):
+        read(reply(body))
 
 
 class TestFills:
