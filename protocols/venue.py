@@ -618,3 +618,11 @@ class KnowsPositions(Protocol):
     def decode_positions(self, reply: HttpReply) -> Sequence[VenuePosition]:
         """All that are not flat; what is absent is flat."""
         ...
+
+
+class LearnsInstruments(Protocol):
+    """A private codec whose requests need facts of the instrument list (`Instrument.venue_code`)."""
+
+    def learn(self, instruments: Sequence[Instrument]) -> None:
+        """Before the first order, and again whenever the list has changed; what is not named stays."""
+        ...

@@ -199,6 +199,7 @@ class OkxSequencer:
         order = self._seen_order
         if seq_id < prev_id:
             self._forget()
+            self._behind = UNSYNCED
         elif len(order) >= REPEATS_MAX:
             self._seen.discard(order.popleft())
         pair = (prev_id, seq_id)

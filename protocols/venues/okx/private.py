@@ -93,7 +93,7 @@ _RAW_ROWS = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
 class OkxPrivate:
     """`protocols.venue.PrivateCodec` for one account and product, with what this venue needs besides.
 
-    That is `KeepsAlive`, `ContinuesAnswers`, `BatchCodec`, `DeadManSwitch` and `KnowsPositions`.
+    That is `KeepsAlive`, `ContinuesAnswers`, `BatchCodec`, `DeadManSwitch`, `KnowsPositions`, `LearnsInstruments`.
 
     `codes`: instIdCode of the symbols, see also `learn`.  `trade_mode` one of `encode.TRADE_MODES`, "" for the first;
     `hedged`: the account is in long_short_mode; `request_window_ms` 1 to 60000; `stp_mode` one of `encode.STP_MODES`.

@@ -22,7 +22,7 @@ from typing import TypeVar
 from protocols.enums import ExecType, Liquidity, OrdStatus, OrdType, Side
 from protocols.errors import RemoteProtocolError, Unrecognized
 from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, TradeID, Venue
-from protocols.orders import ExecutionReport
+from protocols.orders import ExecutionReport, VenueCancelReject
 from protocols.positions import Balance, VenuePosition
 from protocols.venue import OrderState
 from protocols.venues.okx.wire import AccountRow, AckRow, FillRow, OrderRow, PositionRow
@@ -60,6 +60,7 @@ STATUSES = {
     "canceled": OrdStatus.CANCELED,
     "mmp_canceled": OrdStatus.CANCELED,
 }
+WOULD_TAKE = "31"
 CANCEL_SOURCES = {
     "0": "by the system",
     "1": "by the user",
@@ -70,7 +71,7 @@ CANCEL_SOURCES = {
     "22": "reduce-only",
     "23": "reduce-only",
     "27": "price moved more than 5 %",
-    "31": "post-only would take",
+    WOULD_TAKE: "post-only would take",
     "32": "self-trade prevention",
     "33": "met more than 1000 orders",
 }
@@ -110,20 +111,26 @@ class Reports:
 
     # ---- orders ------------------------------------------------------------------------------------------------
 
-    def of_update(self, row: OrderRow, received_ns: int) -> tuple[ExecutionReport, ...]:
-        """A row of the `orders` channel: one report, or two when a fill and the end come together."""
-        status = _word(STATUSES, "state", row.state)
+    def of_update(self, row: OrderRow, received_ns: int) -> tuple[ExecutionReport | VenueCancelReject, ...]:
+        """A row of the `orders` channel: one report, or two when a fill and the end come together.
+
+        An amend that was acknowledged can fail later; only this row says so, and it is a refusal.
+        """
+        status = _status_of(row)
         last_qty = _number(row.fillSz)
         if not row.tradeId or row.tradeId == "0" or not last_qty:
-            return (self._state(row, _kind_of(row, status), status, received_ns),)
+            state = self._state(row, _kind_of(row, status), status, received_ns)
+            if row.amendResult == AMEND_FAILED:
+                return (VenueCancelReject(_name(row), row.code[:20], _why(row), order_gone=False), state)
+            return (state,)
         if status is not _STATUS_CANCELED:
             return (self._trade(row, status, last_qty, received_ns),)
         trade = self._trade(row, _PARTIALLY_FILLED, last_qty, received_ns)
-        return (trade, self._state(row, _CANCELED, status, received_ns))
+        return (trade, self._state(row, _kind_of(row, status), status, received_ns))
 
     def of_query(self, row: OrderRow, received_ns: int) -> ExecutionReport:
         """An order of a query, type ORDER_STATUS."""
-        return self._state(row, _ORDER_STATUS, _word(STATUSES, "state", row.state), received_ns)
+        return self._state(row, _ORDER_STATUS, _status_of(row), received_ns)
 
     def of_ack(self, row: AckRow) -> OrderState:
         """The gateway has accepted a request; what the engine makes of it comes by the `orders` channel."""
@@ -245,10 +252,20 @@ class Reports:
         )
 
 
+def _status_of(row: OrderRow) -> OrdStatus:
+    """The state; a post-only order that would have taken was never in the book, so its end is a rejection."""
+    status = _word(STATUSES, "state", row.state)
+    if status is _STATUS_CANCELED and row.cancelSource == WOULD_TAKE and not amount(row.accFillSz):
+        return OrdStatus.REJECTED
+    return status
+
+
 def _kind_of(row: OrderRow, status: OrdStatus) -> ExecType:
     """What happened, of an update without a fill."""
     if status is _STATUS_CANCELED:
         return _CANCELED
+    if status is OrdStatus.REJECTED:
+        return ExecType.REJECTED
     if row.amendResult == AMEND_DONE:
         return _REPLACED
     return _NEW if status is OrdStatus.NEW and not row.amendResult else _ORDER_STATUS

@@ -167,6 +167,7 @@ class OrderRow(Struct, gc=False):
     cancelSource: str = ""
     category: str = ""
     amendResult: str = ""
+    code: str = ""
     msg: str = ""
     cTime: str = ""
     uTime: str = ""

@@ -100,6 +100,12 @@ def test_a_reset_forgets_what_was_said_before_it() -> None:
     assert rules.last_id == 2
 
 
+def test_what_was_said_before_a_reset_is_no_repetition_after_it() -> None:
+    rules = started(5)
+    assert [rules.on_delta(one) for one in (delta(5, 6), delta(6, 1))] == [APPLY, APPLY]
+    assert rules.on_delta(delta(5, 6)) is GAP
+
+
 def test_repetitions_are_known_within_bounds() -> None:
     rules = started(0)
     for number in range(REPEATS_MAX + 1):
@@ -138,6 +144,12 @@ class TestRestSnapshot:
         assert rules.on_snapshot(snapshot(100)) == Bridge(APPLY, (overlapping, later))
         assert rules.last_id == 110
         assert rules.on_delta(delta(110, 111)) is APPLY
+
+    def test_an_update_that_ends_where_the_snapshot_stands_is_in_it(self) -> None:
+        rules = OkxSequencer(400)
+        rules.on_delta(delta(90, 100))
+        assert rules.on_snapshot(snapshot(100)) == Bridge(APPLY)
+        assert rules.on_delta(delta(100, 101)) is APPLY
 
     def test_a_snapshot_from_before_the_first_update_is_fetched_again(self) -> None:
         rules = OkxSequencer(400)
@@ -345,6 +357,31 @@ def test_two_connections_make_one_book_without_a_gap(sizes: list[int], data: st.
         assert book.rules.synced
         assert book.bids == truth(book.rules.last_id)
     assert (book.gaps, book.rules.last_id) == (0, stream[-1].last_id)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from([1, 1, 2, 3, 0]), min_size=2, max_size=40), st.data())
+def test_resets_and_losses_together_leave_a_synced_book_true(steps: list[int], data: st.DataObject) -> None:
+    """Step 0 is a reset: numbers begin again, lower.  A book that lost anything gets a new picture or is not synced."""
+    pictures: list[dict[Decimal, Decimal]] = [{}]
+    stream: list[BookDelta] = []
+    seq, era = 100_000, 100_000
+    for number, step in enumerate(steps, 1):
+        prev, era = seq, era - 1000 if step == 0 else era
+        seq = era if step == 0 else seq + step
+        level = (D(number % 7), D(number))
+        stream.append(delta(prev, seq, (level,)))
+        pictures.append(pictures[-1] | dict([level]))
+    book = ModelBook(OkxSequencer())
+    book.take(snapshot(100_000))
+    for number, change in enumerate(stream, 1):
+        if data.draw(st.integers(0, 4)) == 0:
+            continue
+        book.take(change)
+        if not book.rules.synced and data.draw(st.booleans()):
+            book.take(snapshot(change.last_id, tuple(pictures[number].items())))
+        if book.rules.synced:
+            assert (book.bids, book.rules.last_id) == (pictures[number], change.last_id)
 
 
 @settings(max_examples=100)

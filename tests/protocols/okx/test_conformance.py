@@ -17,6 +17,7 @@ from protocols.venue import (
     DeadManSwitch,
     KeepsAlive,
     KnowsPositions,
+    LearnsInstruments,
     PrivateCodec,
     PublicCodec,
     RoutesStreams,
@@ -36,6 +37,7 @@ BATCHES: BatchCodec = codec()
 ROUTES: RoutesStreams = OkxPublic(Product.SPOT)
 SWITCH: DeadManSwitch = codec()
 POSITIONS: KnowsPositions = codec()
+LEARNS: LearnsInstruments = codec()
 
 
 @pytest.mark.req("R267")
@@ -43,7 +45,7 @@ POSITIONS: KnowsPositions = codec()
     "interface, thing",
     [(PublicCodec, PUBLIC), (PrivateCodec, PRIVATE), (BookSequencer, SEQUENCER), (KeepsAlive, ALIVE[0]),
      (KeepsAlive, ALIVE[1]), (ContinuesAnswers, PAGES), (BatchCodec, BATCHES), (RoutesStreams, ROUTES),
-     (DeadManSwitch, SWITCH), (KnowsPositions, POSITIONS)],
+     (DeadManSwitch, SWITCH), (KnowsPositions, POSITIONS), (LearnsInstruments, LEARNS)],
 )  # fmt: skip
 def test_every_member_with_its_signature(interface: type, thing: object) -> None:
     wanted = {name: value for name, value in vars(interface).items() if not name.startswith("_")}

@@ -66,7 +66,15 @@ STREAM_FRAMES = [
     b"pong",
 ]
 PRIVATE_FRAMES = [
-    pushed("orders", [order_row(), order_row(**NO_FILL), order_row(state="canceled", cancelSource="14")]),
+    pushed(
+        "orders",
+        [
+            order_row(),
+            order_row(**NO_FILL),
+            order_row(state="canceled", cancelSource="14"),
+            order_row(**NO_FILL, amendResult="-1"),
+        ],
+    ),
     pushed("account", [account_row(USDT, BTC)], eventType="snapshot", curPage=1, lastPage=True),
     pushed("positions", [position_row()], eventType="snapshot", curPage=1, lastPage=True),
     pushed("positions", [position_row(posSide="long")], eventType="event_update"),

@@ -14,7 +14,7 @@ from protocols.enums import ExecType, Liquidity, OrdRejReason, OrdStatus, OrdTyp
 from protocols.errors import RemoteProtocolError, Unrecognized
 from protocols.ids import ClOrdID, OrderID, StrategyID, Symbol, TradeID
 from protocols.instruments import Product
-from protocols.orders import ExecutionReport
+from protocols.orders import ExecutionReport, VenueCancelReject
 from protocols.positions import Balance, BalancesChanged, PositionsListed, VenuePosition
 from protocols.venue import Disposition, OrderState, Reply, StreamTerminated, UnrecognizedMessage, VenueError
 from protocols.venues.okx import OkxPrivate
@@ -95,7 +95,6 @@ class TestOrders:
         [
             ({}, ExecType.NEW, OrdStatus.NEW),
             ({"amendResult": "0", "reqId": "am1"}, ExecType.REPLACED, OrdStatus.NEW),
-            ({"amendResult": "-1", "msg": "too late"}, ExecType.ORDER_STATUS, OrdStatus.NEW),
             ({"amendResult": "1", "state": "canceled"}, ExecType.CANCELED, OrdStatus.CANCELED),
             ({"state": "partially_filled", "accFillSz": "0.4"}, ExecType.ORDER_STATUS, OrdStatus.PARTIALLY_FILLED),
             ({"state": "filled", "accFillSz": "1"}, ExecType.ORDER_STATUS, OrdStatus.FILLED),
@@ -122,17 +121,26 @@ class TestOrders:
         )  # fmt: skip
         assert end.text == "rest of immediate-or-cancel (cancelSource 14)"
 
-    def test_a_post_only_that_would_take_is_only_ever_canceled(self) -> None:
-        """Since 2026-08-20 no `live` comes before it."""
-        got = update(**(NO_FILL | {"state": "canceled", "cancelSource": "31"}))
-        assert (got.exec_type, got.text) == (ExecType.CANCELED, "post-only would take (cancelSource 31)")
+    def test_a_post_only_that_would_take_is_rejected(self) -> None:
+        """Since 2026-08-20 no `live` comes before it: it was never in the book."""
+        end = {"state": "canceled", "cancelSource": "31"}
+        got = update(**(NO_FILL | end))
+        assert (got.exec_type, got.ord_status) == (ExecType.REJECTED, OrdStatus.REJECTED)
+        assert got.text == "post-only would take (cancelSource 31)"
+        queried = codec().decode_order_status(reply(rest([rest_order(**end)])))
+        assert isinstance(queried, ExecutionReport)
+        assert (queried.exec_type, queried.ord_status) == (ExecType.ORDER_STATUS, OrdStatus.REJECTED)
+        assert update(**(end | {"fillSz": "0", "tradeId": ""})).ord_status is OrdStatus.CANCELED  # it had traded
 
     @pytest.mark.parametrize("source, words", [("20", "dead-man switch"), ("99", "by the venue"), ("", "")])
     def test_why_it_was_canceled(self, source: str, words: str) -> None:
         assert words in update(**(NO_FILL | {"state": "canceled", "cancelSource": source})).text
 
-    def test_a_failed_amend_says_why(self) -> None:
-        assert update(**(NO_FILL | {"amendResult": "-1", "msg": "too late"})).text == "amend failed (-1): too late"
+    def test_an_amend_that_fails_after_its_acknowledgement_is_refused(self) -> None:
+        row = order_row(**(NO_FILL | {"amendResult": "-1", "code": "51503", "msg": "too late"}))
+        refusal, state = decoded(pushed("orders", [row]))
+        assert refusal == VenueCancelReject(CL_ORD_ID, "51503", "amend failed (-1): too late", order_gone=False)
+        assert (state.exec_type, state.ord_status, state.order_qty) == (ExecType.ORDER_STATUS, OrdStatus.NEW, 1)
 
     def test_a_forced_fill_says_so(self) -> None:
         assert update(category="full_liquidation").text == "category full_liquidation"
