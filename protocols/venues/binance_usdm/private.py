@@ -426,6 +426,8 @@ class BinanceUsdmPrivate:
                 return Reply(request_id, report=self._reports.of_reply(row, received_ns))
             except (UnknownWord, RemoteProtocolError) as error:
                 return Reply(request_id, error=_not_understood(error))
+        if row.countdownTime is not None:
+            return Reply(request_id, payload={"symbol": row.symbol, "countdownTime": row.countdownTime})
         code = int(row.code)
         if code < 0:
             refusal = Refusal(status=400, code=code, text=row.msg, order=True, received_ns=received_ns)

@@ -349,6 +349,7 @@ class OrderRow(Struct, gc=False):
     actualOrderId: str | None = ""
     actualQty: str | None = ""
     createTime: Stamp = 0
+    countdownTime: str | int | None = None
     code: int | str = 0
     msg: str = ""
 
@@ -410,11 +411,6 @@ class PositionMode(Struct, gc=False):
 
 class ListenKey(Struct, gc=False):
     listenKey: Text | None = None
-
-
-class Countdown(Struct, gc=False):
-    symbol: Text
-    countdownTime: str | int
 
 
 class Filter(Struct, gc=False):
