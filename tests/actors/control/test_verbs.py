@@ -276,16 +276,27 @@ async def test_every_order_is_in_the_journal_with_who_gave_it_and_no_code(tmp_pa
         assert code not in text
 
 
-async def test_a_halt_reaches_an_account_that_was_resyncing_when_it_was_given(tmp_path: Path) -> None:
+async def test_a_halt_passes_the_shut_gate_of_an_account_that_is_resyncing(tmp_path: Path) -> None:
     async with control(tmp_path) as rig, talk(rig) as own:
         rig.orders[MASTER].append(open_order())
         cell = rig.runtime.cell(DESK)
         cell.set_unready(cell.epoch, "reconciling with the venue")
         await own.result("kill")
-        assert rig.got[OTHER_DESK]
-        assert rig.got[DESK] == []  # refused: it was not ready
-        cell.set_ready(cell.epoch)
         with trio.fail_after(10):
+            await until(lambda: rig.got[DESK] and rig.got[OTHER_DESK])
+        assert rig.got[DESK][0] == CancelAll(MASTER, VENUE, "/control")
+        assert not cell.ready
+
+
+async def test_a_halt_reaches_an_account_that_was_down_when_it_was_given(tmp_path: Path) -> None:
+    async with control(tmp_path) as rig, talk(rig) as own:
+        rig.orders[MASTER].append(open_order())
+        cell = rig.runtime.cell(DESK)
+        cell.sabotage("now")
+        rig.runtime.deliver(DESK, CancelAll(MASTER, VENUE, "/control"))
+        assert rig.got[DESK] == []  # nobody there
+        await own.result("kill")
+        with trio.fail_after(20):
             await until(lambda: rig.got[DESK])
         assert rig.got[DESK][0] == CancelAll(MASTER, VENUE, "/control")
 

@@ -40,7 +40,8 @@ def test_the_capabilities_are_those_of_the_reference() -> None:
     able = attrs.asdict(PUBLIC.capabilities)
     assert PRIVATE.capabilities == PUBLIC.capabilities
     assert {name for name, value in able.items() if value is False} == {
-        "cancel_all_account", "dead_man_switch", "hedge_mode", "private_snapshot_on_subscribe", "reduce_only",
+        "amend_needs_terms", "cancel_all_account", "dead_man_switch", "hedge_mode", "listen_key",
+        "private_snapshot_on_subscribe", "reduce_only",
     }  # fmt: skip
     assert able["batch_size_max"] == 1
 
