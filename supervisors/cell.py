@@ -269,8 +269,8 @@ class Cell:
         """The watchdog's interruption came just after the handler had returned: what it sent counts, then it ends."""
         self.runtime.busy_cell = None
         self.runtime.post_outbox(self)
-        if self.ctx is not None:
-            self.ctx.stamp_ns = -1
+        assert self.ctx is not None
+        self.ctx.stamp_ns = -1
         self.crash(error)
 
     def _handle_specially(self, letter: Letter, actor: Actor, ctx: CellContext) -> None:

@@ -53,6 +53,13 @@ def test_each_cell_of_the_table(status: OrdStatus, exec_type: ExecType, cell: st
     assert next_status(status, exec_type, cum, Decimal(1)) is expected
 
 
+def test_an_end_with_impossible_quantities_is_a_violation() -> None:
+    order = an_order()
+    order.ord_status, order.cum_qty = OrdStatus.CANCELED, Decimal(-1)
+    with pytest.raises(InvariantViolation, match=order.cl_ord_id):
+        order.check_end()
+
+
 def test_the_table_is_complete_and_every_final_status_stays() -> None:
     assert set(TRANSITIONS) == set(OrdStatus)
     for status, row in TRANSITIONS.items():

@@ -131,6 +131,19 @@ def test_a_trade_taken_back_before_it_comes_is_not_booked_when_it_does(rig: Rig)
     rig.assert_replays()
 
 
+def test_a_trade_that_was_taken_back_is_not_corrected_any_more(rig: Rig) -> None:
+    order = rig.placed()
+    fill = rig.venue.fill(order.cl_ord_id, dec("0.3"), dec(100))
+    rig.tell(fill)
+    bust = attrs.evolve(fill, exec_type=ExecType.TRADE_CANCEL, cum_qty=Decimal(0), transact_ns=fill.transact_ns + 1)
+    rig.tell(bust)
+    late = attrs.evolve(fill, exec_type=ExecType.TRADE_CORRECT, last_px=dec(90), transact_ns=fill.transact_ns + 2)
+    rig.tell(late)
+    rig.state.apply(attrs.evolve(late, cum_qty=Decimal(0)))  # also where a journal holds it
+    assert rig.state.ledger.net_qty(SYMBOL) == 0
+    assert rig.state.orders.by_cl_ord_id[order.cl_ord_id].cum_qty == 0
+
+
 def test_a_trade_corrected_before_it_comes_is_booked_as_corrected(rig: Rig) -> None:
     order = rig.placed()
     fill = rig.venue.fill(order.cl_ord_id, dec("0.3"), dec(100))

@@ -198,6 +198,20 @@ def test_whatever_dies_when_each_fill_is_in_the_files_once(
     bench.home.close()
 
 
+def test_an_unfinished_line_of_a_daily_file_is_cut_and_written_whole(data: Path) -> None:
+    bench = journal(data)
+    bench.give(fact(0))
+    drain(exporter(data)).close()
+    (trades,) = data.glob("logs/*/*/*/trades.jsonl")
+    with trades.open("ab") as file:
+        file.write(b'{"seq":9,"tim')
+    bench.give(fact(1))
+    follower = drain(exporter(data))
+    follower.close()
+    assert trade_ids(data) == ["0", "1"]
+    assert trades.read_bytes().endswith(b"}\n")
+
+
 def test_a_mark_saves_the_work_of_looking_at_everything_again(data: Path) -> None:
     bench = journal(data)
     bench.give(*(fact(number) for number in range(20)))
