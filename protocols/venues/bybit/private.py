@@ -10,6 +10,9 @@ Answers come in pages, and contracts in parts by settlement coin: `continuation`
 
 A codec belongs to one connection at a time: replies to logon and subscription may lack the id that they answer, so the
 codec remembers the last one of each.
+
+One file because it is one class, the private half of the venue contract; what can stand alone is in `encode`,
+`requests`, `reports` and `wire`.
 """
 
 from __future__ import annotations

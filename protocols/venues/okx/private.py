@@ -8,6 +8,9 @@ the frame of `logon` waits for the reply that *the frame* names.
 
 Snapshots of balances and positions come in pages.  They are held back until the last one: only then is what they do
 not name known to be nothing.
+
+One file because it is one class, the private half of the venue contract; what can stand alone is in `encode`,
+`requests`, `reports` and `wire`.
 """
 
 from __future__ import annotations
