@@ -45,8 +45,6 @@ class Paths:
     balance: str = "/fapi/v3/balance"
     position_risk: str = "/fapi/v3/positionRisk"
     position_mode: str = "/fapi/v1/positionSide/dual"
-    leverage: str = "/fapi/v1/leverage"
-    margin_type: str = "/fapi/v1/marginType"
     listen_key: str = "/fapi/v1/listenKey"
 
 

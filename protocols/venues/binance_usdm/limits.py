@@ -41,7 +41,6 @@ WEIGHT: Mapping[str, int] = {
     "balance": 5,
     "positionRisk": 5,
     "positionMode": 30,
-    "configure": 1,
     "listenKey": 1,
     "countdownCancelAll": 10,
 }

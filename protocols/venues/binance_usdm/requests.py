@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from protocols.venue import HttpRequest, Lane, Signer
-from protocols.venues.binance_common.refusals import Refusal
 from protocols.venues.binance_common.requests import (
     Params,
     SignedRequests,
@@ -16,7 +15,6 @@ from protocols.venues.binance_common.requests import (
 
 __all__ = [
     "Params",
-    "Refusal",
     "SignedRequests",
     "check_success",
     "decoded",

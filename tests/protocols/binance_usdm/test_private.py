@@ -95,7 +95,7 @@ class TestOrderEvents:
     def test_what_is_no_fill(self, exec_type: str, status: str, expected: tuple[ExecType, OrdStatus]) -> None:
         got = report(order_event(**(NOTHING_TRADED | {"x": exec_type, "X": status, "z": "0.004", "M": "7"})))
         assert (got.exec_type, got.ord_status) == expected
-        assert (got.cum_qty, got.last_qty, got.trade_id, got.fee) == (D("0.004"), 0, None, 0)
+        assert (got.cum_qty, got.last_qty, got.trade_id, got.fee) == (D("0.004"), D(0), None, D(0))
 
     def test_equal_events_have_equal_ids_and_others_have_others(self) -> None:
         """There is no execution id: symbol, order, type, time and total tell events apart."""
@@ -150,7 +150,7 @@ class TestOrderEvents:
 
     def test_a_liquidation_that_begins_is_a_state(self) -> None:
         got = report(order_event(**(NOTHING_TRADED | {"c": "autoclose-1", "x": "CALCULATED", "X": "NEW", "z": "0"})))
-        assert (got.exec_type, got.ord_status, got.last_qty) == (ExecType.ORDER_STATUS, OrdStatus.NEW, 0)
+        assert (got.exec_type, got.ord_status, got.last_qty) == (ExecType.ORDER_STATUS, OrdStatus.NEW, D(0))
 
     def test_a_fill_without_trade_id_has_none(self) -> None:
         got = report(order_event(c="autoclose-1", x="CALCULATED", X="FILLED", t=0))
@@ -181,7 +181,7 @@ class TestConditionalOrders:
         got = report(algo_event())
         assert (got.cl_ord_id, got.order_id) == (CL_ORD_ID, "A2146760")
         assert (got.exec_type, got.ord_status, got.ord_type) == (ExecType.NEW, OrdStatus.NEW, OrdType.STOP)
-        assert (got.order_qty, got.cum_qty, got.price, got.transact_ns) == (D("0.010"), 0, None, 1790000000100 * MS)
+        assert (got.order_qty, got.cum_qty, got.price, got.transact_ns) == (D("0.010"), D(0), None, 1790000000100 * MS)
 
     @pytest.mark.parametrize(
         "changes, expected",
@@ -290,7 +290,7 @@ class TestAccountEvents:
         row = {"a": "USDT", "wb": "-5.0", "cw": "-5.0"}
         (changed,) = codec().decode_private(account_event(B=[row], P=[]), RECEIVED_NS)
         assert isinstance(changed, BalancesChanged)
-        assert (changed.balances[0].free, changed.balances[0].locked) == (D("-5.0"), 0)
+        assert (changed.balances[0].free, changed.balances[0].locked) == (D("-5.0"), D(0))
 
 
 class TestOtherEvents:

@@ -1,0 +1,240 @@
+"""What is asked of the venue in REST: orders, fills, coins, positions, and the listen key (reference sections 8, 11,
+12, 15.1 and 17).
+
+Conditional orders are in no list of plain ones: `continuation` says the second half of each question.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+import msgspec
+
+from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, TradeID
+from protocols.orders import ExecutionReport
+from protocols.positions import Balance, VenuePosition
+from protocols.venue import HttpReply, HttpRequest, Lane, Signer, Usage, VenueError
+from protocols.venues.binance_usdm import wire
+from protocols.venues.binance_usdm.encode import ALGO_NAME, identity, is_algo
+from protocols.venues.binance_usdm.endpoints import Endpoints
+from protocols.venues.binance_usdm.errors import classify
+from protocols.venues.binance_usdm.limits import WEIGHT, usage_of_headers
+from protocols.venues.binance_usdm.public import VENUE
+from protocols.venues.binance_usdm.reports import Reports, UnknownWord
+from protocols.venues.binance_usdm.requests import (
+    Params,
+    SignedRequests,
+    decoded,
+    key_request,
+    order_id_number,
+    refusal_of,
+)
+from protocols.venues.values import REFUSED, stamp_ns
+
+__all__ = ["RestQueries"]
+
+USER_TRADES_MAX = 1000
+_MS = 1_000_000
+_KEY = re.compile(r"[A-Za-z0-9]{1,128}", re.ASCII)
+
+
+class RestQueries:
+    """The queries of one account."""
+
+    listen_key_refresh_ns = 30 * 60 * 1_000_000_000
+    """A key lives for 60 minutes; the documents' advice to refresh it about as often comes too late."""
+
+    def __init__(self, account: AccountID, signer: Signer, endpoints: Endpoints, recv_window_ms: int) -> None:
+        self.account = account
+        self.endpoints = endpoints
+        self.recv_window_ms = recv_window_ms
+        self._paths = endpoints.paths
+        self._signer = signer
+        self._rest = SignedRequests(signer, recv_window_ms)
+        self._reports = Reports(VENUE, account)
+        self._order_row = msgspec.json.Decoder(wire.OrderRow)
+        self._order_rows = msgspec.json.Decoder(tuple[wire.OrderRow, ...])
+        self._trade_rows = msgspec.json.Decoder(tuple[wire.TradeRow, ...])
+        self._balance_rows = msgspec.json.Decoder(tuple[wire.BalanceRow, ...])
+        self._position_rows = msgspec.json.Decoder(tuple[wire.PositionRow, ...])
+        self._position_mode = msgspec.json.Decoder(wire.PositionMode)
+        self._listen_key = msgspec.json.Decoder(wire.ListenKey)
+
+    # ---- listen keys -------------------------------------------------------------------------------------------
+
+    def listen_key_request(self) -> HttpRequest:
+        """`POST /fapi/v1/listenKey`: the living key, extended, or a new one."""
+        return self._key_request("POST", None)
+
+    def decode_listen_key(self, reply: HttpReply) -> str:
+        """The key.  Raises RemoteProtocolError, which never holds it."""
+        refusal = refusal_of(reply, order=False)
+        if refusal is not None:
+            raise RemoteProtocolError(f"no listen key: {classify(refusal).text}")
+        try:
+            key = self._listen_key.decode(reply.body).listenKey
+        except REFUSED:
+            key = None
+        if key is None or _KEY.fullmatch(key) is None:
+            raise RemoteProtocolError("no listen key in the answer")
+        return str(key)
+
+    def keep_listen_key_request(self, key: str) -> HttpRequest:
+        """`PUT /fapi/v1/listenKey`; NOT_FOUND (-1125) when the key is dead."""
+        return self._key_request("PUT", key)
+
+    def close_listen_key_request(self, key: str) -> HttpRequest:
+        """`DELETE /fapi/v1/listenKey`: silences every process of this account, so only for good."""
+        return self._key_request("DELETE", key)
+
+    def private_path_of(self, key: str) -> str:
+        """The stream of all user events."""
+        return f"{self._paths.private}/{_legal_key(key)}"
+
+    def _key_request(self, method: str, key: str | None) -> HttpRequest:
+        params = () if key is None else (("listenKey", _legal_key(key)),)
+        return key_request(method, self._paths.listen_key, params, WEIGHT["listenKey"], self._signer)
+
+    # ---- REST queries ------------------------------------------------------------------------------------------
+
+    def continuation(self, request: HttpRequest, reply: HttpReply, stamp_venue_ns: int) -> HttpRequest | None:
+        """After the plain orders the conditional ones: of a list of open orders, and of a mass cancel."""
+        symbol = next((pair[7:] for pair in request.query.split("&") if pair.startswith("symbol=")), None)
+        params: Params = () if symbol is None else (("symbol", unquote(symbol)),)
+        if request.path == self._paths.open_orders:
+            weight = WEIGHT["openOrders.all"] if symbol is None else WEIGHT["openOrders.symbol"]
+            path = self._paths.open_algo_orders
+            return self._rest.build("GET", path, params, stamp_venue_ns, weight, Lane.QUERY)
+        if request.path == self._paths.all_open_orders and symbol is not None:
+            return self._cancel_all(self._paths.algo_open_orders, unquote(symbol), stamp_venue_ns)
+        return None
+
+    def _cancel_all(self, path: str, symbol: str, stamp_venue_ns: int) -> HttpRequest:
+        params = (("symbol", symbol),)
+        return self._rest.build("DELETE", path, params, stamp_venue_ns, WEIGHT["allOpenOrders"], Lane.CANCEL)
+
+    def other_names(self, cl_ord_id: ClOrdID) -> Sequence[ClOrdID]:
+        """The same id in the algo service: our id does not tell which kind of order it was."""
+        return (ClOrdID(ALGO_NAME + cl_ord_id),)
+
+    def order_status_request(
+        self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, stamp_venue_ns: int
+    ) -> HttpRequest:
+        """`GET /fapi/v1/order` or `algoOrder`."""
+        order_id = self._reports.engine_id(order_id)
+        params, path = identity(cl_ord_id, order_id), self._paths.algo_order
+        if not is_algo(cl_ord_id, order_id):
+            params, path = (("symbol", str(symbol)), *params), self._paths.order
+        return self._rest.build("GET", path, params, stamp_venue_ns, WEIGHT["order.status"], Lane.QUERY)
+
+    def decode_order_status(self, reply: HttpReply) -> ExecutionReport | VenueError:
+        """The order, or why there is none; NOT_FOUND once is no proof that it never arrived (section 17.2).
+
+        A triggered conditional order is reported with its child's `order_id`, which leads to its fills.
+        """
+        error = self.error(reply)
+        if error is not None:
+            return error
+        return self._query(decoded(self._order_row, reply), reply)
+
+    def open_orders_request(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /fapi/v1/openOrders`, of one symbol (weight 1) or of all (40); conditional ones by `continuation`."""
+        params = () if symbol is None else (("symbol", symbol),)
+        weight = WEIGHT["openOrders.all"] if symbol is None else WEIGHT["openOrders.symbol"]
+        return self._rest.build("GET", self._paths.open_orders, params, stamp_venue_ns, weight, Lane.QUERY)
+
+    def decode_open_orders(self, reply: HttpReply) -> Sequence[ExecutionReport]:
+        """All open orders, type ORDER_STATUS.  One that we cannot read makes the whole answer unusable."""
+        return tuple(self._query(row, reply) for row in decoded(self._order_rows, reply))
+
+    def fills_request(
+        self,
+        symbol: Symbol,
+        stamp_venue_ns: int,
+        *,
+        order_id: OrderID | None = None,
+        from_trade_id: TradeID | None = None,
+        since_ns: int | None = None,
+    ) -> HttpRequest:
+        """`GET /fapi/v1/userTrades`, at most 1000 rows, by the first of: order, trade id (included), time.
+
+        From a time, the venue looks at the 7 days that follow it and no further; it keeps three months.
+        """
+        params = [("symbol", str(symbol)), ("limit", str(USER_TRADES_MAX))]
+        if order_id is not None:
+            params.append(("orderId", order_id_number(self._reports.engine_id(order_id) or order_id)))
+        elif from_trade_id is not None:
+            params.append(("fromId", order_id_number(OrderID(from_trade_id))))
+        elif since_ns is not None:
+            params.append(("startTime", str(since_ns // _MS)))
+        return self._rest.build(
+            "GET", self._paths.user_trades, params, stamp_venue_ns, WEIGHT["userTrades"], Lane.QUERY
+        )
+
+    def decode_fills(self, symbol: Symbol, reply: HttpReply) -> Sequence[ExecutionReport]:
+        """Own trades by ascending trade id; `cl_ord_id` is "" (but for known children) and order quantities are 0."""
+        rows = decoded(self._trade_rows, reply)
+        try:
+            return tuple(self._reports.of_trade(row, reply.received_ns) for row in sorted(rows, key=_trade_id))
+        except UnknownWord as unknown:
+            raise RemoteProtocolError(f"trades of {symbol}: unknown word {unknown}") from None
+
+    def balances_request(self, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /fapi/v3/balance`."""
+        return self._rest.build("GET", self._paths.balance, (), stamp_venue_ns, WEIGHT["balance"], Lane.QUERY)
+
+    def decode_balances(self, reply: HttpReply) -> Sequence[Balance]:
+        """The wallet of every asset."""
+        rows = decoded(self._balance_rows, reply)
+        return tuple(self._reports.of_balance(row, stamp_ns(row.updateTime)) for row in rows)
+
+    def positions_request(self, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /fapi/v3/positionRisk`."""
+        return self._rest.build(
+            "GET", self._paths.position_risk, (), stamp_venue_ns, WEIGHT["positionRisk"], Lane.QUERY
+        )
+
+    def decode_positions(self, reply: HttpReply) -> Sequence[VenuePosition]:
+        """Every symbol with a position or an open order; what is absent is flat."""
+        try:
+            return tuple(self._reports.of_position(row) for row in decoded(self._position_rows, reply))
+        except UnknownWord as unknown:
+            raise RemoteProtocolError(f"positions: unknown word {unknown}") from None
+
+    def position_mode_request(self, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /fapi/v1/positionSide/dual` (weight 30): the mode that `hedge_mode` must equal."""
+        return self._rest.build(
+            "GET", self._paths.position_mode, (), stamp_venue_ns, WEIGHT["positionMode"], Lane.QUERY
+        )
+
+    def decode_position_mode(self, reply: HttpReply) -> bool:
+        """True in hedge mode."""
+        return bool(decoded(self._position_mode, reply).dualSidePosition)
+
+    def usage(self, reply: HttpReply) -> Sequence[Usage]:
+        """Weight and order counts in the reply's headers."""
+        return usage_of_headers(reply.headers)
+
+    def error(self, reply: HttpReply) -> VenueError | None:
+        """The classified refusal, or None.  A failure inside the venue is UNKNOWN, as for an order request."""
+        refusal = refusal_of(reply, order=True)
+        return None if refusal is None else classify(refusal)
+
+    def _query(self, row: wire.OrderRow, reply: HttpReply) -> ExecutionReport:
+        try:
+            return self._reports.of_query(row, reply.received_ns)
+        except UnknownWord as unknown:
+            raise RemoteProtocolError(f"order {row.orderId} of {row.symbol}: unknown word {unknown}") from None
+
+
+def _legal_key(key: str) -> str:
+    if _KEY.fullmatch(key) is None:
+        raise LocalProtocolError("the listen key must be letters and digits; ask the venue for another")
+    return key
+
+
+def _trade_id(row: wire.TradeRow) -> int:
+    return row.id
