@@ -315,11 +315,11 @@ def levels_of(units: Sequence[wire.Unit | wire.SimpleUnit]) -> tuple[tuple[Level
             bid, bid_qty, ask, ask_qty = unit.bid_price, unit.bid_size, unit.ask_price, unit.ask_size
             if low <= bid < end and low <= bid_qty < end:
                 bids.append((bid, bid_qty))
-            elif bid_qty or not (not bid or low <= bid < end):
+            elif bid_qty or (bid and not low <= bid < end):
                 raise RemoteProtocolError(f"impossible level: {bid} {bid_qty}")
             if low <= ask < end and low <= ask_qty < end:
                 asks.append((ask, ask_qty))
-            elif ask_qty or not (not ask or low <= ask < end):
+            elif ask_qty or (ask and not low <= ask < end):
                 raise RemoteProtocolError(f"impossible level: {ask} {ask_qty}")
     except InvalidOperation:
         raise RemoteProtocolError("a level is not a number") from None

@@ -244,6 +244,10 @@ class TestQueries:
         with pytest.raises(LocalProtocolError, match="1 to 100"):
             codec().orders_request([UUID] * count, 1)
 
+    def test_one_order_is_enough(self) -> None:
+        assert codec().orders_request([UUID], 1).query == f"uuids[]={UUID}"
+        assert codec().rest_cancel_orders([(CL_ORD_ID, UUID, SYMBOL)], 1).query == f"uuids[]={UUID}"
+
     def test_pages_of_open_orders(self) -> None:
         one = codec()
         first = one.open_orders_request(SYMBOL, 1)

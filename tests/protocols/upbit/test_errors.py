@@ -176,3 +176,9 @@ class TestBodies:
         error = codec().error(reply(b"Blocked for 10 seconds", 418, {"Retry-After": "99"}))
         assert error is not None
         assert error.until_ns == NOW + 10 * SECOND
+
+    @pytest.mark.parametrize("name", ["Retry-After", "retry-after"])
+    def test_a_ban_in_a_header(self, name: str) -> None:
+        error = codec().error(reply(b"<html>", 418, {"Date": "x", name: "99"}))
+        assert error is not None
+        assert error.until_ns == NOW + 99 * SECOND

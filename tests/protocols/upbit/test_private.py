@@ -380,6 +380,18 @@ def test_several_cancels_refused_or_not_understood_as_a_whole() -> None:
     assert garbage.error.disposition is Disposition.UNKNOWN
 
 
+@pytest.mark.parametrize("answer", [refusal("internal_server_error", 500), reply(b"<html>", 502), reply(b"", 504),
+                                    refusal("of_next_year", 400), refusal("duplicated_identifier", 400)])  # fmt: skip
+def test_an_order_request_that_may_have_been_carried_out_is_in_doubt(answer: HttpReply) -> None:
+    orders = [(CL_ORD_ID, UUID, SYMBOL)]
+    for got in (CODEC.decode_rest_order("1", answer), CODEC.decode_rest_cancels("1", answer, orders)):
+        assert got.error is not None
+        assert got.error.disposition is Disposition.UNKNOWN
+    found = CODEC.decode_order_status(answer)
+    assert isinstance(found, VenueError)
+    assert found.disposition is Disposition.UNKNOWN
+
+
 def test_refusals() -> None:
     answer = CODEC.decode_rest_order("1", refusal("insufficient_funds_bid", text="not enough"))
     assert answer.error == VenueError(
