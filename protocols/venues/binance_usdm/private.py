@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -425,19 +425,7 @@ class BinanceUsdmPrivate(RestQueries):
         return self._rest.build("POST", path, params, stamp_venue_ns, weight, Lane.CANCEL)
 
 
-_EVENT_NAMES = frozenset(
-    kind.__struct_config__.tag
-    for kind in (
-        wire.OrderTradeUpdate,
-        wire.AccountUpdate,
-        wire.AlgoUpdate,
-        wire.ListenKeyExpired,
-        wire.TradeLite,
-        wire.StrategyUpdate,
-        wire.GridUpdate,
-        wire.TriggerReject,
-    )
-)
+_EVENT_NAMES = frozenset(kind.__struct_config__.tag for kind in get_args(wire.UserEvent))
 _ORDER_KEYS = frozenset({"orderId", "clientOrderId", "algoId", "clientAlgoId"})
 
 
