@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import stat
 import subprocess
@@ -290,6 +291,26 @@ def test_one_account_can_be_halted_alone(engine: Engine) -> None:
     assert engine.ask("unkill", "--scope", "sub1", "--code", code, "--json").json["state"] == "active"
     said = engine.ask("kill", "--scope", "everything")
     assert (said.code, "firm, or one of master, sub1" in said.err) == (1, True)
+
+
+# ---- what the documents tell people to type ----------------------------------------------------------------------
+
+
+def test_every_question_in_the_manual_is_answered(engine: Engine) -> None:
+    """The commands of the section that only looks, typed as they stand there."""
+    manual = (REPO_ROOT / "docs" / "operator.md").read_text()
+    section = manual.partition("## Look into a running engine")[2].partition("## Give orders")[0]
+    asked = [shlex.split(text) for text in re.findall(r"^    bulkhead (.+)$", section, re.MULTILINE)]
+    assert len(asked) > 8
+    for words in asked:
+        if "--watch" in words or words[0] == "tap":
+            continue  # they do not end by themselves, and have tests of their own
+        for more in ((), ("--json",)):
+            said = engine.ask(*words, *more)
+            assert (said.code, said.err) == (0, ""), words
+            assert said.out
+            if more:
+                said.json  # noqa: B018 - it parses
 
 
 # ---- files, pictures, a second engine ----------------------------------------------------------------------------
