@@ -28,7 +28,8 @@ def _orders(seconds: float, n: int | None) -> Mapping[str, Any]:
 def _risk(seconds: float, n: int | None) -> Mapping[str, Any]:
     from tools.bench.risk import bench_risk
 
-    return bench_risk(n or 50_000)
+    samples = n or 50_000
+    return {"n": samples, **bench_risk(samples)}
 
 
 def _book(seconds: float, n: int | None) -> Mapping[str, Any]:
@@ -36,7 +37,10 @@ def _book(seconds: float, n: int | None) -> Mapping[str, Any]:
 
     data = Path(os.environ.get("BULKHEAD_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
     capture = data / "binance_spot" / "ws" / "2024-08-08_btcusdt_11min.jsonl.gz"
-    return bench_book(capture if capture.is_file() else None)
+    figures = bench_book(capture if capture.is_file() else None)
+    venues = figures["venues"]
+    assert isinstance(venues, dict)
+    return {"n": sum(venue["messages"] for venue in venues.values()), **figures}
 
 
 def _restart(seconds: float, n: int | None) -> Mapping[str, Any]:
