@@ -136,16 +136,21 @@ class Runtime:
     def post_outbox(self, cell: Cell) -> None:
         """Deliver what handlers sent, now that they have returned.
 
-        The common case, an event to an actor that is served in this step, is spelled out: it is half of all hops'
-        cost.  Everything else goes through `deliver`, which means the same.
+        The common case, an event (or a command that may be delivered) to an actor that is served in this step, is
+        spelled out: it is half of all hops' cost.  Everything else goes through `deliver`, which means the same.
         """
         path, epoch, outbox, cells = cell.path, cell.epoch, self.outbox, self._cells
         for to, message in outbox:
             target = cells.get(to)
-            if target is not None and message.delivery is Delivery.EVENT and target.flowing:
+            if target is not None and target.flowing:
                 mailbox = target.mailbox
                 bundle = mailbox.bundle
-                if mailbox.waiting is None and len(bundle) < mailbox.hard_limit:
+                delivery = message.delivery
+                if delivery is Delivery.EVENT:
+                    room = mailbox.hard_limit
+                else:
+                    room = mailbox.capacity if delivery is Delivery.COMMAND and target.ready else 0
+                if mailbox.waiting is None and len(bundle) < room:
                     bundle.append((message, path, epoch, None))
                     if not target.scheduled:
                         target.scheduled = True
