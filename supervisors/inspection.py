@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import attrs
 
 from protocols.ids import Path
-from supervisors.cell import Cell, DeadLetter, RestartRecord
+from supervisors.cell import Cell
+from supervisors.ends import DeadLetter, RestartRecord
 from supervisors.runtime import Runtime
 from supervisors.supervisor import Supervisor
 

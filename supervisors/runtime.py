@@ -22,8 +22,9 @@ import trio
 from protocols.base import Command, Delivery, Message, Query, RefusalReason
 from protocols.ids import Path
 from supervisors.actor import AskError
-from supervisors.cell import ActorStuck, Cell, DeadLetter, MailboxOverflow, Phase
+from supervisors.cell import Cell, Phase
 from supervisors.clock import Clock, SystemClock
+from supervisors.ends import ActorStuck, DeadLetter, MailboxOverflow
 from supervisors.mailbox import Letter, Put
 from supervisors.ports import Port
 from supervisors.timers import Timers

@@ -20,7 +20,8 @@ import trio
 
 from protocols.ids import Path
 from supervisors.actor import GROUP_RESTART
-from supervisors.cell import Cell, Exit, ExitKind, OrderedRestart
+from supervisors.cell import Cell
+from supervisors.ends import Exit, ExitKind, OrderedRestart
 from supervisors.runtime import Lifecycle, Runtime
 from supervisors.spec import Restart, Strategy, SupervisorSpec, validate
 

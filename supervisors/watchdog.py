@@ -20,7 +20,8 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from supervisors.cell import ActorStuck, Phase
+from supervisors.cell import Phase
+from supervisors.ends import ActorStuck
 from supervisors.runtime import Runtime
 
 

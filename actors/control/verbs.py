@@ -27,7 +27,8 @@ from protocols.journal import JOURNAL, Append, FlushQuery, OperatorCommand
 from protocols.orders import FIRM_GATE, CancelAll, account_gate, account_path
 from protocols.positions import AccountPicture, AccountQuery
 from supervisors.actor import AskError, Context
-from supervisors.cell import Cell, DeadLetter
+from supervisors.cell import Cell
+from supervisors.ends import DeadLetter
 from supervisors.inspection import dead_letters, picture, tree
 from supervisors.runtime import Lifecycle, Runtime
 from supervisors.supervisor import Supervisor

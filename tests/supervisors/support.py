@@ -11,8 +11,8 @@ import trio.testing
 
 from protocols.base import Command, Event, MarketData, Message, Query, RefusalReason, message
 from supervisors.actor import Actor, Down, Up
-from supervisors.cell import Exit
 from supervisors.clock import TrioClock
+from supervisors.ends import Exit
 from supervisors.runtime import Lifecycle, Runtime
 from supervisors.spec import SupervisorSpec
 from supervisors.supervisor import Supervisor, run_tree

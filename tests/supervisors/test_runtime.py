@@ -10,7 +10,8 @@ from trio.testing import MockClock
 
 from protocols.base import Message, Query
 from supervisors.actor import Actor, AskError, Down, Later, ReadyWhen, Up
-from supervisors.cell import ActorStuck, ChaosCrash, Phase
+from supervisors.cell import Phase
+from supervisors.ends import ActorStuck, ChaosCrash
 from supervisors.inspection import dead_letters, picture, tree
 from supervisors.mailbox import Mailbox, Put
 from supervisors.spec import SECOND_NS, Backoff, ChildSpec, SupervisorSpec

@@ -8,8 +8,9 @@ from trio.testing import MockClock
 
 from protocols.base import Command, Message, Query, message
 from supervisors.actor import Actor, AskError, ReadyWhen
-from supervisors.cell import Phase, describe
+from supervisors.cell import Phase
 from supervisors.clock import SystemClock
+from supervisors.ends import describe
 from supervisors.inspection import tree
 from supervisors.ports import Port
 from supervisors.runtime import PUMP_BUDGET, Runtime
@@ -420,6 +421,39 @@ async def test_what_a_handler_sends_to_a_full_mailbox_or_a_busy_one_is_treated_l
         assert [m for m in got if isinstance(m, Tick)] in ([], [Tick("k", 2)])
         assert len(told) == 1
         assert isinstance(told[0], Refused)
+
+
+@pytest.mark.parametrize("capacity, handled, refused", [(10, [1, 2], []), (2, [1], [2])])
+async def test_every_family_may_be_sent_by_a_handler(
+    capacity: int, handled: list[int], refused: list[int], autojump_clock: MockClock
+) -> None:
+    class Mixed(Recorder):
+        def receive(self, message: Message) -> None:
+            if message == Note(0):
+                self.ctx.send("/b", Note(1))
+                self.ctx.send("/b", Do(1, "/a"))
+                self.ctx.send("/b", Tick("k", 1))
+                self.ctx.send("/b", Do(2, "/a"))
+                self.ctx.send("/b", Tick("k", 2))
+                self.ctx.send("/b", Note(2))
+            else:
+                super().receive(message)
+
+    told: list[Message] = []
+    got: list[Message] = []
+    spec = SupervisorSpec(
+        name="",
+        children=(
+            ChildSpec(name="a", factory=lambda: Mixed(told)),
+            ChildSpec(name="b", factory=recorder(got), capacity=capacity),
+        ),
+    )
+    async with running(spec) as world:
+        world.send("/a", Note(0))
+        await world.settle()
+        assert [m.number for m in got if isinstance(m, Do)] == handled
+        assert [m for m in got if not isinstance(m, Do)] == [Note(1), Tick("k", 2), Note(2)]  # the newest, in its place
+        assert [m.number for m in told if isinstance(m, Refused)] == refused
 
 
 # ---- addresses and timers ----------------------------------------------------------------------------------------

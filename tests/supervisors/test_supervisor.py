@@ -13,7 +13,8 @@ from trio.testing import MockClock
 from protocols.base import Message
 from protocols.enums import MoneyPolicy
 from supervisors.actor import Actor
-from supervisors.cell import ExitKind, Phase
+from supervisors.cell import Phase
+from supervisors.ends import ExitKind
 from supervisors.spec import (
     SECOND_NS,
     Backoff,

@@ -7,8 +7,8 @@ import time
 import trio
 
 from protocols.base import Message
-from supervisors.cell import Exit
 from supervisors.clock import SystemClock
+from supervisors.ends import Exit
 from supervisors.runtime import Runtime
 from supervisors.spec import ChildSpec, SupervisorSpec
 from supervisors.supervisor import Supervisor, run_tree

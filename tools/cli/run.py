@@ -14,8 +14,8 @@ import trio
 from config import Config
 from config.schema import Display
 from protocols.errors import BulkheadError, ConfigError
-from supervisors.cell import ExitKind
 from supervisors.clock import SystemClock
+from supervisors.ends import ExitKind
 from supervisors.runtime import Lifecycle
 from tools.cli.common import load, local_time, profile_options
 from tools.cli.failure import BadConfig, CommandFailure

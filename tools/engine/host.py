@@ -36,8 +36,8 @@ from protocols.orders import FIRM_GATE, account_gate, account_path
 from protocols.positions import AccountPicture, AccountQuery
 from protocols.venues.registry import VENUES
 from supervisors.actor import AskError
-from supervisors.cell import Exit
 from supervisors.clock import Clock, SystemClock
+from supervisors.ends import Exit
 from supervisors.runtime import Lifecycle, Runtime
 from supervisors.spec import ChildSpec, SupervisorSpec
 from supervisors.supervisor import Supervisor, run_tree

@@ -9,7 +9,7 @@ import trio
 
 from config import load_config
 from protocols.errors import ConfigError, JournalError
-from supervisors.cell import ExitKind
+from supervisors.ends import ExitKind
 from supervisors.runtime import Lifecycle
 from tests.scenarios.support import trading
 from tools.engine.host import SOCKET_PATH_MAX, Host
