@@ -38,6 +38,8 @@ MANUAL = StrategyID("MANUAL")
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ACCOUNT_WIDTH, _STRATEGY_WIDTH, _RUN_WIDTH, _EPOCH_WIDTH, _COUNT_WIDTH = 2, 3, 7, 3, 6
+_PAIRS = tuple(first + second for first in _DIGITS for second in _DIGITS)
+_PAIR = len(_PAIRS)
 _CL_ORD_ID = re.compile(r"b([0-9a-z]{2})([0-9a-z]{3})([0-9a-z]{7})([0-9a-z]{3})([0-9a-z]{6})")
 
 
@@ -82,8 +84,12 @@ class ClOrdIDs:
 
     def next(self) -> ClOrdID:
         """The next id; never the same twice."""
-        self._count += 1
-        return ClOrdID(self._prefix + base36(self._count, _COUNT_WIDTH))
+        count = self._count = self._count + 1
+        # `base36(count, 6)` by pairs of digits: this is on the way of every order.
+        high, rest = divmod(count, _PAIR * _PAIR)
+        if high >= _PAIR:
+            raise ValueError(f"{count} ids of one incarnation are more than {_COUNT_WIDTH} base-36 digits can number")
+        return ClOrdID(self._prefix + _PAIRS[high] + _PAIRS[rest // _PAIR] + _PAIRS[rest % _PAIR])
 
 
 @attrs.frozen

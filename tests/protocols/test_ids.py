@@ -82,6 +82,13 @@ def test_a_maker_beyond_its_fields_is_refused(run: int, epoch: int) -> None:
         ClOrdIDs("a", "s", run, epoch)
 
 
+@given(count=st.integers(min_value=0, max_value=36**6 - 2))
+def test_the_counter_is_written_in_base_36(count: int) -> None:
+    maker = ClOrdIDs("account", "strategy", 1, 1)
+    maker._count = count
+    assert maker.next().endswith(base36(count + 1, 6))
+
+
 def test_a_maker_ends_before_it_repeats() -> None:
     maker = ClOrdIDs("a", "s", 1, 1)
     maker._count = 36**6 - 1
