@@ -88,7 +88,7 @@ class ClOrdIDs:
         # `base36(count, 6)` by pairs of digits: this is on the way of every order.
         high, rest = divmod(count, _PAIR * _PAIR)
         if high >= _PAIR:
-            raise ValueError(f"{count} ids of one incarnation are more than {_COUNT_WIDTH} base-36 digits can number")
+            raise ValueError(f"id number {count} of one incarnation does not fit into {_COUNT_WIDTH} base-36 digits")
         return ClOrdID(self._prefix + _PAIRS[high] + _PAIRS[rest // _PAIR] + _PAIRS[rest % _PAIR])
 
 
