@@ -126,7 +126,7 @@ class Desk:
         if kind in _ALARMS_THAT_HALT:
             halt = SetTradingState(self.account, TradingState.HALTED, self.ctx.path, f"{kind.value}: {text}")
             forward = ((self.gate, halt),)
-        self.ctx.note("alarm", text)
+        self.ctx.note("alarm", f"{kind.value}: {text if text.startswith(subject) else f'{subject}: {text}'}")
         self.record(self.positions_subject, AlarmRaised(self.ctx.path, kind, subject, text, self.ctx.now_ns), forward)
 
     # ---- asking ------------------------------------------------------------------------------------------------

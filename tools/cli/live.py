@@ -164,7 +164,7 @@ def _events(rows: list[dict[str, Any]], zone: ZoneInfo) -> Table:
         clock = local_time(event["at_ns"], zone).split()[1]
         table.add_row(clock, event["what"].replace("_", " "), _cut(event["path"]), _cut(event["text"]))
     if not rows:
-        table.add_row(Text("nothing that deserves attention", style="dim"))
+        table.add_row("-", Text("nothing that deserves attention", style="dim"))
     return table
 
 

@@ -278,11 +278,19 @@ class Host:
         if what in ("ready", "connected", "journal_writes_again"):
             if self._said.pop(event.path, None) is not None:
                 self._tell(event)
-        elif what in _NEWS and not (what == "unready" and _said_elsewhere(event.text)):
+        elif what in _NEWS and not (what == "unready" and self._told_already(event)):
             said = (what, event.text)
             if self._said.get(event.path) != said:
                 self._said[event.path] = said
                 self._tell(event)
+
+    def _told_already(self, shut: Lifecycle) -> bool:
+        """A gate that shuts because its connection was lost, its actor crashed or is stopped is no further news."""
+        return (
+            shut.text.startswith("crashed:")
+            or shut.text.endswith("stopping")
+            or self._said.get(shut.path, ("", ""))[1] == shut.text
+        )
 
     def _tell(self, event: Lifecycle) -> None:
         self._news_count += 1
@@ -300,11 +308,6 @@ class Host:
     def _watchdog_settings(self) -> WatchdogSettings:
         limit_ns = self.config.supervision.watchdog_ms * MS
         return WatchdogSettings(break_ns=limit_ns, age_ns=limit_ns * 2)
-
-
-def _said_elsewhere(why_unready: str) -> bool:
-    """A gate that shuts because its actor crashed, or is stopped with the one that did, is the same piece of news."""
-    return why_unready.startswith("crashed:") or why_unready.endswith("stopping")
 
 
 def _refuse_long_socket(config: Config) -> None:

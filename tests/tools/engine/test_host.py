@@ -117,6 +117,10 @@ def test_news_is_what_deserves_attention_and_is_told_once(tmp_path: Path) -> Non
     happened("connect_failed", "timed out", path="/b")
     happened("connected", "ws://x")
     happened("ready")
+    happened("connection_lost", "reset")
+    happened("unready", "reset")  # the gate shuts for the very reason that was told
+    happened("unready", "another reason")
+    happened("connected", "ws://x")
     happened("unready", "crashed: KeyError")  # told by the crash that follows
     happened("crash", "KeyError")
     happened("ready")
@@ -128,10 +132,13 @@ def test_news_is_what_deserves_attention_and_is_told_once(tmp_path: Path) -> Non
         ("connect_failed", "/a", "timed out"),
         ("connect_failed", "/b", "timed out"),
         ("connected", "/a", "ws://x"),
+        ("connection_lost", "/a", "reset"),
+        ("unready", "/a", "another reason"),
+        ("connected", "/a", "ws://x"),
         ("crash", "/a", "KeyError"),
         ("ready", "/a", ""),
     ]
-    assert [number for number, _ in host.news_after(4)] == [5, 6]
+    assert [number for number, _ in host.news_after(7)] == [8, 9]
     host.plan.journal.close()
     host.log.close()
 
