@@ -153,7 +153,7 @@ def test_tap_prints_what_an_actor_gets_as_it_comes(engine: Engine) -> None:
     assert tapping.returncode == 0, err
     assert err == b""
     assert {event["kind"] for event in events} & {"Quote", "Trade", "ExecutionReport", "BalancesChanged"}
-    assert all(event["message"] and event["at_ns"] for event in events)
+    assert any("symbol" in event["message"] for event in events)
     assert [event["at_ns"] for event in events] == sorted(event["at_ns"] for event in events)
 
 

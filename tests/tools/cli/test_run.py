@@ -96,6 +96,13 @@ async def until_quiet(sim: Simulator) -> None:
             await trio.sleep(0.02)
 
 
+def everything_in(folder: Path) -> bytes:
+    """What all files hold."""
+    written = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    assert len(written) > 6
+    return b"".join(written)
+
+
 async def ended(engine: Engine) -> int:
     """Its exit code; the simulator goes on meanwhile."""
     with trio.fail_after(PATIENCE_S):
@@ -132,6 +139,39 @@ async def test_a_signal_drains_no_new_entry_nothing_left_resting_everything_save
         assert isinstance(own[-1], StateSnapshot)
     hashes = {bulkhead("replay", "--json", data=tmp_path).json["hash"] for _ in range(2)}
     assert len(hashes) == 1
+
+
+@pytest.mark.req("R072", "R156")
+async def test_no_key_is_in_anything_that_the_engine_says_or_writes(tmp_path: Path) -> None:
+    """Both kinds of keys sign, one connection is cut while they do, and then everything is searched."""
+    secrets = [
+        *(derive_credentials("master").ed25519_private_pem.splitlines()[1:-1]),
+        derive_credentials("sub1").hmac_secret,
+    ]
+    async with trading(tmp_path, "--set", "log.level=debug") as (sim, engine):
+        sim.cut_connections()
+        answers = [
+            (await trio.to_thread.run_sync(engine.ask, *words)).out
+            for words in (
+                ("inspect", "--json"),
+                ("inspect", f"/accounts/master/{VENUE}/entry", "--json"),
+                ("inspect", f"/accounts/sub1/{VENUE}/private", "--json"),
+                ("actor", "crash", f"/accounts/sub1/{VENUE}/entry"),
+                ("inspect", f"/accounts/sub1/{VENUE}/entry", "--json"),
+                ("events", "--json"),
+                ("inspect", "--dead", "--json"),
+            )
+        ]
+        await until(engine, lambda: resting(sim))
+        engine.send(signal.SIGTERM)
+        assert await ended(engine) == 0
+    searched = everything_in(tmp_path) + "".join(answers).encode()
+    assert b"OrderIntent" in searched
+    for secret in secrets:
+        assert len(secret) > 20
+        assert secret.encode() not in searched
+        assert secret[:20].encode() not in searched
+    assert b"PRIVATE KEY" not in searched
 
 
 @pytest.mark.req("R123")

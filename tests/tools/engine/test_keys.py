@@ -68,7 +68,6 @@ def test_keys_from_the_environment_sign(kind: str) -> None:
     assert secret not in repr(signer)
 
 
-@pytest.mark.req("R072")
 @pytest.mark.parametrize("missing", ["MASTER_KEY", "MASTER_SECRET"])
 @pytest.mark.parametrize("empty", [True, False])
 def test_a_variable_that_is_not_set_is_named_by_its_place(missing: str, empty: bool) -> None:
@@ -88,7 +87,6 @@ def test_a_secret_written_where_a_variables_name_belongs_is_not_repeated() -> No
     assert PLANTED.replace("-", "_") not in text
 
 
-@pytest.mark.req("R072")
 @pytest.mark.parametrize("secret", [PLANTED, f"-----BEGIN PRIVATE KEY-----\n{PLANTED}\n-----END PRIVATE KEY-----\n"])
 def test_a_secret_that_is_no_key_is_refused_by_its_place(secret: str) -> None:
     text = refusal(config(source="env", kind="ed25519", api_key_env="K", secret_env="S"), {"K": "key", "S": secret})
