@@ -179,10 +179,11 @@ class TradingStateChanged(Event):
 
 @message
 class ActorRestarted(Event):
-    """A supervised actor came back (or did not)."""
+    """An incarnation ended out of turn; its supervisor starts the next one, or gives up upwards."""
 
     path: Path
     epoch: int
+    """Of the incarnation that ended."""
     cause: str
     at_ns: int
 

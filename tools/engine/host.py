@@ -32,6 +32,7 @@ from config.schema import SIMULATOR, VenueConfig
 from protocols.control import Drain
 from protocols.errors import ConfigError
 from protocols.ids import AccountID, Path, StrategyID, Symbol, Venue
+from protocols.journal import ENGINE_KEY, JOURNAL, ActorRestarted, Append
 from protocols.orders import FIRM_GATE, account_gate, account_path
 from protocols.positions import AccountPicture, AccountQuery
 from protocols.venues.registry import VENUES
@@ -79,6 +80,10 @@ def calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+_ENDS = frozenset({"crash", "normal", "escalation", "restarted"})
+"""Ends that nobody planned (or that somebody ordered): the journal keeps them."""
 
 
 class Host:
@@ -274,6 +279,9 @@ class Host:
     def observe(self, event: Lifecycle) -> None:
         """Every step of every actor goes into the log; what deserves attention is news as well."""
         what = event.what
+        if what in _ENDS:
+            ended = ActorRestarted(event.path, event.epoch, f"{what}: {event.text}", event.at_ns)
+            self.runtime.deliver(JOURNAL, Append(ENGINE_KEY, "engine", (ended,), (), event.path))
         self.log.write(_LEVELS.get(what, "info"), f"actor_{what}", path=event.path, epoch=event.epoch, text=event.text)
         if what in ("ready", "connected", "journal_writes_again"):
             if self._said.pop(event.path, None) is not None:

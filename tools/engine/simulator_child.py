@@ -19,7 +19,7 @@ from typing import Self
 import attrs
 import trio
 
-from config.schema import Config, MarketSource
+from config.schema import SIMULATOR, Config, MarketSource
 from supervisors.actor import Actor, ReadyWhen
 from tools.engine.keys import DemoCredential
 
@@ -125,12 +125,19 @@ class SimulatorActor(Actor):
             arguments += ["--wait-subscribers", "1", "--wait-snapshots", "1"]
         else:
             arguments += ["--symbols", ",".join(dict.fromkeys(symbols))]
+        if given.market is MarketSource.LIVE:
+            arguments += self._upstream()
         low, high = given.order_latency_ms, given.order_latency_ms + given.latency_jitter_ms
         if high:
             arguments += ["--request-latency", f"{low}-{high}"]
         if given.stream_latency_ms:
             arguments += ["--market-latency", str(given.stream_latency_ms)]
         return arguments
+
+    def _upstream(self) -> list[str]:
+        """Paper trading: the simulator matches against the market that our own books are fed from."""
+        venue = next(v for v in self._config.venues.values() if v.enabled and v.rest_url != SIMULATOR)
+        return ["--live-rest", venue.rest_url, "--live-stream", venue.stream_url]
 
     def _accounts(self) -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []

@@ -15,6 +15,7 @@ from tools.simulator.core.faults import Fault, FaultKind
 from tools.simulator.core.generator import GeneratorConfig
 from tools.simulator.core.latency import Latency
 from tools.simulator.core.limits import LimitConfig
+from tools.simulator.core.live import LiveConfig
 from tools.simulator.core.model import Side
 from tools.simulator.core.server import ServerConfig
 from tools.simulator.credentials import Credentials, derive_credentials
@@ -37,6 +38,7 @@ __all__ = [
     "KeyKind",
     "Latency",
     "LimitConfig",
+    "LiveConfig",
     "ManualClock",
     "ServerConfig",
     "Side",

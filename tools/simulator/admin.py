@@ -166,6 +166,7 @@ class Admin:
             "failures": sim.server.failures,
             **self._faults(),
             "replay": None if sim.replay is None else sim.replay.progress(),
+            "live": None if sim.live is None else sim.live.progress(),
         }
 
     def _fills(self) -> dict[str, Any]:

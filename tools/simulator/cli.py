@@ -6,9 +6,12 @@ Exit codes: 0 stopped or replay done, 2 wrong arguments or unreadable files, 1 t
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -21,6 +24,7 @@ from tools.simulator.core.faults import Fault, FaultKind
 from tools.simulator.core.generator import GeneratorConfig
 from tools.simulator.core.latency import Latency
 from tools.simulator.core.limits import LimitConfig
+from tools.simulator.core.live import FeedBroken, LiveConfig, fetch, instruments_url
 from tools.simulator.core.server import ServerConfig
 from tools.simulator.simulator import AccountConfig, Simulator, SimulatorConfig, demo_account
 
@@ -79,6 +83,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="N messages after a depth message was dropped by a fault: pause until depth was asked for",
     )
     replay.add_argument("--exit-when-done", action="store_true", help="end after the last frame")
+    live = parser.add_argument_group("live market")
+    live.add_argument(
+        "--live-rest", metavar="URL", help="match against this venue's market: its public REST, https://..."
+    )
+    live.add_argument("--live-stream", metavar="URL", help="the same venue's public streams, wss://...")
     accounts = parser.add_argument_group("accounts")
     accounts.add_argument(
         "--demo-account",
@@ -144,8 +153,16 @@ def read_accounts(path: Path) -> list[AccountConfig]:
 
 def build_config(options: argparse.Namespace) -> SimulatorConfig:
     """From parsed options. Raises ValueError naming the option and the fix."""
-    market: GeneratorConfig | CaptureConfig
-    if options.capture is not None:
+    market: GeneratorConfig | CaptureConfig | LiveConfig
+    symbols = tuple(filter(None, options.symbols.split(",")))
+    if bool(options.live_rest) != bool(options.live_stream):
+        raise ValueError("--live-rest and --live-stream belong together: give both")
+    if options.live_rest:
+        if options.capture is not None:
+            raise ValueError("--capture and --live-rest exclude each other: the market is recorded or live")
+        market = LiveConfig(rest_url=options.live_rest, stream_url=options.live_stream)
+        options.exchange_info = _upstream_instruments(market, symbols)
+    elif options.capture is not None:
         market = CaptureConfig(
             path=options.capture,
             speed=0.0 if options.speed == "max" else _positive(options.speed, "--speed"),
@@ -171,7 +188,7 @@ def build_config(options: argparse.Namespace) -> SimulatorConfig:
             lifetime_s=options.lifetime,
         ),
         market=market,
-        symbols=tuple(filter(None, options.symbols.split(","))),
+        symbols=symbols,
         exchange_info=options.exchange_info,
         prices={name: Decimal(value) for name, value in _pairs(options.price, "--price")},
         accounts=tuple(accounts),
@@ -185,6 +202,19 @@ def build_config(options: argparse.Namespace) -> SimulatorConfig:
         ),
         faults=tuple(faults),
     )
+
+
+def _upstream_instruments(market: LiveConfig, symbols: tuple[str, ...]) -> Path:
+    """The upstream venue's own list, in a file that ends with the process."""
+    try:
+        answer = fetch(instruments_url(market, symbols))
+    except FeedBroken as error:
+        raise ValueError(f"--live-rest: {error}") from error
+    folder = tempfile.mkdtemp(prefix="bulkhead-sim-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder) / "exchange_info.json"
+    path.write_bytes(answer)
+    return path
 
 
 def _pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
@@ -230,6 +260,8 @@ async def _run(simulator: Simulator, options: argparse.Namespace) -> None:
         if options.until_stdin_closes:
             nursery.start_soon(_stop_on_end_of_input, simulator)
         await nursery.start(simulator.run)
+        if simulator.live is not None:
+            await simulator.live.opened.wait()  # before that there is nothing to match against
         _announce(simulator, options)
         if simulator.replay is not None:
             await simulator.replay.done.wait()

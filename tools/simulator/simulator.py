@@ -29,6 +29,7 @@ from tools.simulator.core.faults import IMMEDIATE, Fault, FaultKind, FaultPlan
 from tools.simulator.core.generator import TICK_NS, Generator, GeneratorConfig
 from tools.simulator.core.latency import Latency
 from tools.simulator.core.limits import LimitConfig
+from tools.simulator.core.live import LiveConfig, LiveFeed
 from tools.simulator.core.model import Fill, Order, Side
 from tools.simulator.core.scheduler import Scheduler
 from tools.simulator.core.server import Server, ServerConfig
@@ -79,7 +80,7 @@ class SimulatorConfig:
 
     seed: int = 1
     server: ServerConfig = attrs.field(factory=ServerConfig)
-    market: GeneratorConfig | CaptureConfig = attrs.field(factory=GeneratorConfig)
+    market: GeneratorConfig | CaptureConfig | LiveConfig = attrs.field(factory=GeneratorConfig)
     symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "ETHBTC")
     exchange_info: Path | None = None  # the venue's own answer instead of the built-in list
     prices: dict[str, Decimal] = attrs.field(factory=dict)  # where generated symbols start
@@ -102,7 +103,7 @@ class Simulator:
         capture = config.market if isinstance(config.market, CaptureConfig) else None
         infos = _chosen_symbols(config, capture)
         for info in infos:
-            self.exchange.add_market(info.spec, publishes_queue=capture is None)
+            self.exchange.add_market(info.spec, publishes_queue=isinstance(config.market, GeneratorConfig))
         self.venue = BinanceSpot(
             self.exchange,
             infos,
@@ -120,14 +121,18 @@ class Simulator:
         self.server = Server(Front(self.venue, Admin(self)), self.faults, config.server)
         self.generator: Generator | None = None
         self.replay: Replay | None = None
+        self.live: LiveFeed | None = None
         if isinstance(config.market, GeneratorConfig):
             prices = {info.spec.symbol: _start_price(config, info) for info in infos}
             market = attrs.evolve(config.market, seed=config.market.seed * 1_000_003 + config.seed)
             self.generator = Generator(self.exchange, prices, market)
             self.generator.on_tick.append(self.venue.streams.tick)
             self.venue.history_of = self.generator.history
-        else:
+        elif isinstance(config.market, CaptureConfig):
             self.replay = Replay(self.venue.hub, SpotReplay(self.venue), config.market)
+        else:
+            names = tuple(info.spec.symbol for info in infos)
+            self.live = LiveFeed(self.venue.hub, SpotReplay(self.venue), config.market, names)
         for fault in config.faults:
             self.strike(fault)
 
@@ -150,6 +155,9 @@ class Simulator:
                 nursery.start_soon(self.generator.run)
             elif self.replay is not None:
                 nursery.start_soon(self.replay.run)
+                nursery.start_soon(self._tick_for_ever)
+            elif self.live is not None:
+                nursery.start_soon(self.live.run)
                 nursery.start_soon(self._tick_for_ever)
             task_status.started(self)
             await self.stopping.wait()

@@ -65,6 +65,7 @@ class SpotReplay:
         self._snapshot = msgspec.json.Decoder(_Snapshot)
         self._streams: dict[str, str] = {}  # recorded stream name -> kind
         self._with_trades: set[str] = set()
+        self._opened: set[str] = set()
 
     def snapshots_taken(self) -> int:
         return sum(self._venue.snapshots.values())
@@ -78,7 +79,9 @@ class SpotReplay:
             for price, qty in levels:
                 side.set_displayed(Decimal(price), Decimal(qty))
         market.update_id = snapshot.lastUpdateId
-        market.start_trade_ids(OWN_TRADE_IDS)
+        if symbol not in self._opened:  # a live market opens its books again after a break; its fills go on counting
+            self._opened.add(symbol)
+            market.start_trade_ids(OWN_TRADE_IDS)
         top = market.top()
         if not market.last_px and top.bid is not None:
             market.last_px = top.bid
