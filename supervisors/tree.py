@@ -3,10 +3,11 @@
     root (one_for_one)
       console                       what breaks here is no business of the trading, and it goes last
         control
+      outside                       e.g. the simulator as a child process: a venue does not restart with our journal
+        <extra>
       trading (rest_for_one)        if the journal goes, nothing trades: everything below restarts with it
         journal
         engine (one_for_one)
-          <extra>                   e.g. the simulator as a child process; stops last
           files
           venues/<venue>              rest_for_one: limiter, clock, rest, instruments, books, candles, public
           portfolio
@@ -15,7 +16,7 @@
           router
           strategies                  one_for_one
 
-`console`, `trading` and `engine` are no levels of the addresses.
+`console`, `outside`, `trading` and `engine` are no levels of the addresses.
 
 A group that holds actors itself has the configured restart budget; a group of groups has less over a longer time, so
 that the tries of a lower rung fit into one try of the rung above.  The console has as much as it wants: a console that
@@ -130,7 +131,7 @@ class Plan:
     premises: Premises | None = None
     """Without them there is no control socket."""
     extra: tuple[ChildSpec, ...] = ()
-    """First children of the engine's group, such as the simulator's process."""
+    """What is outside of the trading and outlives it, such as the simulator's process."""
 
     @property
     def accounts(self) -> tuple[tuple[AccountID, Venue], ...]:
@@ -210,7 +211,6 @@ class _Builder:
         engine = self._group(
             "",
             (
-                *plan.extra,
                 self._files(),
                 self._group("venues", (self._venue(v) for v in plan.venues.values()), level=2),
                 self._portfolio(),
@@ -223,7 +223,8 @@ class _Builder:
             title="engine",
         )
         trading = self._group("", (self._journal(), engine), level=0, title="trading", strategy=Restarting.REST_FOR_ONE)
-        return self._group("", (*self._console(), trading), level=4)
+        outside = (self._group("", plan.extra, level=0, title="outside"),) if plan.extra else ()
+        return self._group("", (*self._console(), *outside, trading), level=4)
 
     def _console(self) -> tuple[SupervisorSpec, ...]:
         premises = self._plan.premises

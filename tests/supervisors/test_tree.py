@@ -69,7 +69,7 @@ def test_the_tree_of_the_demo_is_valid_and_every_address_is_taken_once(plan: Pla
 
 def test_the_console_and_the_trading_do_not_go_down_with_each_other(plan: Plan) -> None:
     root = build(plan)
-    assert names(root) == ["console", "trading"]  # and the console, started first, goes last
+    assert names(root) == ["console", "outside", "trading"]  # and the console, started first, goes last
     assert root.strategy is Strategy.ONE_FOR_ONE
     console = group_of(root, "console")
     assert names(console) == ["control"]
@@ -83,8 +83,15 @@ def test_if_the_journal_goes_everything_that_trades_restarts_with_it(plan: Plan)
     engine = group_of(trading, "engine")
     assert engine.strategy is Strategy.ONE_FOR_ONE
     order = names(engine)
-    assert order[0] == "simulator"  # stops last: draining needs a venue
     assert order.index("venues") < order.index("risk") < order.index("accounts") < order.index("strategies")
+
+
+def test_a_venue_does_not_restart_with_our_journal(plan: Plan) -> None:
+    root = build(plan)
+    outside = group_of(root, "outside")
+    assert names(outside) == ["simulator"]
+    order = names(root)
+    assert order.index("outside") < order.index("trading")  # stops after it: draining needs a venue
 
 
 def test_an_account_that_cannot_be_kept_running_halts_its_own_gate(plan: Plan) -> None:
@@ -123,4 +130,5 @@ def test_nobody_speaks_to_the_venue_before_its_simulator_serves(plan: Plan) -> N
 
 def test_without_premises_there_is_no_console(plan: Plan) -> None:
     bare = build(attrs.evolve(plan, premises=None))
-    assert names(bare) == ["trading"]
+    assert names(bare) == ["outside", "trading"]
+    assert names(build(attrs.evolve(plan, premises=None, extra=()))) == ["trading"]
