@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.simulator.wire import rest_of
 from tools.simulator import (
     Fault,
     FaultKind,
@@ -74,17 +75,35 @@ async def test_the_books_are_those_of_the_upstream_venue() -> None:
         assert sim.live.progress()["failure"] == ""
 
 
-async def test_users_trade_against_the_live_book_and_the_upstream_never_hears_of_it() -> None:
-    async with open_simulator(UPSTREAM) as upstream, following(upstream) as sim:
-        account = sim.account("alpha")
-        before = sim.balances("alpha")["BTC"][0]
-        bid, ask = tops(sim, "BTCUSDT")
-        assert bid is not None
-        assert ask is not None
-        sim.trade("BTCUSDT", Side.BUY, Decimal("0.001"))  # somebody else's print here does not touch the account
-        assert account.fills == {}
-        assert sim.balances("alpha")["BTC"][0] == before
+async def test_a_taker_gets_the_live_book_and_the_upstream_never_hears_of_it() -> None:
+    async with open_simulator(UPSTREAM) as upstream, following(upstream) as sim, rest_of(sim) as rest:
+        reply = await rest.signed("POST", "order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.001")
+        assert reply.status_code == 200, reply.text
+        said = reply.json()
+        assert (said["status"], said["executedQty"]) == ("FILLED", "0.00100000")
+        (fill,) = sim.fills("alpha", "BTCUSDT")
+        assert fill.trade.trade_id > 9_000_000_000_000
+        assert fill.trade.price == Decimal(said["fills"][0]["price"])
         assert upstream.exchange.accounts.by_name == {}
+        assert not upstream.venue.arrivals
+
+
+async def test_a_maker_is_filled_when_the_upstream_market_trades_through_his_price() -> None:
+    async with open_simulator(UPSTREAM) as upstream, following(upstream) as sim, rest_of(sim) as rest:
+        bid, _ = tops(sim, "BTCUSDT")
+        assert bid is not None
+        price = (bid * Decimal("0.999")).quantize(Decimal("0.01"))
+        order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.001"}
+        reply = await rest.signed("POST", "order", **order, price=str(price))
+        assert reply.json()["status"] == "NEW", reply.text
+        assert sim.fills("alpha", "BTCUSDT") == []
+        upstream.trade("BTCUSDT", Side.SELL, Decimal(5_000), price * Decimal("0.99"))
+        with trio.fail_after(20):
+            while not sim.fills("alpha", "BTCUSDT"):  # noqa: ASYNC110 - a list has no event
+                await trio.sleep(0.01)
+        (fill,) = sim.fills("alpha", "BTCUSDT")
+        assert fill.is_maker
+        assert fill.trade.price == price
 
 
 @pytest.mark.parametrize("kind", [FaultKind.CUT_NOW, FaultKind.DROP])

@@ -52,6 +52,7 @@ async def test_a_handler_that_raises_has_sent_nothing(autojump_clock: MockClock)
         world.send("/a", Note(2))
         await world.settle()
         assert log == [Note(1), Note(2)]
+        assert Boom not in world.runtime.cell("/b").counts  # it never left, whatever /b would have made of it
 
 
 async def test_a_crash_loses_no_message_and_poison_is_set_aside_with_its_trace(autojump_clock: MockClock) -> None:
