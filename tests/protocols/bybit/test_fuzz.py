@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from collections.abc import Callable
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
-import attrs
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -42,6 +39,7 @@ from tests.protocols.bybit.frames import public as public_codec
 from tests.protocols.bybit.test_instruments import CONTRACT, PAIR
 from tests.protocols.bybit.test_private import ITEMS, OUTCOMES
 from tests.protocols.bybit.test_public import EVENTS
+from tests.protocols.hostile import JSON, as_json, check_sane, mutated_bytes
 
 PUBLIC = [public_codec(product) for product in (SPOT, LINEAR)]
 PRIVATE = [codec(product) for product in (SPOT, LINEAR)]
@@ -104,16 +102,6 @@ WEIRD: list[Any] = [
     "orderbook.1.X", "snapshot", "linear",
 ]  # fmt: skip
 KEYS = ["topic", "op", "data", "list", "result", "retCode", "category", "u", "s"]
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-def as_json(value: object) -> bytes:
-    """Unlike msgspec, which knows no integers beyond 64 bits."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 @st.composite
@@ -141,42 +129,11 @@ def mutated_json(draw: st.DrawFn, frames: list[bytes]) -> bytes:
     return as_json(whole)
 
 
-@st.composite
-def mutated_bytes(draw: st.DrawFn, frames: list[bytes]) -> bytes:
-    """A golden frame with a slice of its bytes cut, doubled or overwritten."""
-    raw = draw(st.sampled_from(frames))
-    start = draw(st.integers(0, len(raw)))
-    end = draw(st.integers(start, min(len(raw), start + 12)))
-    filling = draw(
-        st.sampled_from([b"", raw[start:end] * 2, b"\xff", b"\x00", b'"', b"}", b"]", b"[" * 2000, b"9" * 400])
-    )
-    return raw[:start] + filling + raw[end:]
-
-
 def inputs(frames: list[bytes]) -> st.SearchStrategy[bytes]:
     return mutated_json(frames) | mutated_bytes(frames) | st.binary(max_size=60) | JSON.map(as_json)
 
 
 # ---- what must hold ----------------------------------------------------------------------------------------------
-
-
-def check_sane(value: object) -> None:
-    """No number in an event is absurd; Decimals can be written out in full, times fit 64 bits of nanoseconds."""
-    if isinstance(value, Decimal):
-        assert value.is_finite()
-        assert abs(value) < Decimal(10) ** 22
-        assert not value or abs(value) >= Decimal("1E-18")
-    elif isinstance(value, float):
-        assert math.isfinite(value)
-    elif attrs.has(cls := type(value)):
-        for field in attrs.fields(cls):
-            inner = getattr(value, field.name)
-            check_sane(inner)
-            if field.name.endswith("_ns"):
-                assert 0 <= inner < 2**63
-    elif isinstance(value, tuple | list):
-        for inner in value:
-            check_sane(inner)
 
 
 def accepted(read: Callable[[], object]) -> None:

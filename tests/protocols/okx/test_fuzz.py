@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 from collections.abc import Callable
 from decimal import Decimal
@@ -21,6 +20,7 @@ from protocols.instruments import Product
 from protocols.market import BookDelta
 from protocols.venue import Disposition, HttpReply, Reply, VenueError
 from protocols.venues.okx import OkxPublic
+from tests.protocols.hostile import JSON, as_json, mutated_bytes
 from tests.protocols.okx.frames import (
     BTC,
     CANDLE,
@@ -105,16 +105,6 @@ WEIRD: list[Any] = [
     "snapshot", "filled", "0", "2",
 ]  # fmt: skip
 NAMES = ["arg", "data", "event", "op", "id", "code", "action", "channel", "instId"]
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-def as_json(value: object) -> bytes:
-    """Unlike msgspec, which knows no integers beyond 64 bits."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 @st.composite
@@ -140,18 +130,6 @@ def mutated_json(draw: st.DrawFn, frames: list[bytes]) -> bytes:
                     node[key] = copy.deepcopy(draw(st.sampled_from(WEIRD) | JSON))
             break
     return as_json(whole)
-
-
-@st.composite
-def mutated_bytes(draw: st.DrawFn, frames: list[bytes]) -> bytes:
-    """A golden frame with a slice of its bytes cut, doubled or overwritten."""
-    raw = draw(st.sampled_from(frames))
-    start = draw(st.integers(0, len(raw)))
-    end = draw(st.integers(start, min(len(raw), start + 12)))
-    filling = draw(
-        st.sampled_from([b"", raw[start:end] * 2, b"\xff", b"\x00", b'"', b"}", b"]", b"[" * 2000, b"9" * 400])
-    )
-    return raw[:start] + filling + raw[end:]
 
 
 def inputs(frames: list[bytes]) -> st.SearchStrategy[bytes]:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import copy
-import json
-import math
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
-import attrs
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +14,7 @@ from protocols.errors import RemoteProtocolError
 from protocols.ids import Symbol
 from protocols.venue import Disposition, HttpReply, Reply, VenueError
 from protocols.venues.upbit import UpbitPublic
+from tests.protocols.hostile import JSON, as_json, check_sane, mutated_bytes
 from tests.protocols.upbit.frames import (
     CHANCE,
     CL_ORD_ID,
@@ -56,16 +53,6 @@ WEIRD: list[Any] = [
     "0." + "0" * 100 + "1", "\x00", [], {}, [[]], {"type": "trade"}, "trade", "2026-13-01T00:00:00+09:00",
     "9999-12-31T23:59:59.999999-12:00", "0001-01-01T00:00:00+14:00",
 ]  # fmt: skip
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-def as_json(value: object) -> bytes:
-    """Unlike msgspec, which knows no integers beyond 64 bits."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 @st.composite
@@ -93,42 +80,11 @@ def mutated_json(draw: st.DrawFn, frames: list[bytes]) -> bytes:
     return as_json(whole)
 
 
-@st.composite
-def mutated_bytes(draw: st.DrawFn, frames: list[bytes]) -> bytes:
-    """A golden frame with a slice of its bytes cut, doubled or overwritten."""
-    raw = draw(st.sampled_from(frames))
-    start = draw(st.integers(0, len(raw)))
-    end = draw(st.integers(start, min(len(raw), start + 12)))
-    filling = draw(
-        st.sampled_from([b"", raw[start:end] * 2, b"\xff", b"\x00", b'"', b"}", b"]", b"[" * 2000, b"9" * 400])
-    )
-    return raw[:start] + filling + raw[end:]
-
-
 def inputs(frames: list[bytes]) -> st.SearchStrategy[bytes]:
     return mutated_json(frames) | mutated_bytes(frames) | st.binary(max_size=60) | JSON.map(as_json)
 
 
 # ---- what must hold ----------------------------------------------------------------------------------------------
-
-
-def check_sane(value: object) -> None:
-    """No number in an event is absurd; Decimals can be written out in full, times fit 64 bits of nanoseconds."""
-    if isinstance(value, Decimal):
-        assert value.is_finite()
-        assert abs(value) < Decimal(10) ** 22
-        assert not value or abs(value) >= Decimal("1E-18")
-    elif isinstance(value, float):
-        assert math.isfinite(value)
-    elif attrs.has(cls := type(value)):
-        for field in attrs.fields(cls):
-            inner = getattr(value, field.name)
-            check_sane(inner)
-            if field.name.endswith("_ns"):
-                assert 0 <= inner < 2**63
-    elif isinstance(value, tuple | list):
-        for inner in value:
-            check_sane(inner)
 
 
 def accepted(read: Callable[[], object]) -> None:
