@@ -215,3 +215,12 @@ class GapReason(Word):
     STALE = "stale"
     OVERFLOW = "overflow"
     VENUE_RESET = "venue_reset"
+
+
+class Channel(Word):
+    """Public streams of a venue."""
+
+    BOOK = "book"
+    BOOK_TICKER = "book_ticker"
+    TRADES = "trades"
+    CANDLES_1M = "candles_1m"

@@ -7,7 +7,7 @@ from decimal import Decimal
 import attrs
 
 from protocols.base import Event, MarketData, Query, message
-from protocols.enums import GapReason, Side
+from protocols.enums import Channel, GapReason, Side
 from protocols.ids import Path, Symbol, Venue
 
 Level = tuple[Decimal, Decimal]
@@ -166,39 +166,52 @@ class GapClosed(Event):
 
 @message
 class StreamUp(Event):
-    """A session (re)connected and subscribed; messages of older connections are void."""
+    """A session (re)connected and subscribed; messages of older connections are void.
+
+    Told to books and to those who subscribed to the session.
+    """
 
     stream: str
     venue: Venue
     connection: int
     at_ns: int
+    channels: tuple[Channel, ...] = ()
+    """What this connection carries, where the venue has several; empty: everything."""
 
 
 @message
 class StreamDown(Event):
-    """A session lost its connection."""
+    """A session lost its connection: there is a hole before what its channels say next."""
 
     stream: str
     venue: Venue
     connection: int
     at_ns: int
     text: str
+    channels: tuple[Channel, ...] = ()
 
 
 @message
 class Subscribe(Event):
-    """A reader wants quotes (and trades, candles) of one symbol; idempotent, survives until `Unsubscribe`."""
+    """A reader wants news of one symbol; idempotent, holds until `Unsubscribe`, also over restarts of the receiver.
+
+    A book publishes quotes, trades and gaps, whatever `channels` says.  The public session sends what the venue says in
+    these channels (empty: those of every book) as it comes: trades, tickers, candles.  Changes of a book go to the
+    symbol's book alone.
+    """
 
     symbol: Symbol
     reader: Path
+    channels: tuple[Channel, ...] = ()
 
 
 @message
 class Unsubscribe(Event):
-    """The reader wants no more."""
+    """The reader wants no more of these channels (empty: of those that an empty `Subscribe` means)."""
 
     symbol: Symbol
     reader: Path
+    channels: tuple[Channel, ...] = ()
 
 
 @message

@@ -19,6 +19,7 @@ from typing import Protocol
 import attrs
 
 from protocols.base import Event, Message, message
+from protocols.enums import Channel as Channel
 from protocols.enums import OrdRejReason, Side
 from protocols.errors import Unrecognized
 from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, TradeID, Venue
@@ -35,15 +36,6 @@ class Lane(enum.IntEnum):
     REDUCE = 1
     NEW = 2
     QUERY = 3
-
-
-class Channel(enum.Enum):
-    """Public streams."""
-
-    BOOK = "book"
-    BOOK_TICKER = "book_ticker"
-    TRADES = "trades"
-    CANDLES_1M = "candles_1m"
 
 
 @attrs.frozen(kw_only=True)

@@ -55,6 +55,7 @@ from actors.venue.reconciler import ReconcilerActor
 from actors.venue.rest import RestActor
 from actors.venue.sent import SentOnce
 from actors.venue.settings import MS, EntrySettings, TransportSettings, VenueEndpoints
+from actors.venue.wants import Wants
 from config.schema import Config
 from protocols.control import SetTradingState
 from protocols.enums import MoneyPolicy, TradingState
@@ -287,6 +288,7 @@ class _Builder:
             PORTFOLIO,
         )
         bars = self._bars(name)
+        wants = Wants()
         return self._group(
             name,
             (
@@ -325,7 +327,7 @@ class _Builder:
                 self._child(
                     "public",
                     lambda: PublicStreamActor(
-                        codec, venue.endpoints, venue.symbols, limiter=limiter, transport=venue.transport
+                        codec, venue.endpoints, venue.symbols, limiter=limiter, transport=venue.transport, wants=wants
                     ),
                     depends_on=venue.needs,
                 ),

@@ -16,6 +16,7 @@ import trio
 
 from actors.venue.links import Link, LinkKeeper, Replies
 from actors.venue.settings import SECOND, ReconnectSettings, TransportSettings, VenueEndpoints
+from actors.venue.wants import Stream, Wants
 from protocols.base import Message
 from protocols.errors import LocalProtocolError, VenueUnavailable
 from protocols.ids import Path, Symbol
@@ -25,8 +26,7 @@ from protocols.venue import Channel, Disposition, Frame, PublicCodec, Reply, Str
 from supervisors.actor import Actor, ReadyWhen
 
 CHANNELS = (Channel.BOOK, Channel.BOOK_TICKER, Channel.TRADES)
-
-Stream = tuple[Channel, Symbol]
+"""What a book lives on, as far as the venue has it."""
 
 _OUR_BUG = (Disposition.BUG, Disposition.REJECTED, Disposition.NOT_FOUND)
 
@@ -48,19 +48,24 @@ class PublicStreamActor(Actor):
         transport: TransportSettings | None = None,
         reconnect: ReconnectSettings | None = None,
         tls: ssl.SSLContext | None = None,
+        wants: Wants | None = None,
     ) -> None:
-        """`symbols` are always wanted; `Subscribe` adds others as long as they have a reader."""
+        """`symbols` are always wanted, for their books; `Subscribe` adds streams as long as they have a reader.
+
+        `wants`: the readers so far; the caller keeps it, so that they survive this incarnation.
+        """
         self._codec = codec
         self._url = endpoints.stream_url.rstrip("/") + codec.stream_path()
         self._limiter = limiter
-        self._channels = tuple(channels)
+        self._channels = tuple(channel for channel in channels if channel in codec.capabilities.channels)
         self._candles_to = candles_to
         self._transport = transport or TransportSettings()
         self._reconnect = reconnect or ReconnectSettings()
         self._tls = tls
-        self._fixed = frozenset(symbols)
-        self._readers: dict[Symbol, set[Path]] = {}
+        self._fixed = frozenset((channel, symbol) for symbol in symbols for channel in self._channels)
+        self._wants = wants if wants is not None else Wants()
         self._books: dict[Symbol, Path] = {}
+        """By symbol: the books that are fed."""
         self._subscribed: dict[int, set[Stream]] = {}
         """By number of the link."""
         self._changed = trio.Event()
@@ -72,27 +77,38 @@ class PublicStreamActor(Actor):
         self._counts = {"deltas": 0, "trades": 0, "tickers": 0, "candles": 0, "others": 0, "twice": 0}
         self._unrecognized: deque[UnrecognizedMessage] = deque(maxlen=10)
         self._unrecognized_count = 0
-        for symbol in symbols:
-            self._books[symbol] = book_path(codec.venue, symbol)
+        self._list_books()
 
     # ---- who wants what -----------------------------------------------------------------------------------------
 
     def receive(self, message: Message) -> None:
         if isinstance(message, Subscribe):
-            self._readers.setdefault(message.symbol, set()).add(message.reader)
-            self._books[message.symbol] = book_path(self._codec.venue, message.symbol)
+            channels = self._served(message.channels or self._channels, message.symbol)
+            self._wants.add(channels, message.symbol, message.reader)
         elif isinstance(message, Unsubscribe):
-            readers = self._readers.get(message.symbol, set())
-            readers.discard(message.reader)
-            if not readers:
-                self._readers.pop(message.symbol, None)
+            self._wants.remove(message.channels or self._channels, message.symbol, message.reader)
         else:
             raise TypeError(f"the public stream does not understand {type(message).__name__}")
+        self._list_books()
         self._changed.set()
 
+    def _served(self, channels: Sequence[Channel], symbol: Symbol) -> list[Channel]:
+        """Those that the venue has; asking for another is said in the log and has no effect."""
+        served = [channel for channel in channels if channel in self._codec.capabilities.channels]
+        for channel in channels:
+            if channel not in served:
+                self.ctx.note("no_such_channel", f"{self._codec.venue} has no {channel.value} stream of {symbol}")
+        return served
+
     def _wanted(self) -> set[Stream]:
-        symbols = self._fixed | set(self._readers)
-        return {(channel, symbol) for symbol in symbols for channel in self._channels}
+        return {*self._fixed, *self._wants.streams()}
+
+    def _list_books(self) -> None:
+        """A book is fed as long as somebody wants its symbol's book."""
+        venue = self._codec.venue
+        self._books = {
+            symbol: book_path(venue, symbol) for channel, symbol in self._wanted() if channel is Channel.BOOK
+        }
 
     async def run(self) -> None:
         self._keeper = LinkKeeper(
@@ -175,22 +191,31 @@ class PublicStreamActor(Actor):
                 kind = type(item)
                 if kind is BookDelta or kind is Trade or kind is BookTicker:
                     if forward:
-                        self._dispatch(item)
+                        self._dispatch(item)  # type: ignore[arg-type]
                 else:
                     self._other(item)
 
-    def _dispatch(self, item: object) -> None:
-        assert isinstance(item, BookDelta | Trade | BookTicker)
-        path = self._books.get(item.symbol)
-        if path is None:
-            self._counts["others"] += 1
-            return
+    def _dispatch(self, item: BookDelta | Trade | BookTicker) -> None:
+        """To the symbol's book, and what is no change of a book to its readers, too."""
+        kind = type(item)
         if self._overlap is not None and self._overlap.is_second(item):
             self._counts["twice"] += 1
             return
-        kind = type(item)
-        self._counts["deltas" if kind is BookDelta else "trades" if kind is Trade else "tickers"] += 1
-        self.ctx.send(path, item)
+        path = self._books.get(item.symbol)
+        if path is not None:
+            self.ctx.send(path, item)
+        if kind is BookDelta:
+            self._counts["deltas"] += 1
+            return
+        channel = Channel.TRADES if kind is Trade else Channel.BOOK_TICKER
+        self._counts["trades" if kind is Trade else "tickers"] += 1
+        self._forward(channel, item.symbol, item, path)
+
+    def _forward(self, channel: Channel, symbol: Symbol, item: Message, told: Path | None = None) -> None:
+        """To all readers of a stream but the one that has it already."""
+        for reader in self._wants.readers(channel, symbol):
+            if reader != told:
+                self.ctx.send(reader, item)
 
     def _other(self, item: object) -> None:
         if isinstance(item, Reply):
@@ -202,9 +227,11 @@ class PublicStreamActor(Actor):
         elif isinstance(item, UnrecognizedMessage):
             self._unrecognized_count += 1
             self._unrecognized.append(item)
-        elif isinstance(item, Candle) and self._candles_to is not None:
+        elif isinstance(item, Candle):
             self._counts["candles"] += 1
-            self.ctx.send(self._candles_to, item)
+            if self._candles_to is not None:
+                self.ctx.send(self._candles_to, item)
+            self._forward(Channel.CANDLES_1M, item.symbol, item, self._candles_to)
         else:
             self._counts["others"] += 1
 
@@ -213,7 +240,7 @@ class PublicStreamActor(Actor):
 
     def link_up(self, link: Link) -> None:
         self._overlap = None
-        self._tell_books(StreamUp(self.ctx.path, self._codec.venue, link.epoch, self.ctx.now_ns))
+        self._tell_readers(StreamUp(self.ctx.path, self._codec.venue, link.epoch, self.ctx.now_ns))
         self.ctx.set_ready()
 
     def link_switched(self, old: Link, new: Link) -> None:
@@ -221,7 +248,7 @@ class PublicStreamActor(Actor):
 
     def link_down(self, link: Link, text: str) -> None:
         self.ctx.set_unready(text)
-        self._tell_books(StreamDown(self.ctx.path, self._codec.venue, link.epoch, self.ctx.now_ns, text))
+        self._tell_readers(StreamDown(self.ctx.path, self._codec.venue, link.epoch, self.ctx.now_ns, text))
 
     def link_over(self, link: Link) -> None:
         self._subscribed.pop(link.number, None)
@@ -231,8 +258,12 @@ class PublicStreamActor(Actor):
     def owes(self, link: Link) -> bool:
         return False
 
-    def _tell_books(self, event: StreamUp | StreamDown) -> None:
-        for path in self._books.values():
+    def _tell_readers(self, event: StreamUp | StreamDown) -> None:
+        """To books and to whoever else reads this connection's streams."""
+        listeners = dict.fromkeys(self._books.values())
+        for channel, symbol in self._wants.streams():
+            listeners |= dict.fromkeys(self._wants.readers(channel, symbol))
+        for path in listeners:
             self.ctx.send(path, event)
 
     def inspect(self) -> Mapping[str, object]:

@@ -19,6 +19,7 @@ from actors.venue.reconciler import ReconcilerActor
 from actors.venue.rest import RestActor
 from actors.venue.sent import SentOnce
 from actors.venue.settings import MS, EntrySettings, ReconnectSettings, TransportSettings, VenueEndpoints
+from actors.venue.wants import Wants
 from protocols.enums import OrdType, Side, TimeInForce
 from protocols.ids import AccountID, ClOrdID, ClOrdIDs, Path, StrategyID, Symbol, Venue
 from protocols.orders import NewOrder, SubmitCancel, SubmitOrder, account_path
@@ -184,6 +185,7 @@ async def sessions(
         public_codec = BinanceSpotPublic()
         public_codec.rules = rules(public_codec.rules)
         endpoints = VenueEndpoints(rest_url=sim.rest_url, stream_url=sim.stream_url, entry_url=sim.stream_url)
+        wants = Wants()
         reader, inboxes = Inbox(), {account: Inbox() for account in accounts}
         books = {symbol: Inbox() for symbol in symbols}
         async with HttpClient(sim.rest_url, TRANSPORT, now_ns=SystemClock.wall_ns) as http:
@@ -206,7 +208,13 @@ async def sessions(
                 ),
                 REST: lambda: RestActor(public_codec, http, limiter=LIMITER, clock=CLOCK),
                 PUBLIC: lambda: PublicStreamActor(
-                    public_codec, endpoints, symbols, limiter=LIMITER, transport=TRANSPORT, reconnect=reconnect
+                    public_codec,
+                    endpoints,
+                    symbols,
+                    limiter=LIMITER,
+                    transport=TRANSPORT,
+                    reconnect=reconnect,
+                    wants=wants,
                 ),
             }
             for account in accounts:

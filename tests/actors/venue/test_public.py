@@ -15,8 +15,8 @@ from websockets.frames import Opcode
 from actors.venue.limiter import LimiterActor
 from actors.venue.public import Overlap, Pacer, PublicStreamActor
 from actors.venue.settings import MS, SECOND, ReconnectSettings, VenueEndpoints
-from protocols.enums import Side
-from protocols.market import BookDelta, BookTicker, StreamDown, StreamUp, Subscribe, Trade, Unsubscribe
+from protocols.enums import Channel, Side
+from protocols.market import BookDelta, BookTicker, Candle, StreamDown, StreamUp, Subscribe, Trade, Unsubscribe
 from protocols.reconcile import book_path
 from protocols.venue import SessionRules
 from protocols.venues.binance_spot.public import BinanceSpotPublic
@@ -346,11 +346,34 @@ async def test_a_symbol_is_subscribed_as_long_as_it_has_a_reader() -> None:
         assert spot.world.inspect(PUBLIC)["wanted"] == 3
         spot.world.tell(PUBLIC, Subscribe(ETH, READER), Subscribe(ETH, "/other"), Unsubscribe(ETH, "/other"))
         await spot.world.until(lambda: spot.world.runtime.dead_letter_count > 0)  # no book of ETH runs here
+        assert {each.symbol for each in spot.reader.of(BookTicker)} == {ETH}, "the reader gets what it asked for"
+        assert not spot.reader.of(BookDelta), "changes of a book are for the book"
         spot.sim.cut_connections("streams")
         await bounce(spot)
         assert spot.world.inspect(PUBLIC)["wanted"] == 6
         spot.world.tell(PUBLIC, Unsubscribe(ETH, READER))
         assert spot.world.inspect(PUBLIC)["wanted"] == 3
+
+
+@pytest.mark.req("R270")
+async def test_each_reader_gets_its_own_channels_also_after_a_restart_of_the_session() -> None:
+    async with sessions(only=(PUBLIC,), symbols=(BTC,)) as spot:
+        await spot.world.ready(PUBLIC)
+        bars = Subscribe(ETH, READER, (Channel.CANDLES_1M,))
+        spot.world.tell(PUBLIC, bars, bars, Subscribe(BTC, READER, (Channel.TRADES,)))
+        assert spot.world.inspect(PUBLIC)["wanted"] == 4
+        await spot.world.kill(PUBLIC)
+        assert spot.world.inspect(PUBLIC)["wanted"] == 4
+        for symbol in (BTC, ETH):
+            spot.sim.trade(symbol, SimSide.BUY, spot.order().order_qty * 10)
+        assert (await spot.reader.one(Candle)).symbol == ETH
+        assert {trade.symbol for trade in await spot.reader.wait_for(Trade)} == {BTC}
+        assert (await spot.books[BTC].one(Trade)).symbol == BTC, "the book has its own"
+        assert not spot.reader.of(BookTicker)
+        ups = spot.reader.of(StreamUp)
+        assert ups[-1].connection == spot.world.inspect(PUBLIC)["connection"]
+        spot.world.tell(PUBLIC, Unsubscribe(ETH, READER, (Channel.CANDLES_1M,)))
+        assert spot.world.inspect(PUBLIC)["wanted"] == 3, "trades of BTC are wanted by the book in any case"
 
 
 async def test_a_connection_is_closed_at_the_end() -> None:
