@@ -1,13 +1,13 @@
-"""What a depth message costs: decode, apply to the book, publish the quote when the top changed.
+"""What a book message costs: decode, apply to the book, publish the quote when the top changed.
 
-With a capture (`capture-jsonl v1`) its own depth messages are used, in their order; without one, generated messages of
-like size: 46 changed levels each, most of them near the top.
+Fed with each venue's recorded messages (`recordings`), beside ccxt's and cryptofeed's parsers on the same messages in
+the same run (`rivals`).  Without recordings: generated messages of Binance Spot, 46 changed levels each, most of them
+near the top, and no rivals.
 """
 
 from __future__ import annotations
 
 import gc
-import gzip
 import json
 import random
 import time
@@ -19,85 +19,112 @@ from actors.book.actor import BookActor
 from protocols.ids import Symbol
 from protocols.market import BookDelta, BookSnapshot, StreamUp
 from protocols.reconcile import book_path, public_path
-from protocols.venue import HttpReply
-from protocols.venues.binance_spot.public import VENUE, BinanceSpotPublic
+from protocols.venue import HttpReply, PublicCodec
+from protocols.venues.binance_spot.public import BinanceSpotPublic
 from supervisors.testing import RecordingContext
+from tools.bench.recordings import RECORDINGS, Recording, Step
+from tools.bench.rivals import RIVALS, measure
 from tools.bench.timing import microseconds
 
 __all__ = ["bench_book"]
 
-SYMBOL = Symbol("BTCUSDT")
 READER = "/strategies/reader"
 GENERATED = 6_000
 LEVELS = 1_000
 CHANGES = 46
 
 
-def bench_book(capture: Path | None = None) -> dict[str, object]:
-    """Measure every depth message of the capture (or generated ones):
-    `{"venues": {"binance-spot": {"us": {"p50", "p99", "p999", "max"}, "messages_per_s", "messages"}}}`.
+def bench_book(data: Path | None = None) -> dict[str, object]:
+    """Measure every book message of the recordings below `data` (or generated ones)::
 
-    RuntimeError when the book is not proven at the end: then something else was measured than a book at work.
+        {"venues": {"binance-spot": {"us": {...}, "ccxt_us": {...}, "cryptofeed_us": {...}, "messages", ...}, ...}}
+
+    Each `..._us` has p50, p99, p999 and max in microseconds; a rival that is not installed has none.  RuntimeError when
+    a book is not proven at the end: then something else was measured than a book at work.
     """
-    codec = BinanceSpotPublic()
-    snapshot, frames = _recorded(capture, codec) if capture is not None else _generated()
-    actor = BookActor(VENUE, SYMBOL, codec.sequencer(SYMBOL), [READER])
-    ctx = RecordingContext(actor, book_path(VENUE, SYMBOL))
-    actor.receive(StreamUp(public_path(VENUE), VENUE, 1, 0))
-    samples = []
-    gc.collect()
-    gc.freeze()
-    reached = 0
-    for frame in frames:
-        began = time.perf_counter_ns()
-        for message in codec.decode(frame, 1, 1):
-            assert isinstance(message, BookDelta)
-            actor.receive(message)
-            reached = message.last_id
-        took = time.perf_counter_ns() - began
-        ctx.sent.clear()
-        ctx.timers.clear()
-        if ctx.ready:
-            samples.append(took)
-        elif reached >= snapshot.last_id:
-            actor.receive(snapshot)
-    gc.unfreeze()
-    if not ctx.ready:
-        raise RuntimeError(f"the book is not proven after {len(frames)} messages: {actor.inspect()['gap']}")
-    result = {
+    if data is None:
+        recording = Recording("binance-spot", lambda: BinanceSpotPublic(), "", lambda row: True)
+        return {"venues": {recording.venue: _ours(recording, _generated())}}
+    venues = {}
+    for recording in RECORDINGS:
+        steps = recording.steps(data)
+        figures = _ours(recording, steps)
+        for rival in RIVALS:
+            samples = measure(rival, recording, steps)
+            if samples is not None:
+                figures[f"{rival}_us"] = microseconds(samples)
+        venues[recording.venue] = figures
+    return {"venues": venues}
+
+
+def _ours(recording: Recording, steps: Sequence[Step]) -> dict[str, object]:
+    samples: list[int] = []
+    for _ in range(recording.passes):
+        samples += _Books(recording.codec()).play(steps)
+    return {
         "us": microseconds(samples),
         "messages_per_s": round(len(samples) / (sum(samples) / 1e9)),
         "messages": len(samples),
     }
-    return {"venues": {str(VENUE): result}}
 
 
-def _recorded(capture: Path, codec: BinanceSpotPublic) -> tuple[BookSnapshot, Sequence[bytes]]:
-    """The snapshot and the raw depth messages of a capture."""
-    snapshot: BookSnapshot | None = None
-    frames = []
-    with gzip.open(capture, "rt") as lines:
-        for line in lines:
-            row = json.loads(line)
-            raw = row["raw"].encode()
-            if row["dir"] == "http":
-                reply = HttpReply(200, {}, raw, row["ts_ns"], row["ts_ns"])
-                snapshot = codec.decode_snapshot(SYMBOL, reply, 1)
-            elif row["dir"] == "recv" and b'"depthUpdate"' in raw and f'"{SYMBOL}"'.encode() in raw:
-                frames.append(raw)
-    if snapshot is None:
-        raise ValueError(f"{capture} holds no depth snapshot")
-    return snapshot, frames
+class _Books:
+    """The book actors of one connection, without a runtime: what they send is kept and thrown away."""
+
+    def __init__(self, codec: PublicCodec) -> None:
+        self._codec = codec
+        self._books: dict[Symbol, tuple[BookActor, RecordingContext]] = {}
+
+    def play(self, steps: Sequence[Step]) -> list[int]:
+        """Nanoseconds of each message that found its book proven."""
+        samples = []
+        gc.collect()
+        gc.freeze()
+        for step in steps:
+            if step.snapshot_of is not None:
+                reply = HttpReply(200, {}, step.raw, 1, 1)
+                self._of(step.snapshot_of)[0].receive(self._codec.decode_snapshot(step.snapshot_of, reply, 1))
+                continue
+            began = time.perf_counter_ns()
+            ctx = self._take(step.raw)
+            took = time.perf_counter_ns() - began
+            ctx.sent.clear()
+            ctx.timers.clear()
+            if ctx.ready:
+                samples.append(took)
+        gc.unfreeze()
+        for actor, ctx in self._books.values():
+            if not ctx.ready:
+                raise RuntimeError(f"{ctx.path} is not proven after {len(steps)} messages: {actor.inspect()['gap']}")
+        return samples
+
+    def _take(self, raw: bytes) -> RecordingContext:
+        """What is measured: one frame, which is about one book."""
+        (message,) = self._codec.decode(raw, 1, 1)
+        assert isinstance(message, BookDelta | BookSnapshot)
+        actor, ctx = self._of(message.symbol)
+        actor.receive(message)
+        return ctx
+
+    def _of(self, symbol: Symbol) -> tuple[BookActor, RecordingContext]:
+        found = self._books.get(symbol)
+        if found is None:
+            venue = self._codec.venue
+            actor = BookActor(venue, symbol, self._codec.sequencer(symbol), [READER])
+            found = self._books[symbol] = (actor, RecordingContext(actor, book_path(venue, symbol)))
+            actor.receive(StreamUp(public_path(venue), venue, 1, 0))
+        return found
 
 
-def _generated() -> tuple[BookSnapshot, Sequence[bytes]]:
+def _generated() -> list[Step]:
     """A book of 1,000 levels a side and messages that keep it uncrossed."""
     chance = random.Random(1)
-    bids = tuple((Decimal(6_000_000 - tick) / 100, Decimal(1)) for tick in range(LEVELS))
-    asks = tuple((Decimal(6_000_001 + tick) / 100, Decimal(1)) for tick in range(LEVELS))
-    snapshot = BookSnapshot(VENUE, SYMBOL, 0, bids, asks, 0, 1)
-    frames = []
-    for number in range(GENERATED):
+    symbol = Symbol("BTCUSDT")
+    bids = [[f"{Decimal(6_000_000 - tick) / 100:.8f}", "1.00000000"] for tick in range(LEVELS)]
+    asks = [[f"{Decimal(6_000_001 + tick) / 100:.8f}", "1.00000000"] for tick in range(LEVELS)]
+    snapshot = {"lastUpdateId": 0, "bids": bids, "asks": asks}
+    steps = [Step(json.dumps(snapshot, separators=(",", ":")).encode(), symbol)]
+    for number in range(1, GENERATED + 1):
         sides: dict[str, list[list[str]]] = {"b": [], "a": []}
         for _ in range(CHANGES):
             tick = min(int(chance.expovariate(1 / 100)), 5 * LEVELS)
@@ -106,7 +133,7 @@ def _generated() -> tuple[BookSnapshot, Sequence[bytes]]:
                 sides["b"].append([f"{(6_000_000 - tick) / 100:.8f}", qty])
             else:
                 sides["a"].append([f"{(6_000_001 + tick) / 100:.8f}", qty])
-        event = {"e": "depthUpdate", "E": 1, "s": SYMBOL, "U": number, "u": number, **sides}
-        frame = {"stream": f"{SYMBOL.lower()}@depth@100ms", "data": event}
-        frames.append(json.dumps(frame, separators=(",", ":")).encode())
-    return snapshot, frames
+        event = {"e": "depthUpdate", "E": 1, "s": symbol, "U": number, "u": number, **sides}
+        frame = {"stream": f"{symbol.lower()}@depth@100ms", "data": event}
+        steps.append(Step(json.dumps(frame, separators=(",", ":")).encode()))
+    return steps
