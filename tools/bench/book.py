@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
+import attrs
+
 from actors.book.actor import BookActor
 from protocols.ids import Symbol
 from protocols.market import BookDelta, BookSnapshot, StreamUp
@@ -34,8 +36,8 @@ LEVELS = 1_000
 CHANGES = 46
 
 
-def bench_book(data: Path | None = None) -> dict[str, object]:
-    """Measure every book message of the recordings below `data` (or generated ones)::
+def bench_book(data: Path | None = None, count: int | None = None) -> dict[str, object]:
+    """Measure the book messages of the recordings below `data` (or generated ones), at most `count` a venue::
 
         {"venues": {"binance-spot": {"us": {...}, "ccxt_us": {...}, "cryptofeed_us": {...}, "messages", ...}, ...}}
 
@@ -44,10 +46,10 @@ def bench_book(data: Path | None = None) -> dict[str, object]:
     """
     if data is None:
         recording = Recording("binance-spot", lambda: BinanceSpotPublic(), "", lambda row: True)
-        return {"venues": {recording.venue: _ours(recording, _generated())}}
+        return {"venues": {recording.venue: _ours(recording, _generated()[:count])}}
     venues = {}
-    for recording in RECORDINGS:
-        steps = recording.steps(data)
+    for recording in RECORDINGS if count is None else (attrs.evolve(each, passes=1) for each in RECORDINGS):
+        steps = recording.steps(data)[:count]
         figures = _ours(recording, steps)
         for rival in RIVALS:
             samples = measure(rival, recording, steps)

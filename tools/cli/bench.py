@@ -36,7 +36,7 @@ def _book(seconds: float, n: int | None) -> Mapping[str, Any]:
     from tools.bench.book import bench_book
 
     data = Path(os.environ.get("BULKHEAD_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-    figures = bench_book(data if (data / "manifest.json").is_file() else None)
+    figures = bench_book(data if (data / "manifest.json").is_file() else None, n)
     venues = figures["venues"]
     assert isinstance(venues, dict)
     return {"n": sum(venue["messages"] for venue in venues.values()), **figures}
