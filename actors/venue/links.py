@@ -11,6 +11,10 @@ A session supplies four hooks (`LinkSession`) and sees nothing of sockets, delay
     keeper = LinkKeeper(ctx=self.ctx, session=self, url=url, rules=codec.rules, ...)
     await keeper.run()
 
+How an attempt is addressed and authenticated can differ from attempt to attempt (`dial`), a venue may want to hear its
+own words instead of a WebSocket ping (`keep_alive`), and a connection that may be quiet for a long time is asked for
+signs of life (`probe_quiet`), because nothing else tells a quiet one from one that is half open.
+
 What a session's `take` may raise: RemoteProtocolError (the link is dropped and opened again), AuthError (the same,
 but a key that was refused is tried again only after a long pause); everything else is a bug and ends the actor.
 """
@@ -18,7 +22,7 @@ but a key that was refused is tried again only after a long pause); everything e
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import attrs
@@ -28,7 +32,7 @@ from actors.venue.backoff import reconnect_delay_ns
 from actors.venue.calls import NotPermitted
 from actors.venue.messages import BlockedByVenue, Permit, PermitQuery, PermitSettled
 from actors.venue.settings import MS, SECOND, ReconnectSettings, TransportSettings
-from actors.venue.transport import HandshakeRefused, WebSocket, connect_websocket
+from actors.venue.transport import Backlogged, HandshakeRefused, WebSocket, connect_websocket
 from protocols.errors import AuthError, BulkheadError, RemoteProtocolError, VenueUnavailable
 from protocols.ids import Path
 from protocols.venue import Lane, Reply, SessionRules
@@ -37,8 +41,22 @@ from supervisors.actor import AskError, Context
 PERMIT_PATIENCE_NS = 30 * SECOND
 RETIRE_MAX_NS = 15 * SECOND
 """A replaced connection that still owes answers is read at most this long."""
+UNAUTHORIZED = 401
 _CONNECT_COSTS = (("connections", 1), ("weight", 2))
 """binance-spot section 2.3: connecting costs weight too; a venue without such limits ignores it."""
+
+
+@attrs.frozen
+class Dial:
+    """How one attempt to connect is addressed and authenticated."""
+
+    url: str = attrs.field(repr=False)
+    shown: str
+    """What may be told of the address."""
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """Of the upgrade request."""
+    if_unauthorized: str = ""
+    """What it means when the venue answers the upgrade with 401; "": nothing in particular."""
 
 
 @attrs.define(eq=False)
@@ -143,7 +161,15 @@ class LinkKeeper:
         tls: ssl.SSLContext | None,
         limiter: Path,
         account: str = "",
+        dial: Callable[[], Awaitable[Dial]] | None = None,
+        keep_alive: Callable[[], str] | None = None,
+        probe_quiet: bool = False,
     ) -> None:
+        """`url` is shown; `dial` makes the address and headers of each attempt, without it `url` is the address.
+
+        `keep_alive` makes the text to be sent every `rules.client_ping_interval_ns`, without it that is a WebSocket
+        ping.  `dial` may raise what `LinkSession.prepare` may.
+        """
         self._ctx = ctx
         self._session = session
         self._url = url
@@ -153,6 +179,9 @@ class LinkKeeper:
         self._tls = tls
         self._limiter = limiter
         self._account = account
+        self._dial = dial
+        self._alive_text = keep_alive
+        self._probe_quiet = probe_quiet
         self.current: Link | None = None
         """The link in use; None while there is none."""
         self._links: list[Link] = []
@@ -177,7 +206,7 @@ class LinkKeeper:
         self._replace_wanted = True
         self._wake.set()
 
-    def probe(self, link: Link) -> None:
+    def probe(self, link: Link, patience_ns: int | None = None) -> None:
         """An answer is overdue: ask for a sign of life, and end a link that gives none (half-open, peer hangs)."""
         if link.probed or self._nursery is None:
             return
@@ -186,14 +215,14 @@ class LinkKeeper:
         except VenueUnavailable:
             return  # it is over, or ends now: its reader knows
         link.probed = True
-        self._nursery.start_soon(self._await_sign_of_life, link)
+        self._nursery.start_soon(self._await_sign_of_life, link, patience_ns or self._reconnect.pong_timeout_ns)
 
-    async def _await_sign_of_life(self, link: Link) -> None:
+    async def _await_sign_of_life(self, link: Link, patience_ns: int) -> None:
         known = link.socket.statistics.bytes_in
-        await self._ctx.sleep(self._reconnect.pong_timeout_ns)
+        await self._ctx.sleep(patience_ns)
         link.probed = False
         if link.socket.statistics.bytes_in == known:
-            link.socket.abort(f"an answer is overdue, and not a byte in {self._reconnect.pong_timeout_ns // MS} ms")
+            link.socket.abort(f"an answer is overdue, and not a byte in {patience_ns // MS} ms")
 
     async def aclose(self) -> None:
         """Close all links politely; the keeper opens no more."""
@@ -299,17 +328,23 @@ class LinkKeeper:
 
     async def _open(self, nursery: trio.Nursery) -> Link:
         permit = await self._permit()
+        dialed = False
         try:
-            socket = await connect_websocket(nursery, self._url, self._transport, tls=self._tls)
+            dial = await self._dial() if self._dial is not None else Dial(self._url, self._url)
+            dialed = True
+            socket = await self._connect(nursery, dial)
         finally:
-            settled = PermitSettled(permit.number, self._account, _CONNECT_COSTS, (), (), self._ctx.now_ns)
+            used, unused = (_CONNECT_COSTS, ()) if dialed else ((), _CONNECT_COSTS)
+            settled = PermitSettled(permit.number, self._account, used, unused, (), self._ctx.now_ns)
             self._ctx.send(self._limiter, settled)
         self._count += 1
         link = Link(self._count, self._epoch, socket, self._ctx.monotonic_ns)
         self._links.append(link)
         nursery.start_soon(self._read, link)
         if self._rules.client_ping_interval_ns:
-            nursery.start_soon(self._ping, link)
+            nursery.start_soon(self._keep_alive, link)
+        if self._probe_quiet and self._reconnect.quiet_probe_ns:
+            nursery.start_soon(self._watch_quiet, link)
         prepared = False
         try:
             with trio.fail_after(self._reconnect.handshake_timeout_ns / SECOND):
@@ -325,6 +360,17 @@ class LinkKeeper:
         link.usable = True
         self._refused, self._wait_until_ns = False, 0
         return link
+
+    async def _connect(self, nursery: trio.Nursery, dial: Dial) -> WebSocket:
+        try:
+            return await connect_websocket(
+                nursery, dial.url, self._transport, tls=self._tls, headers=dial.headers, shown=dial.shown
+            )
+        except HandshakeRefused as refused:
+            if refused.status != UNAUTHORIZED or not dial.if_unauthorized:
+                raise
+            words = refused.body[:200].decode("utf-8", "replace")
+            raise AuthError(f"{dial.if_unauthorized}: {words}") from refused
 
     async def _prepare(self, nursery: trio.Nursery, link: Link) -> None:
         """The session's preparation, given up at once when the link is lost meanwhile."""
@@ -392,13 +438,26 @@ class LinkKeeper:
         self._wake.set()
         self._ctx.flush()
 
-    async def _ping(self, link: Link) -> None:
+    async def _keep_alive(self, link: Link) -> None:
         while not link.over.is_set():
             await self._ctx.sleep(self._rules.client_ping_interval_ns)
             try:
-                link.socket.ping_nowait()
+                if self._alive_text is None:
+                    link.socket.ping_nowait()
+                else:
+                    link.socket.send_nowait(self._alive_text())
             except VenueUnavailable:
                 return  # it is over, or ends now: its reader knows
+            except Backlogged:
+                continue  # the peer does not read; its silence ends the link
+
+    async def _watch_quiet(self, link: Link) -> None:
+        """Nothing may come for minutes on a sound connection, and nothing comes on a half-open one: ask."""
+        while not link.over.is_set():
+            known = link.socket.statistics.bytes_in
+            await self._ctx.sleep(self._reconnect.quiet_probe_ns)
+            if link.usable and link.socket.statistics.bytes_in == known:
+                self.probe(link, self._reconnect.quiet_patience_ns)
 
     def inspect(self) -> Mapping[str, object]:
         """For the console."""

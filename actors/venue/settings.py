@@ -67,6 +67,10 @@ class ReconnectSettings:
     """Answer to a logon or a subscription."""
     pong_timeout_ns: int = 1 * SECOND
     """A connection that owes an answer and then does not send a byte within this time after a ping is ended."""
+    quiet_probe_ns: int = 5 * SECOND
+    """A connection of an account that is silent for so long is pinged; 0: never."""
+    quiet_patience_ns: int = 3 * SECOND
+    """It is ended when not a byte comes for this long after that ping."""
 
 
 @attrs.frozen(kw_only=True)

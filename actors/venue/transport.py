@@ -91,9 +91,17 @@ class WebSocket:
     """An open connection; made by `connect_websocket`."""
 
     def __init__(
-        self, url: str, sock: socket.socket, tls: TlsLayer | None, uri: WebSocketURI, settings: TransportSettings
+        self,
+        url: str,
+        sock: socket.socket,
+        tls: TlsLayer | None,
+        uri: WebSocketURI,
+        settings: TransportSettings,
+        headers: Mapping[str, str] | None = None,
     ):
+        """`url` is what is shown and logged, `uri` where to connect."""
         self.url = url
+        self._headers = dict(headers or {})
         self.statistics = ConnectionStatistics()
         self._sock = sock
         self._tls = tls
@@ -394,7 +402,11 @@ class WebSocket:
     async def _open(self) -> None:
         if self._tls is not None:
             await self._open_tls(self._tls)
-        self._protocol.send_request(self._protocol.connect())
+        request = self._protocol.connect()
+        for name, value in self._headers.items():
+            request.headers[name] = value
+        self._protocol.send_request(request)
+        self._headers.clear()  # used once, and they may be a secret
         self._write_frames()
         while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:
             if not self._read_nowait_handshake():
@@ -443,28 +455,38 @@ async def connect_websocket(
     settings: TransportSettings,
     *,
     tls: ssl.SSLContext | None = None,
+    headers: Mapping[str, str] | None = None,
+    shown: str = "",
 ) -> WebSocket:
     """Open a connection; its writer task runs in `nursery` and ends with the connection.
 
-    `tls` verifies `wss://` addresses (default: the system's authorities).
+    `tls` verifies `wss://` addresses (default: the system's authorities).  `headers` go with the upgrade request.
+    `shown` stands for `url` wherever it is told, for addresses that are secrets.
     Raises VenueUnavailable (unreachable, too slow, certificate refused), HandshakeRefused (HTTP status other than
     101), RemoteProtocolError (not a WebSocket server), ConfigError (address that must not be used).
     """
     cap_library_loggers()
+    shown = shown or url
     try:
         uri = parse_uri(url)
-    except InvalidURI as error:
-        raise ConfigError(f"url was {url!r}, must be wss://host[:port]/path") from error
+    except InvalidURI:
+        raise ConfigError(f"url was {shown!r}, must be wss://host[:port]/path") from None
     opened: WebSocket | None = None
     with trio.move_on_after(settings.connect_timeout_ns * _NS):
-        opened = await _connect(url, uri, settings, tls)
+        opened = await _connect(shown, uri, settings, tls, headers)
     if opened is None:
-        raise VenueUnavailable(f"{url}: no connection within {settings.connect_timeout_ns * _NS:.1f} s")
+        raise VenueUnavailable(f"{shown}: no connection within {settings.connect_timeout_ns * _NS:.1f} s")
     nursery.start_soon(opened.write_leftovers)
     return opened
 
 
-async def _connect(url: str, uri: WebSocketURI, settings: TransportSettings, tls: ssl.SSLContext | None) -> WebSocket:
+async def _connect(
+    url: str,
+    uri: WebSocketURI,
+    settings: TransportSettings,
+    tls: ssl.SSLContext | None,
+    headers: Mapping[str, str] | None,
+) -> WebSocket:
     try:
         stream = await trio.open_tcp_stream(uri.host, uri.port)
     except OSError as error:
@@ -476,7 +498,7 @@ async def _connect(url: str, uri: WebSocketURI, settings: TransportSettings, tls
         if not uri.secure and not ipaddress.ip_address(peer).is_loopback:
             raise ConfigError(f"url was {url!r}, but ws:// is allowed on loopback only; use wss://")
         layer = TlsLayer(tls or tls_context(), uri.host) if uri.secure else None
-        opened = WebSocket(url, sock, layer, uri, settings)
+        opened = WebSocket(url, sock, layer, uri, settings, headers)
         await opened._open()
     except ssl.SSLCertVerificationError as error:
         sock.close()
