@@ -18,6 +18,7 @@ from config.schema import (
     AccountConfig,
     Config,
     KeyConfig,
+    KeyKind,
     KeySource,
     LimitsConfig,
     MarketSource,
@@ -81,10 +82,12 @@ def _simulator(config: Config) -> Iterator[Mistake]:
             yield Mistake(key, 'is missing although market is "capture"', fix)
         elif not simulator.capture.is_file():
             yield Mistake(key, f"{str(simulator.capture)!r} is no file", fix)
-    if simulator.market is MarketSource.LIVE and not any(_is_live(v.stream_url) for v in config.venues.values()):
-        yield Mistake(
-            ("simulator", "market"), 'is "live" but no venue has a real stream_url', "Give one its stream_url"
-        )
+    if simulator.market is MarketSource.LIVE:
+        for name, venue in config.venues.items():
+            if venue.enabled and venue.places["stream_url"] == SIMULATOR:
+                reason = 'is the simulator, whose own market is to be "live"'
+                fix = 'Name a real environment for the market, and orders = "simulator"'
+                yield Mistake(("venues", name, "environment"), reason, fix)
     for account, assets in simulator.balances.items():
         if account not in config.accounts:
             yield _no_such(("simulator", "balances", account), "account", account, config.accounts)
@@ -95,40 +98,62 @@ def _simulator(config: Config) -> Iterator[Mistake]:
                 )
 
 
-def _is_live(url: str) -> bool:
-    return url not in ("", SIMULATOR)
-
-
 def _venue(config: Config, name: str, venue: VenueConfig) -> Iterator[Mistake]:
-    key = ("venues", name)
-    yield from _name(key, name)
+    key, facts = ("venues", name), venue.facts
+    if name != venue.kind.value:
+        kind = venue.kind.value
+        yield Mistake(key, f"is of kind {kind!r}", f"A venue is named by its kind: [venues.{kind}]")
     if not venue.symbols:
         yield Mistake((*key, "symbols"), "is empty", "Name at least one symbol")
     yield from _symbols((*key, "symbols"), venue.symbols)
+    yield from _places(config, key, venue)
+    if facts.request_window_max_ms and venue.recv_window_ms > facts.request_window_max_ms:
+        reason = f"was {venue.recv_window_ms}, the venue takes at most {facts.request_window_max_ms}"
+        yield Mistake((*key, "recv_window_ms"), reason, "Lower it; 1000 to 5000 is advised")
+    if venue.hedge_mode and not facts.hedge_mode:
+        yield Mistake((*key, "hedge_mode"), "is true, but this venue has no two-sided positions", "Remove it")
+    if venue.trade_mode and venue.trade_mode not in facts.trade_modes:
+        known = ", ".join(facts.trade_modes) or "nothing: this venue has none"
+        yield Mistake((*key, "trade_mode"), f"was {venue.trade_mode!r}", f"Known here: {known}")
+    if venue.book_depth and venue.book_depth not in facts.book_depths:
+        known = ", ".join(str(depth) for depth in facts.book_depths) or "only 0: the venue decides"
+        yield Mistake((*key, "book_depth"), f"was {venue.book_depth}", f"Known here: {known}")
+
+
+def _places(config: Config, key: Key, venue: VenueConfig) -> Iterator[Mistake]:
+    """Where the venue is: environments that exist, URLs that can be used, and orders and their queries together."""
+    known = [SIMULATOR, *venue.facts.environments]
+    for field in ("environment", "orders"):
+        name = getattr(venue, field)
+        if name not in known and (name or field == "environment"):
+            yield Mistake((*key, field), f"{name!r} is no environment of {venue.kind.value}", nearest(name, known))
+            return
     for field, schemes in (
         ("rest_url", ("https", "http")),
         ("private_rest_url", ("https", "http")),
         ("stream_url", ("wss", "ws")),
         ("entry_url", ("wss", "ws")),
+        ("private_url", ("wss", "ws")),
     ):
-        yield from _url((*key, field), getattr(venue, field), schemes, config)
-    if _is_live(venue.entry_url) != _is_live(venue.signed_rest_url):
+        url = getattr(venue, field)
+        if url not in ("", SIMULATOR):
+            yield from _url((*key, field), url, schemes)
+    places = venue.places
+    if venue.needs_simulator and venue.enabled and not config.simulator.enabled:
+        field = next(field for field, place in places.items() if place == SIMULATOR)
+        at = field if getattr(venue, field) == SIMULATOR else "environment"
+        fix = "Set simulator.enabled = true, name a real environment, or write a URL"
+        yield Mistake((*key, at), "is the simulator, which is not enabled", fix)
+    on_simulator = {places[field] == SIMULATOR for field in ("entry_url", "private_url", "private_rest_url")}
+    if len(on_simulator) > 1:
         yield Mistake(
             (*key, "entry_url"),
             "orders and their queries would go to different venues",
-            "Give entry_url and private_rest_url (or rest_url) both the venue, or both the simulator",
+            "Give entry_url, private_url and private_rest_url all the venue, or all the simulator",
         )
 
 
-def _url(key: Key, url: str, schemes: tuple[str, str], config: Config) -> Iterator[Mistake]:
-    if url == SIMULATOR:
-        if not config.simulator.enabled:
-            yield Mistake(key, "is the simulator, which is not enabled", "Set simulator.enabled = true, or write a URL")
-        return
-    if url == "":
-        if key[-1] != "private_rest_url":
-            yield Mistake(key, "is empty", f'Write a URL ({schemes[0]}://...) or "{SIMULATOR}"')
-        return
+def _url(key: Key, url: str, schemes: tuple[str, str]) -> Iterator[Mistake]:
     parts = urlsplit(url)
     if parts.scheme not in schemes or not parts.hostname:
         yield Mistake(key, f"{url!r} is no {schemes[0]} URL", f"Write {schemes[0]}://host/path")
@@ -169,24 +194,37 @@ def _account(config: Config, name: str, account: AccountConfig) -> Iterator[Mist
 
 
 def _key(key: Key, source: KeyConfig, venue: VenueConfig | None) -> Iterator[Mistake]:
-    given = {"api_key_env": source.api_key_env, "secret_env": source.secret_env, "path": source.path}
-    wanted = {KeySource.DEMO: (), KeySource.ENV: ("api_key_env", "secret_env"), KeySource.FILE: ("path",)}[
-        source.source
-    ]
+    given = {
+        "api_key_env": source.api_key_env,
+        "secret_env": source.secret_env,
+        "passphrase_env": source.passphrase_env,
+        "path": source.path,
+    }
+    variables: tuple[str, ...] = ("api_key_env", "secret_env")
+    if venue is not None and venue.facts.passphrase:
+        variables = (*variables, "passphrase_env")
+    wanted = {KeySource.DEMO: (), KeySource.ENV: variables, KeySource.FILE: ("path",)}[source.source]
     for field, value in given.items():
         if value and field not in wanted:
             yield Mistake((*key, field), f'has no use with source = "{source.source.value}"', "Remove it")
         if not value and field in wanted:
             yield Mistake((*key, field), f'is missing with source = "{source.source.value}"', f"Add {field}")
-    for field in ("api_key_env", "secret_env"):
+    for field in ("api_key_env", "secret_env", "passphrase_env"):
         name = given[field]
         if isinstance(name, str) and name and not VARIABLE.fullmatch(name):
             fix = "Write the name of an environment variable, never the key itself"
             yield Mistake((*key, field), "is no name of a variable (its value is not shown)", fix)
         elif isinstance(name, str) and name.startswith("BULKHEAD__"):
             yield Mistake((*key, field), "would be read as an override", "Choose a name without BULKHEAD__")
-    if source.source is KeySource.DEMO and venue is not None and not venue.trades_on_simulator:
+    if venue is None:
+        return
+    if source.source is KeySource.DEMO and not venue.trades_on_simulator:
         yield Mistake((*key, "source"), 'is "demo", which only the simulator accepts', 'Use "env" or "file"')
+    if source.kind is not None and source.kind not in venue.facts.key_kinds:
+        words = ", ".join(f'"{kind.value}"' for kind in venue.facts.key_kinds)
+        yield Mistake((*key, "kind"), f"is no kind of key that {venue.kind.value} takes", f"Write one of {words}")
+    if source.source is KeySource.DEMO and source.kind is KeyKind.RSA:
+        yield Mistake((*key, "kind"), 'is "rsa", and demo keys are never made so', 'Write "ed25519" or "hmac"')
 
 
 def _risk(config: Config) -> Iterator[Mistake]:

@@ -29,8 +29,39 @@ from typing import Any
 
 import attrs
 
+from config.venues import KINDS, KeyKind, KindFacts, VenueKind
+
+__all__ = [
+    "SIMULATOR",
+    "AccountConfig",
+    "Config",
+    "ControlConfig",
+    "DataConfig",
+    "Display",
+    "EngineConfig",
+    "JournalConfig",
+    "KeyConfig",
+    "KeyKind",
+    "KeySource",
+    "LimitsConfig",
+    "LogConfig",
+    "LogLevel",
+    "MarketSource",
+    "Origin",
+    "RiskConfig",
+    "SimulatorConfig",
+    "StrategyConfig",
+    "SupervisionConfig",
+    "SymbolLimits",
+    "SyncPolicy",
+    "VenueConfig",
+    "VenueKind",
+    "plain",
+    "within",
+]
+
 SIMULATOR = "simulator"
-"""Written instead of a URL: the bundled simulator, at whatever port it got."""
+"""The environment of the bundled simulator, at whatever port it got; may stand for any URL, too."""
 
 
 class Display(enum.Enum):
@@ -71,12 +102,6 @@ class MarketSource(enum.Enum):
     """The public streams of the real venue: paper trading."""
 
 
-class VenueKind(enum.Enum):
-    """The codec that speaks to the venue."""
-
-    BINANCE_SPOT = "binance-spot"
-
-
 class KeySource(enum.Enum):
     """Where an account's key for one venue is kept."""
 
@@ -86,13 +111,6 @@ class KeySource(enum.Enum):
     """In two environment variables."""
     FILE = "file"
     """In a file that only its owner may read (mode 0600)."""
-
-
-class KeyKind(enum.Enum):
-    """How requests are signed."""
-
-    ED25519 = "ed25519"
-    HMAC = "hmac"
 
 
 def within(*, low: int | Decimal | None = None, high: int | Decimal | None = None) -> Mapping[str, object]:
@@ -177,33 +195,70 @@ class SimulatorConfig:
 
 @attrs.frozen(kw_only=True)
 class VenueConfig:
-    """`[venues.<name>]`: one venue; the name is the one in orders, files and actor paths."""
+    """`[venues.<kind>]`: one venue.  Its name is its kind: orders, files and actor paths bear it.
+
+    Where it is, is said by an environment (dated URLs, see `bulkhead venues NAME`); a URL given here wins.
+    """
 
     kind: VenueKind
     enabled: bool = True
-    rest_url: str = SIMULATOR
+    environment: str = SIMULATOR
+    """`simulator`, or an environment of the venue: production, demo, testnet, ..."""
+    orders: str = ""
+    """Environment of everything that bears a signature; default `environment`.  Paper trading: `simulator`."""
+    rest_url: str = ""
     """Public REST: instruments, book snapshots, candle history."""
-    stream_url: str = SIMULATOR
+    stream_url: str = ""
     """Public streams."""
-    entry_url: str = SIMULATOR
-    """Order entry and the private stream (WebSocket API)."""
+    entry_url: str = ""
+    """Order entry by WebSocket."""
+    private_url: str = ""
+    """The account's private stream; default `entry_url`."""
     private_rest_url: str = ""
-    """Signed REST; default `rest_url`.  They differ in paper trading, where only the market is the venue's."""
+    """Signed REST; default `rest_url`, unless `orders` says otherwise."""
     symbols: tuple[str, ...]
     recv_window_ms: int = attrs.field(default=5_000, metadata=within(low=1, high=60_000))
     """How long after its stamp the venue may still accept a request; after it, doubt can end."""
+    hedge_mode: bool = False
+    """The accounts hold both sides of a contract; must be what they are set to at the venue."""
+    trade_mode: str = ""
+    """How contracts are margined, in the venue's word (OKX: cash, cross, isolated)."""
+    book_depth: int = attrs.field(default=0, metadata=within(low=0, high=5_000))
+    """Levels of a book; 0: the venue's usual number."""
     connect_timeout_ms: int = attrs.field(default=5_000, metadata=within(low=100, high=60_000))
     request_timeout_ms: int = attrs.field(default=5_000, metadata=within(low=100, high=60_000))
 
     @property
-    def signed_rest_url(self) -> str:
-        """Where signed REST requests go."""
-        return self.private_rest_url or self.rest_url
+    def facts(self) -> KindFacts:
+        """What is fixed for this kind."""
+        return KINDS[self.kind]
+
+    @property
+    def signed_environment(self) -> str:
+        """Where orders go, unless a URL says otherwise."""
+        return self.orders or self.environment
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Key of each URL -> the URL in force, or the name of the environment that it is taken from."""
+        return {
+            "rest_url": self.rest_url or self.environment,
+            "stream_url": self.stream_url or self.environment,
+            "entry_url": self.entry_url or self.signed_environment,
+            "private_url": self.private_url or self.entry_url or self.signed_environment,
+            "private_rest_url": self.private_rest_url or self.orders or self.rest_url or self.environment,
+        }
+
+    @property
+    def needs_simulator(self) -> bool:
+        """True when some connection goes to the bundled simulator."""
+        return SIMULATOR in self.places.values()
 
     @property
     def trades_on_simulator(self) -> bool:
         """True when no order can reach the real venue."""
-        return self.entry_url == SIMULATOR and self.signed_rest_url == SIMULATOR
+        places = self.places
+        return all(places[key] == SIMULATOR for key in ("entry_url", "private_url", "private_rest_url"))
 
 
 @attrs.frozen(kw_only=True)
@@ -211,12 +266,15 @@ class KeyConfig:
     """`[accounts.<name>.keys.<venue>]`: where the key is kept, never the key."""
 
     source: KeySource = attrs.field(metadata=HIDDEN)
-    kind: KeyKind = attrs.field(default=KeyKind.ED25519, metadata=HIDDEN)
+    kind: KeyKind | None = attrs.field(default=None, metadata=HIDDEN)
+    """Default: the venue's usual one."""
     api_key_env: str = attrs.field(default="", metadata=HIDDEN)
     secret_env: str = attrs.field(default="", metadata=HIDDEN)
-    """Names of environment variables (`source = "env"`)."""
+    passphrase_env: str = attrs.field(default="", metadata=HIDDEN)
+    """Names of environment variables (`source = "env"`); a passphrase only where the venue has one."""
     path: Path | None = attrs.field(default=None, metadata=HIDDEN)
-    """Key file (`source = "file"`): line 1 the API key, the rest the secret (PEM or text)."""
+    """Key file (`source = "file"`): line 1 the API key, the rest the secret (PEM or text); where the venue has a
+    passphrase, it is the last line."""
 
 
 @attrs.frozen(kw_only=True)

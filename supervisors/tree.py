@@ -72,7 +72,7 @@ from protocols.reconcile import (
     reconciler_path,
 )
 from protocols.venue import PrivateCodec, PublicCodec, Signer
-from protocols.venues.registry import VENUES
+from protocols.venues.registry import VenueOptions, VenueParts
 from supervisors.actor import Actor
 from supervisors.spec import Backoff, ChildSpec, Intensity, SupervisorSpec
 from supervisors.spec import Strategy as Restarting
@@ -95,7 +95,10 @@ class VenuePlan:
     name: Venue
     symbols: tuple[Symbol, ...]
     endpoints: VenueEndpoints
+    parts: VenueParts
     public: PublicCodec
+    signed_options: VenueOptions
+    """What the accounts' codecs are told."""
     http: HttpClient
     """Public REST."""
     signed_http: HttpClient
@@ -273,7 +276,7 @@ class _Builder:
 
     def _venue(self, venue: VenuePlan) -> SupervisorSpec:
         name, codec = venue.name, venue.public
-        parts = VENUES[self._config.venues[name].kind.value]
+        parts = venue.parts
         limiter, clock = limiter_path(name), clock_path(name)
         accounts = [pair for pair in self._plan.accounts if pair[1] == name]
         strategies = [s for s in self._plan.strategies if s.venue == name]
@@ -356,10 +359,11 @@ class _Builder:
         readers += [strategy_path(s.name) for s in strategies if symbol in s.symbols]
         if has_candles:
             readers.append(candles_path(venue.name, symbol))
-        parts = VENUES[self._config.venues[venue.name].kind.value]
         return self._child(
             str(symbol),
-            lambda: BookActor(venue.name, symbol, parts.sequencer(), tuple(readers), stream=public_path(venue.name)),
+            lambda: BookActor(
+                venue.name, symbol, venue.public.sequencer(symbol), tuple(readers), stream=public_path(venue.name)
+            ),
             capacity=65_536,
         )
 
@@ -404,12 +408,10 @@ class _Builder:
     def _account(self, account: AccountID, venue: VenuePlan) -> SupervisorSpec:
         plan, name = self._plan, venue.name
         pair = (account, name)
-        settings = self._config.venues[name]
-        parts = VENUES[settings.kind.value]
         limiter, clock = limiter_path(name), clock_path(name)
 
-        def codec() -> PrivateCodec:
-            return parts.private(account, plan.signers[pair], settings.recv_window_ms)
+        def codec(user: str) -> PrivateCodec:
+            return venue.parts.private(account, plan.signers[pair], venue.signed_options, user)
 
         halted = SetTradingState(
             account, TradingState.HALTED, "supervisor", f"/accounts/{account}/{name} could not be kept running"
@@ -418,19 +420,20 @@ class _Builder:
             name,
             (
                 self._child(
-                    "reconciler", lambda: ReconcilerActor(codec(), venue.signed_http, limiter=limiter, clock=clock)
+                    "reconciler",
+                    lambda: ReconcilerActor(codec("reconciler"), venue.signed_http, limiter=limiter, clock=clock),
                 ),
                 self._child(
                     "private",
                     lambda: PrivateStreamActor(
-                        codec(), venue.endpoints, limiter=limiter, clock=clock, transport=venue.transport
+                        codec("private"), venue.endpoints, limiter=limiter, clock=clock, transport=venue.transport
                     ),
                     depends_on=venue.needs,
                 ),
                 self._child(
                     "entry",
                     lambda: OrderEntryActor(
-                        codec(),
+                        codec("entry"),
                         venue.endpoints,
                         venue.signed_http,
                         self._sent[pair],

@@ -22,7 +22,9 @@ class VenueEndpoints:
     stream_url: str
     """`wss://host[:port]` of the public streams."""
     entry_url: str
-    """`wss://host[:port]` of order entry and of the private stream."""
+    """`wss://host[:port]` of order entry; "" where orders go by REST alone."""
+    private_url: str = attrs.field(default=attrs.Factory(lambda self: self.entry_url, takes_self=True))
+    """`wss://host[:port]` of the account's private stream."""
     ca_file: Path | None = None
     """Certificates to trust instead of the system's (a private CA); verification itself cannot be switched off."""
 

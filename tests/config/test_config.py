@@ -126,7 +126,8 @@ def test_the_replay_profile_wants_its_capture(tmp_path: Path) -> None:
 def test_the_demo_needs_neither_network_nor_keys() -> None:
     config = load_config("demo")
     assert config.simulator.market is MarketSource.GENERATED
-    assert all(venue.trades_on_simulator and venue.rest_url == "simulator" for venue in config.venues.values())
+    assert all(set(venue.places.values()) == {"simulator"} for venue in config.venues.values())
+    assert all(venue.trades_on_simulator for venue in config.venues.values())
     sources = [key.source for account in config.accounts.values() for key in account.keys.values()]
     assert set(sources) == {KeySource.DEMO}
     assert set(config.accounts) == {"master", "sub1"}
@@ -141,7 +142,7 @@ def test_the_number_of_accounts_is_configuration(write: Writer) -> None:
 def test_paper_trades_on_the_simulator_with_the_venues_market() -> None:
     venue = load_config("paper").venues["binance-spot"]
     assert venue.trades_on_simulator
-    assert venue.stream_url.startswith("wss://")
+    assert venue.places["stream_url"] == venue.places["rest_url"] == "production"
 
 
 def test_live_keeps_its_keys_in_the_environment() -> None:
@@ -349,8 +350,42 @@ MISTAKES: list[tuple[str, tuple[str, str], str]] = [
         ("[strategies.tfpe]", "[strategies.My_Strategy]"),
         "strategies.My_Strategy: 'My_Strategy' is no usable name.",
     ),
-    ("simulator off", ("enabled = true", "enabled = false"), "rest_url: is the simulator, which is not enabled."),
-    ("no url", ('kind = "binance-spot"', 'kind = "binance-spot"\nrest_url = ""'), "rest_url: is empty."),
+    ("simulator off", ("enabled = true", "enabled = false"), "environment: is the simulator, which is not enabled."),
+    (
+        "unknown environment",
+        ('kind = "binance-spot"', 'kind = "binance-spot"\nenvironment = "prodution"'),
+        "environment: 'prodution' is no environment of binance-spot. Did you mean `production`?",
+    ),
+    (
+        "orders in an unknown environment",
+        ('kind = "binance-spot"', 'kind = "binance-spot"\norders = "eea"'),
+        "orders: 'eea' is no environment of binance-spot.",
+    ),
+    (
+        "a venue of another name",
+        ('kind = "binance-spot"', 'kind = "okx-spot"'),
+        "venues.binance-spot: is of kind 'okx-spot'. A venue is named by its kind: [venues.okx-spot]",
+    ),
+    (
+        "two sides where there is one",
+        ('kind = "binance-spot"', 'kind = "binance-spot"\nhedge_mode = true'),
+        "hedge_mode: is true, but this venue has no two-sided positions.",
+    ),
+    (
+        "depth",
+        ('kind = "binance-spot"', 'kind = "binance-spot"\nbook_depth = 7'),
+        "book_depth: was 7. Known here: 100, 500, 1000, 5000",
+    ),
+    (
+        "trade mode",
+        ('kind = "binance-spot"', 'kind = "binance-spot"\ntrade_mode = "cross"'),
+        "trade_mode: was 'cross'. Known here: nothing: this venue has none",
+    ),
+    (
+        "passphrase where there is none",
+        ('source = "demo"', 'source = "env"\napi_key_env = "A"\nsecret_env = "B"\npassphrase_env = "C"'),
+        'passphrase_env: has no use with source = "env".',
+    ),
     (
         "plain text",
         ('kind = "binance-spot"', 'kind = "binance-spot"\nstream_url = "ws://x.example"'),
@@ -374,7 +409,7 @@ MISTAKES: list[tuple[str, tuple[str, str], str]] = [
     (
         "live without a stream",
         ("enabled = true", 'enabled = true\nmarket = "live"'),
-        'simulator.market: is "live" but no venue has a real stream_url.',
+        'environment: is the simulator, whose own market is to be "live".',
     ),
     (
         "balances of nobody",
@@ -449,9 +484,9 @@ def test_the_name_of_the_firms_gate_is_taken(write: Writer) -> None:
 
 
 def test_an_account_that_does_not_trade_on_the_strategys_venue(write: Writer) -> None:
-    more = '[venues.other]\nkind = "binance-spot"\nsymbols = ["BTCUSDT"]\n[accounts.master]'
-    path = write(("[accounts.master]", more), ('venue = "binance-spot"', 'venue = "other"'))
-    assert any("account 'master' does not trade on 'other'" in text for text in problems(path))
+    more = '[venues.upbit]\nkind = "upbit"\nsymbols = ["BTCUSDT"]\n[accounts.master]'
+    path = write(("[accounts.master]", more), ('venue = "binance-spot"', 'venue = "upbit"'))
+    assert any("account 'master' does not trade on 'upbit'" in text for text in problems(path))
 
 
 def test_keys_of_a_venue_that_the_account_does_not_have(write: Writer) -> None:

@@ -19,12 +19,13 @@ from actors.journal.replay import verify
 from actors.venue.http import HttpClient
 from actors.venue.settings import TransportSettings
 from config import Config
-from config.schema import SIMULATOR, KeySource
+from config.schema import SIMULATOR, KeySource, VenueConfig
 from protocols.errors import BulkheadError, JournalError
 from protocols.venues.registry import VENUES
 from supervisors.clock import SystemClock
 from tools.cli.common import json_option, load, print_json, profile_options
 from tools.cli.failure import CommandFailure
+from tools.engine.addresses import address, market_options
 from tools.engine.host import SOCKET_PATH_MAX
 from tools.engine.keys import load_keys
 
@@ -130,20 +131,21 @@ def _keys(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:
 
 def _venues(config: Config) -> Iterator[Finding]:
     for name, venue in config.venues.items():
-        if not venue.enabled or venue.rest_url == SIMULATOR:
+        if not venue.enabled or venue.places["rest_url"] == SIMULATOR:
             continue
-        parts = urlsplit(venue.rest_url)
+        rest_url = address(venue, "rest_url")
+        parts = urlsplit(rest_url)
         try:
             socket.getaddrinfo(parts.hostname, parts.port or 443)
         except OSError as error:
             yield Finding(f"{name} address", False, f"{parts.hostname}: {error}", "check DNS and the network")
             continue
 
-        yield trio.run(_venue_clock, name, venue.rest_url, venue.kind.value)
+        yield trio.run(_venue_clock, name, rest_url, venue)
 
 
-async def _venue_clock(name: str, url: str, kind: str) -> Finding:
-    codec = VENUES[kind].public()
+async def _venue_clock(name: str, url: str, venue: VenueConfig) -> Finding:
+    codec = VENUES[venue.kind.value].public(market_options(venue))
     async with HttpClient(url, TransportSettings(), now_ns=SystemClock.wall_ns) as http:
         try:
             reply = await http.request(codec.time_request())

@@ -28,7 +28,7 @@ from actors.venue.http import HttpClient
 from actors.venue.settings import MS, EntrySettings, TransportSettings, VenueEndpoints
 from bulkhead import __version__
 from config import Config, render
-from config.schema import SIMULATOR, VenueConfig
+from config.schema import VenueConfig
 from protocols.control import Drain
 from protocols.errors import ConfigError
 from protocols.ids import AccountID, Path, StrategyID, Symbol, Venue
@@ -44,6 +44,7 @@ from supervisors.spec import ChildSpec, SupervisorSpec
 from supervisors.supervisor import Supervisor, run_tree
 from supervisors.tree import Plan, StrategyPlan, VenuePlan, build, strategy_path
 from supervisors.watchdog import LoopWatchdog, WatchdogSettings, patrol
+from tools.engine.addresses import addresses, market_options, signed_options
 from tools.engine.keys import Keyring, load_keys
 from tools.engine.logs import EngineLog
 from tools.engine.simulator_child import SimulatorActor, SimulatorAddress
@@ -333,21 +334,22 @@ def _venue_plan(name: str, venue: VenueConfig, simulator: SimulatorAddress | Non
         connect_timeout_ns=venue.connect_timeout_ms * MS, http_timeout_ns=venue.request_timeout_ms * MS
     )
 
-    def at(url: str, kind: str) -> str:
-        if url != SIMULATOR:
-            return url
-        assert simulator is not None
-        return simulator.url(kind)
-
-    rest, signed = at(venue.rest_url, "http"), at(venue.signed_rest_url, "http")
+    urls = addresses(venue, simulator)
+    parts = VENUES[venue.kind.value]
+    rest, signed = urls["rest_url"], urls["private_rest_url"]
     http = HttpClient(rest, transport, now_ns=clock.wall_ns)
     return VenuePlan(
         name=Venue(name),
         symbols=tuple(Symbol(s) for s in venue.symbols),
         endpoints=VenueEndpoints(
-            rest_url=rest, stream_url=at(venue.stream_url, "ws"), entry_url=at(venue.entry_url, "ws")
+            rest_url=rest,
+            stream_url=urls["stream_url"],
+            entry_url=urls["entry_url"],
+            private_url=urls["private_url"],
         ),
-        public=VENUES[venue.kind.value].public(),
+        parts=parts,
+        public=parts.public(market_options(venue)),
+        signed_options=signed_options(venue),
         http=http,
         signed_http=http if signed == rest else HttpClient(signed, transport, now_ns=clock.wall_ns),
         transport=transport,

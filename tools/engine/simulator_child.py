@@ -21,6 +21,7 @@ import trio
 
 from config.schema import SIMULATOR, Config, MarketSource
 from supervisors.actor import Actor, ReadyWhen
+from tools.engine.addresses import address
 from tools.engine.keys import DemoCredential
 
 
@@ -136,8 +137,8 @@ class SimulatorActor(Actor):
 
     def _upstream(self) -> list[str]:
         """Paper trading: the simulator matches against the market that our own books are fed from."""
-        venue = next(v for v in self._config.venues.values() if v.enabled and v.rest_url != SIMULATOR)
-        return ["--live-rest", venue.rest_url, "--live-stream", venue.stream_url]
+        venue = next(v for v in self._config.venues.values() if v.enabled and v.places["stream_url"] != SIMULATOR)
+        return ["--live-rest", address(venue, "rest_url"), "--live-stream", address(venue, "stream_url")]
 
     def _accounts(self) -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []

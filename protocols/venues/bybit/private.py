@@ -49,7 +49,7 @@ from protocols.venues.bybit.encode import CATEGORIES, Commands, Fields, control_
 from protocols.venues.bybit.endpoints import PRODUCTION, TRADE_RULES, Endpoints
 from protocols.venues.bybit.errors import RESTARTING, Refusal, classify
 from protocols.venues.bybit.limits import usage_of_create
-from protocols.venues.bybit.public import CAPABILITIES, VENUES
+from protocols.venues.bybit.public import VENUES, capabilities_of
 from protocols.venues.bybit.reports import Reports, UnknownWord
 from protocols.venues.bybit.requests import (
     SETTLE_COINS,
@@ -106,7 +106,7 @@ class BybitPrivate:
         self._commands = Commands(product, hedge_mode=hedge_mode, smp_type=smp_type, trigger_by=trigger_by)
         self.product = product
         self.venue = VENUES[product]
-        self.capabilities: Capabilities = CAPABILITIES[product]
+        self.capabilities: Capabilities = capabilities_of(product, endpoints)
         self.account = account
         self.endpoints = endpoints
         self.recv_window_ms = recv_window_ms

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import InvalidOperation
 from typing import Any
 
+import attrs
 import msgspec
 
 from protocols.base import Message
@@ -105,6 +106,11 @@ _SIDES = {"Buy": Side.BUY, "Sell": Side.SELL}
 _Build = Callable[[Any, bytes, int, int], Sequence[Message]]
 
 
+def capabilities_of(product: Product, endpoints: Endpoints = PRODUCTION) -> Capabilities:
+    """What the venue can do in this environment: demo trading has no order entry by WebSocket (section 8)."""
+    return attrs.evolve(CAPABILITIES[product], ws_order_entry=bool(endpoints.trade))
+
+
 class BybitPublic:
     """`protocols.venue.PublicCodec` of one product.  `book_depth`: 50, 200 or 1000 levels a side."""
 
@@ -117,7 +123,7 @@ class BybitPublic:
             raise ConfigError(f"book_depth was {book_depth}, must be one of {', '.join(map(str, DEPTHS))}")
         self.product = product
         self.venue = VENUES[product]
-        self.capabilities: Capabilities = CAPABILITIES[product]
+        self.capabilities: Capabilities = capabilities_of(product, endpoints)
         self.endpoints = endpoints
         self._category = CATEGORIES[product]
         self._book_depth = book_depth

@@ -15,7 +15,16 @@ from collections.abc import Mapping
 
 from protocols.venue import Limit
 
-__all__ = ["BATCH_MAX", "DOCUMENTED", "OPEN_ORDERS_MAX", "ORDERS_WINDOW_NS", "PER_WINDOW", "READ_BUDGET", "WEIGHT"]
+__all__ = [
+    "BATCH_MAX",
+    "DOCUMENTED",
+    "LIMITS_AS_OF",
+    "OPEN_ORDERS_MAX",
+    "ORDERS_WINDOW_NS",
+    "PER_WINDOW",
+    "READ_BUDGET",
+    "WEIGHT",
+]
 
 _S = 1_000_000_000
 ORDERS_WINDOW_NS = 2 * _S
@@ -24,12 +33,12 @@ BATCH_MAX = 20
 OPEN_ORDERS_MAX = 500
 """Per instrument; 4000 per user."""
 
+LIMITS_AS_OF = "2026-08-22"
 DOCUMENTED = (
     Limit("weight", ORDERS_WINDOW_NS, READ_BUDGET),
     Limit("orders", ORDERS_WINDOW_NS, 60),
     Limit("connections", _S, 3),
 )
-"""As of 2026-08-22."""
 
 PER_WINDOW: Mapping[str, int] = {
     "time": 10,

@@ -1,0 +1,101 @@
+"""Venues in a configuration: the table of kinds is the codecs' own word, and places become addresses."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from config import load_config
+from config.schema import VenueConfig
+from config.venues import KINDS, VenueKind
+from protocols.ids import AccountID, Symbol
+from protocols.venues.registry import VENUES, VenueOptions
+from tools.engine.addresses import address, addresses, market_options, signed_options
+
+
+class Simulator:
+    """Something at a port."""
+
+    def url(self, scheme: str) -> str:
+        return f"{scheme}://127.0.0.1:1"
+
+
+def venue(kind: VenueKind, **given: object) -> VenueConfig:
+    return VenueConfig(kind=kind, symbols=("BTCUSDT",), **given)  # type: ignore[arg-type]
+
+
+def test_there_is_a_codec_for_every_kind_and_the_reverse() -> None:
+    assert {kind.value for kind in VenueKind} == set(KINDS_BY_NAME) == set(VENUES)
+
+
+KINDS_BY_NAME = {kind.value: facts for kind, facts in KINDS.items()}
+
+
+@pytest.mark.parametrize("kind", sorted(VENUES))
+def test_the_table_of_kinds_says_what_the_codecs_say(kind: str) -> None:
+    facts, parts = KINDS_BY_NAME[kind], VENUES[kind]
+    assert facts.family == parts.family
+    assert set(facts.environments) == set(parts.environments)
+    assert [key.value for key in facts.key_kinds] == [key.value for key in parts.key_algorithms]
+    assert facts.passphrase == parts.passphrase
+    assert facts.request_window_max_ms == parts.request_window_max_ms
+    assert facts.hedge_mode == parts.capabilities.hedge_mode
+    assert facts.book_depths == parts.book_depths
+    assert facts.trade_modes == parts.trade_modes
+
+
+@pytest.mark.parametrize("kind", sorted(VENUES))
+def test_every_kind_makes_its_codecs_for_every_environment(kind: str) -> None:
+    parts = VENUES[kind]
+    signer = parts.signer("key", "secret", "phrase" if parts.passphrase else "")
+    for name, environment in parts.environments.items():
+        options = VenueOptions(environment=name)
+        public, private = parts.public(options), parts.private(AccountID("master"), signer, options, "entry")
+        assert public.venue == private.venue == kind
+        assert environment.rest_url.startswith("https://")
+        assert environment.stream_url.startswith("wss://")
+        assert environment.private_url.startswith("wss://")
+        assert private.capabilities.ws_order_entry == bool(environment.entry_url)
+        assert public.sequencer(Symbol("X")).last_id == -1
+
+
+def test_two_codecs_of_one_key_never_make_one_nonce() -> None:
+    parts = VENUES["upbit"]
+    signer = parts.signer("key", "secret", "")
+    made = [parts.private(AccountID("a"), signer, VenueOptions(), user) for user in ("entry", "reconciler")]
+    first, second = (codec.balances_request(1_000_000_000).headers for codec in made)
+    assert first != second
+
+
+def test_a_place_is_an_environment_a_simulator_or_a_url() -> None:
+    usdm = venue(VenueKind.BINANCE_USDM, environment="production")
+    assert addresses(usdm, None) == {
+        "rest_url": "https://fapi.binance.com",
+        "stream_url": "wss://fstream.binance.com",
+        "entry_url": "wss://ws-fapi.binance.com",
+        "private_url": "wss://fstream.binance.com",
+        "private_rest_url": "https://fapi.binance.com",
+    }
+    assert set(addresses(venue(VenueKind.UPBIT), Simulator()).values()) == {"http://127.0.0.1:1", "ws://127.0.0.1:1"}
+    mine = attrs.evolve(usdm, rest_url="https://x.example")
+    assert address(mine, "rest_url") == address(mine, "private_rest_url") == "https://x.example"
+    assert address(mine, "stream_url") == "wss://fstream.binance.com"
+
+
+def test_paper_trading_is_a_real_market_with_orders_on_the_simulator() -> None:
+    paper = venue(VenueKind.OKX_SWAP, environment="demo", orders="simulator", hedge_mode=True)
+    found = addresses(paper, Simulator())
+    assert found["stream_url"] == "wss://wspap.okx.com"
+    assert {found[key] for key in ("entry_url", "private_url")} == {"ws://127.0.0.1:1"}
+    assert found["private_rest_url"] == "http://127.0.0.1:1"
+    assert paper.trades_on_simulator
+    assert paper.needs_simulator
+    assert market_options(paper).environment == "demo"
+    assert signed_options(paper).environment == "production"
+    assert signed_options(paper).hedge_mode
+
+
+def test_the_shipped_profiles_name_environments_and_spell_no_host() -> None:
+    for name in ("demo", "paper", "live"):
+        for one in load_config(name).venues.values():
+            assert not any("://" in place for place in one.places.values())
