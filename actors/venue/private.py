@@ -49,7 +49,7 @@ class PrivateStreamActor(Actor):
     ) -> None:
         """`account`: who gets the events; default the account actor of the codec's account and venue."""
         self._codec = codec
-        self._url = endpoints.entry_url.rstrip("/") + codec.private_path()
+        self._url = endpoints.private_url.rstrip("/") + codec.private_path()
         self._limiter = limiter
         self._clock_path = clock
         self._account = account or account_path(codec.account, codec.venue)
