@@ -162,7 +162,7 @@ async def test_recorded_pace(tmp_path: Path, autojump_clock: trio.testing.MockCl
         def open_book(self, symbol: str, raw: str) -> None:
             assert symbol == "BTCUSDT"
 
-        def apply(self, raw: str) -> Message | None:
+        def apply(self, raw: str, url: str = "") -> Message | None:
             self.times.append(trio.current_time())
             return None
 

@@ -26,11 +26,11 @@ import orjson
 
 from tools.simulator.core.accounts import Account, KeyKind
 from tools.simulator.core.decimals import text8
+from tools.simulator.core.dialect import Dialect
 from tools.simulator.core.faults import Fault
 from tools.simulator.core.model import Fill, Order, Side
 from tools.simulator.core.net import WsConnection
 from tools.simulator.core.server import HttpRequest, HttpResponse
-from tools.simulator.dialects.binance_spot.venue import BinanceSpot
 
 if TYPE_CHECKING:
     from tools.simulator.simulator import Simulator
@@ -41,7 +41,7 @@ LOOPBACK = ("127.", "::1", "::ffff:127.")
 class Front:
     """Sends `/sim/` to the admin and everything else to the venue."""
 
-    def __init__(self, venue: BinanceSpot, admin: Admin) -> None:
+    def __init__(self, venue: Dialect, admin: Admin) -> None:
         self._venue = venue
         self._admin = admin
 
@@ -53,8 +53,8 @@ class Front:
             return self._admin.answer(request)
         return await self._venue.http(request)
 
-    def refuse_websocket(self, target: str, peer: str) -> HttpResponse | None:
-        return self._venue.refuse_websocket(target, peer)
+    def refuse_websocket(self, connection: WsConnection) -> HttpResponse | None:
+        return self._venue.refuse_websocket(connection)
 
     async def websocket(self, connection: WsConnection) -> None:
         await self._venue.websocket(connection)
@@ -128,6 +128,7 @@ class Admin:
         sim = self._sim
         venue = sim.venue
         return {
+            "venue": sim.family.name,
             "time_ns": sim.clock.now_ns(),
             "markets": {
                 name: {
@@ -167,6 +168,7 @@ class Admin:
             **self._faults(),
             "replay": None if sim.replay is None else sim.replay.progress(),
             "live": None if sim.live is None else sim.live.progress(),
+            "dialect": venue.state(),
         }
 
     def _fills(self) -> dict[str, Any]:
@@ -205,7 +207,9 @@ class Admin:
         config = demo_account(name, seed=self._sim.config.seed, balances=balances)
         if "api_key" in body:
             key = (_text(body, "api_key"), KeyKind(body.get("kind", "HMAC")), _text(body, "secret"))
-            config = AccountConfig(name=name, balances=config.balances, keys=(key,))
+            config = AccountConfig(
+                name=name, balances=config.balances, keys=(key,), passphrase=body.get("passphrase", "")
+            )
             self._sim.create_account(config)
             return {"name": name, "api_key": key[0]}
         self._sim.create_account(config)

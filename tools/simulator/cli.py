@@ -15,37 +15,32 @@ import tempfile
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
+import attrs
 import trio
 
+from tools.simulator.core import families
 from tools.simulator.core.accounts import KeyKind
 from tools.simulator.core.capture import CaptureConfig
+from tools.simulator.core.dialect import Family
 from tools.simulator.core.faults import Fault, FaultKind
 from tools.simulator.core.generator import GeneratorConfig
 from tools.simulator.core.latency import Latency
-from tools.simulator.core.limits import LimitConfig
-from tools.simulator.core.live import FeedBroken, LiveConfig, fetch, instruments_url
+from tools.simulator.core.live import FeedBroken, LiveConfig, fetch
 from tools.simulator.core.server import ServerConfig
-from tools.simulator.simulator import AccountConfig, Simulator, SimulatorConfig, demo_account
-
-LIMIT_NAMES = {
-    "weight": "weight_per_minute",
-    "raw": "raw_per_5_minutes",
-    "connections": "connections_per_5_minutes",
-    "orders10s": "orders_per_10_seconds",
-    "orders1d": "orders_per_day",
-    "streammessages": "stream_messages_per_second",
-}
+from tools.simulator.simulator import DEFAULT_VENUE, AccountConfig, Simulator, SimulatorConfig, demo_account
 
 
 def build_parser() -> argparse.ArgumentParser:
     """All options, each with what it does and an example where the form is not obvious."""
     parser = argparse.ArgumentParser(
         prog="bulkhead sim",
-        description="A simulated Binance Spot on loopback: REST, market streams and WebSocket API on one port.",
+        description="A simulated venue on loopback: its REST, streams and order entry on one port.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
+    add("--venue", default=DEFAULT_VENUE, metavar="FAMILY", help=f"one of {', '.join(families.available())}")
     add("--host", default="127.0.0.1", help="address to listen on; keep it loopback")
     add("--port", type=int, default=9443, help="port; 0 takes a free one")
     add("--seed", type=int, default=1, help="seed of market, keys, latency and faults")
@@ -55,8 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="stop when standard input ends: with the program that began it",
     )
     add("--json", action="store_true", help="print one JSON line with the addresses when ready, one at the end")
-    add("--symbols", default="BTCUSDT,ETHUSDT,BNBUSDT,SOLUSDT,ETHBTC", help="comma-separated; ignored with --capture")
-    add("--exchange-info", type=Path, help="exchangeInfo JSON file to take the instruments from")
+    add("--symbols", help="comma-separated, 'all' for all known; default: the venue's usual; ignored with --capture")
+    add("--exchange-info", type=Path, help="file with the venue's own list to take the instruments from")
     add("--price", action="append", default=[], metavar="SYMBOL=PRICE", help="where a generated symbol starts")
     market = parser.add_argument_group("generated market")
     market.add_argument("--rate", type=float, default=40.0, help="events a second and symbol")
@@ -97,7 +92,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="account with keys derived from name and seed",
     )
     accounts.add_argument(
-        "--accounts", type=Path, help="JSON file: a list of {name, balances, keys: [{api_key, kind, secret}]}"
+        "--accounts",
+        type=Path,
+        help="JSON file: a list of {name, balances, keys: [{api_key, kind, secret}], passphrase?}",
     )
     accounts.add_argument("--show-keys", action="store_true", help="print the demo accounts' keys when ready")
     trouble = parser.add_argument_group("trouble")
@@ -115,9 +112,11 @@ def build_parser() -> argparse.ArgumentParser:
             f"--{name}-latency", type=float, default=0.0, metavar="MS", help=f"delay of every {name} message"
         )
     trouble.add_argument(
-        "--limit", action="append", default=[], metavar="NAME=N", help=f"0 = off; names: {', '.join(LIMIT_NAMES)}"
+        "--limit", action="append", default=[], metavar="NAME=N", help="0 = off; a wrong name lists the venue's names"
     )
-    trouble.add_argument("--ping-every", type=float, default=20.0, metavar="S", help="server ping interval")
+    trouble.add_argument(
+        "--ping-every", type=float, metavar="S", help="server ping interval, 0 = none; default: the venue's"
+    )
     trouble.add_argument("--pong-within", type=float, default=60.0, metavar="S", help="patience for the pong")
     trouble.add_argument(
         "--lifetime", type=float, default=86_400.0, metavar="S", help="age at which connections are closed"
@@ -139,8 +138,9 @@ def read_accounts(path: Path) -> list[AccountConfig]:
                     name=row["name"],
                     balances={asset: Decimal(str(amount)) for asset, amount in row["balances"].items()},
                     keys=tuple((key["api_key"], KeyKind(key["kind"]), key["secret"]) for key in row["keys"]),
-                    maker_rate=Decimal(str(row.get("maker_rate", "0.001"))),
-                    taker_rate=Decimal(str(row.get("taker_rate", "0.001"))),
+                    passphrase=str(row.get("passphrase", "")),
+                    maker_rate=Decimal(str(row["maker_rate"])) if "maker_rate" in row else None,
+                    taker_rate=Decimal(str(row["taker_rate"])) if "taker_rate" in row else None,
                     trade_group=int(row.get("trade_group", -1)),
                 )
             )
@@ -153,15 +153,16 @@ def read_accounts(path: Path) -> list[AccountConfig]:
 
 def build_config(options: argparse.Namespace) -> SimulatorConfig:
     """From parsed options. Raises ValueError naming the option and the fix."""
+    family = families.load(options.venue)
     market: GeneratorConfig | CaptureConfig | LiveConfig
-    symbols = tuple(filter(None, options.symbols.split(",")))
+    symbols = _symbols(options.symbols)
     if bool(options.live_rest) != bool(options.live_stream):
         raise ValueError("--live-rest and --live-stream belong together: give both")
     if options.live_rest:
         if options.capture is not None:
             raise ValueError("--capture and --live-rest exclude each other: the market is recorded or live")
         market = LiveConfig(rest_url=options.live_rest, stream_url=options.live_stream)
-        options.exchange_info = _upstream_instruments(market, symbols)
+        options.exchange_info = _upstream_instruments(family, market, symbols)
     elif options.capture is not None:
         market = CaptureConfig(
             path=options.capture,
@@ -179,6 +180,7 @@ def build_config(options: argparse.Namespace) -> SimulatorConfig:
         gap = Fault(kind=FaultKind.DROP, match="*@depth*", count=None, probability=options.gap_probability)
         faults.append(gap)
     return SimulatorConfig(
+        venue=family.name,
         seed=options.seed,
         server=ServerConfig(
             host=options.host,
@@ -192,7 +194,7 @@ def build_config(options: argparse.Namespace) -> SimulatorConfig:
         exchange_info=options.exchange_info,
         prices={name: Decimal(value) for name, value in _pairs(options.price, "--price")},
         accounts=tuple(accounts),
-        limits=LimitConfig(**_limits(options.limit)),
+        limits=_limits(family, options.limit),
         latency=Latency(
             request_ms=_span(options.request_latency),
             reply_ms=_span(options.reply_latency),
@@ -204,10 +206,20 @@ def build_config(options: argparse.Namespace) -> SimulatorConfig:
     )
 
 
-def _upstream_instruments(market: LiveConfig, symbols: tuple[str, ...]) -> Path:
+def _symbols(text: str | None) -> tuple[str, ...] | None:
+    """None for the venue's usual ones, empty for all."""
+    if text is None:
+        return None
+    return () if text == "all" else tuple(filter(None, text.split(",")))
+
+
+def _upstream_instruments(family: Family, market: LiveConfig, symbols: tuple[str, ...] | None) -> Path:
     """The upstream venue's own list, in a file that ends with the process."""
+    if family.live_instruments_url is None:
+        raise ValueError(f"--live-rest: the simulator of {family.title} cannot follow a live market")
+    wanted = family.default_symbols if symbols is None else symbols
     try:
-        answer = fetch(instruments_url(market, symbols))
+        answer = fetch(family.live_instruments_url(market, wanted))
     except FeedBroken as error:
         raise ValueError(f"--live-rest: {error}") from error
     folder = tempfile.mkdtemp(prefix="bulkhead-sim-")
@@ -227,13 +239,16 @@ def _pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _limits(texts: list[str]) -> dict[str, int]:
+def _limits(family: Family, texts: list[str]) -> Any:
+    """The family's limits with some changed."""
+    defaults = family.limits()
+    names = family.limit_names | {field.name: field.name for field in attrs.fields(type(defaults))}
     limits: dict[str, int] = {}
     for name, value in _pairs(texts, "--limit"):
-        if name not in LIMIT_NAMES or not value.isdigit():
-            raise ValueError(f"--limit {name}={value}: names are {', '.join(LIMIT_NAMES)}, values whole numbers")
-        limits[LIMIT_NAMES[name]] = int(value)
-    return limits
+        if name not in names or not value.isdigit():
+            raise ValueError(f"--limit {name}={value}: names are {', '.join(names)}, values whole numbers")
+        limits[names[name]] = int(value)
+    return attrs.evolve(defaults, **limits)
 
 
 def _positive(text: str, option: str) -> float:
@@ -287,9 +302,8 @@ async def _stop_on_signal(simulator: Simulator) -> None:
 def _announce(simulator: Simulator, options: argparse.Namespace) -> None:
     addresses = {
         "event": "ready",
-        "rest": simulator.rest_url,
-        "streams": simulator.stream_url,
-        "ws_api": simulator.ws_api_url,
+        "venue": simulator.family.name,
+        **simulator.urls,
         "port": simulator.port,
     }
     shown = {}
@@ -301,14 +315,13 @@ def _announce(simulator: Simulator, options: argparse.Namespace) -> None:
                 "hmac_secret": keys.hmac_secret,
                 "ed25519_key": keys.ed25519_key,
                 "ed25519_private_pem": keys.ed25519_private_pem,
+                "passphrase": keys.passphrase,
             }
     if options.json:
         print(json.dumps(addresses | ({"keys": shown} if shown else {})), flush=True)
         return
-    print(f"REST          {simulator.rest_url}/api/v3")
-    print(f"streams       {simulator.stream_url}/ws/<stream>, /stream?streams=")
-    print(f"WebSocket API {simulator.ws_api_url}")
-    print(f"admin         {simulator.rest_url}/sim/state")
+    for name, url in {**simulator.urls, "admin": f"{simulator.rest_url}/sim/state"}.items():
+        print(f"{name:<14}{url}")
     for name, keys_of in shown.items():
         print(f"account {name}: {json.dumps(keys_of)}")
     sys.stdout.flush()

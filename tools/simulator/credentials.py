@@ -25,6 +25,8 @@ class Credentials:
     ed25519_key: str
     ed25519_private_pem: str = attrs.field(repr=False)
     ed25519_public_pem: str
+    passphrase: str = attrs.field(default="", repr=False)
+    """Part of every key, on the venues that ask for one (OKX)."""
 
     def keys(self) -> list[tuple[str, KeyKind, str]]:
         """Key, kind, and what the venue keeps of it."""
@@ -54,4 +56,5 @@ def derive_credentials(name: str, seed: int = 1) -> Credentials:
         ed25519_key=digest("ed25519 key").hex(),
         ed25519_private_pem=private_pem.decode(),
         ed25519_public_pem=public_pem.decode(),
+        passphrase=digest("passphrase").hex()[:16],
     )

@@ -10,7 +10,7 @@ The same object is what a test reads and breaks things with: it answers directly
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -20,37 +20,22 @@ import attrs
 import trio
 
 from tools.simulator.admin import Admin, Front
-from tools.simulator.core import outside
+from tools.simulator.core import families, outside
 from tools.simulator.core.accounts import Account, KeyKind
-from tools.simulator.core.capture import CaptureConfig, Replay, scan_capture
+from tools.simulator.core.capture import CaptureConfig, Replay
 from tools.simulator.core.clock import MS, Clock, SystemClock
+from tools.simulator.core.dialect import Arrival, Dialect, Family, Instrument, Parts
 from tools.simulator.core.exchange import Exchange
 from tools.simulator.core.faults import IMMEDIATE, Fault, FaultKind, FaultPlan
 from tools.simulator.core.generator import TICK_NS, Generator, GeneratorConfig
 from tools.simulator.core.latency import Latency
-from tools.simulator.core.limits import LimitConfig
 from tools.simulator.core.live import LiveConfig, LiveFeed
 from tools.simulator.core.model import Fill, Order, Side
 from tools.simulator.core.scheduler import Scheduler
 from tools.simulator.core.server import Server, ServerConfig
 from tools.simulator.credentials import Credentials, derive_credentials
-from tools.simulator.dialects.binance_spot.replay import SpotReplay
-from tools.simulator.dialects.binance_spot.symbols import (
-    DEFAULT_PRICES,
-    SymbolInfo,
-    default_symbols,
-    load_symbols,
-)
-from tools.simulator.dialects.binance_spot.venue import Arrival, BinanceSpot
 
-DEMO_BALANCES = {
-    "USDT": Decimal(1_000_000),
-    "USDC": Decimal(1_000_000),
-    "BTC": Decimal(20),
-    "ETH": Decimal(500),
-    "BNB": Decimal(1_000),
-    "SOL": Decimal(5_000),
-}
+DEFAULT_VENUE = "binance-spot"
 
 
 @attrs.frozen(kw_only=True)
@@ -58,19 +43,22 @@ class AccountConfig:
     """One account that exists from the start."""
 
     name: str
-    balances: dict[str, Decimal] = attrs.field(factory=lambda: dict(DEMO_BALANCES))
+    balances: dict[str, Decimal] | None = None  # None: those of the family's demo accounts
     keys: tuple[tuple[str, KeyKind, str], ...] = ()  # API key, kind, secret or public key
-    maker_rate: Decimal = Decimal("0.001")
-    taker_rate: Decimal = Decimal("0.001")
+    passphrase: str = ""  # of all keys, on the venues that ask for one
+    maker_rate: Decimal | None = None  # None, as for the taker: the family's usual one
+    taker_rate: Decimal | None = None
     trade_group: int = -1
 
 
 def demo_account(name: str, *, seed: int = 1, balances: dict[str, Decimal] | None = None) -> AccountConfig:
     """An account with the keys of `derive_credentials(name, seed)`."""
+    credentials = derive_credentials(name, seed)
     return AccountConfig(
         name=name,
-        balances=dict(DEMO_BALANCES if balances is None else balances),
-        keys=tuple(derive_credentials(name, seed).keys()),
+        balances=None if balances is None else dict(balances),
+        keys=tuple(credentials.keys()),
+        passphrase=credentials.passphrase,
     )
 
 
@@ -78,14 +66,15 @@ def demo_account(name: str, *, seed: int = 1, balances: dict[str, Decimal] | Non
 class SimulatorConfig:
     """Everything that can be chosen. The defaults give a lively generated market on a free port."""
 
+    venue: str = DEFAULT_VENUE  # the family, see `core.families`
     seed: int = 1
     server: ServerConfig = attrs.field(factory=ServerConfig)
     market: GeneratorConfig | CaptureConfig | LiveConfig = attrs.field(factory=GeneratorConfig)
-    symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "ETHBTC")
+    symbols: tuple[str, ...] | None = None  # market keys or names; None: the family's usual ones; empty: all there are
     exchange_info: Path | None = None  # the venue's own answer instead of the built-in list
-    prices: dict[str, Decimal] = attrs.field(factory=dict)  # where generated symbols start
+    prices: dict[str, Decimal] = attrs.field(factory=dict)  # where generated symbols start, by market key or name
     accounts: tuple[AccountConfig, ...] = ()
-    limits: LimitConfig = attrs.field(factory=LimitConfig)
+    limits: Any = None  # an object of the family's limits class; None: what the venue allows
     latency: Latency = attrs.field(factory=Latency)
     faults: tuple[Fault, ...] = ()
 
@@ -93,48 +82,59 @@ class SimulatorConfig:
 class Simulator:
     """One running venue. Build it with `open_simulator` or `serve`."""
 
+    venue: Dialect
+
     def __init__(self, config: SimulatorConfig, clock: Clock | None = None) -> None:
         self.config = config
+        self.family = families.load(config.venue)
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.faults = FaultPlan(seed=config.seed)
         self.scheduler = Scheduler()
-        self.exchange = Exchange(self.clock)
+        self.exchange = Exchange(self.clock, shared_order_ids=self.family.shared_order_ids)
         self.stopping = trio.Event()
-        capture = config.market if isinstance(config.market, CaptureConfig) else None
-        infos = _chosen_symbols(config, capture)
-        for info in infos:
-            self.exchange.add_market(info.spec, publishes_queue=isinstance(config.market, GeneratorConfig))
-        self.venue = BinanceSpot(
-            self.exchange,
-            infos,
-            clock=self.clock,
-            faults=self.faults,
-            scheduler=self.scheduler,
-            limits=config.limits,
-            latency=config.latency,
-            seed=config.seed,
+        instruments = _chosen_instruments(self.family, config)
+        for each in instruments:
+            self.exchange.add_market(each.spec, publishes_queue=isinstance(config.market, GeneratorConfig))
+        self.venue = self.family.build(
+            Parts(
+                exchange=self.exchange,
+                instruments=instruments,
+                clock=self.clock,
+                faults=self.faults,
+                scheduler=self.scheduler,
+                limits=self.family.limits() if config.limits is None else config.limits,
+                latency=config.latency,
+                seed=config.seed,
+            )
         )
         self.venue.hub.delay_s = config.latency.market_ms / 1000
         self.venue.user_data.delay_s = config.latency.event_ms / 1000
         for account in config.accounts:
             self.create_account(account)
-        self.server = Server(Front(self.venue, Admin(self)), self.faults, config.server)
+        front = Front(self.venue, Admin(self))
+        self.server = Server(front, self.faults, config.server, ping_every_s=self.family.ping_every_s)
         self.generator: Generator | None = None
         self.replay: Replay | None = None
         self.live: LiveFeed | None = None
-        if isinstance(config.market, GeneratorConfig):
-            prices = {info.spec.symbol: _start_price(config, info) for info in infos}
-            market = attrs.evolve(config.market, seed=config.market.seed * 1_000_003 + config.seed)
-            self.generator = Generator(self.exchange, prices, market)
-            self.generator.on_tick.append(self.venue.streams.tick)
-            self.venue.history_of = self.generator.history
-        elif isinstance(config.market, CaptureConfig):
-            self.replay = Replay(self.venue.hub, SpotReplay(self.venue), config.market)
-        else:
-            names = tuple(info.spec.symbol for info in infos)
-            self.live = LiveFeed(self.venue.hub, SpotReplay(self.venue), config.market, names)
+        self._choose_market(config, instruments)
         for fault in config.faults:
             self.strike(fault)
+
+    def _choose_market(self, config: SimulatorConfig, instruments: Sequence[Instrument]) -> None:
+        if isinstance(config.market, GeneratorConfig):
+            prices = {each.spec.symbol: _start_price(config, each) for each in instruments}
+            market = attrs.evolve(config.market, seed=config.market.seed * 1_000_003 + config.seed)
+            self.generator = Generator(self.exchange, prices, market)
+            self.generator.on_tick.append(self._tick)
+            self.venue.history_of = self.generator.history
+        elif isinstance(config.market, CaptureConfig):
+            self.replay = Replay(self.venue.hub, self.venue.replay_codec(), config.market, self.family.scan)
+        else:
+            self.live = self.venue.live_feed(config.market)
+
+    def _tick(self, now_ns: int) -> None:
+        """Every 100 ms."""
+        self.venue.tick(now_ns)
 
     # ------------------------------------------------------------------------------------------ running
     def open_market(self) -> None:
@@ -143,7 +143,7 @@ class Simulator:
             self.generator.start()
         elif self.replay is not None:
             self.replay.prepare()
-        self.venue.streams.begin()
+        self.venue.begin()
 
     async def run(self, task_status: trio.TaskStatus[Simulator] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled or stopped; started once the port is open."""
@@ -168,7 +168,7 @@ class Simulator:
         while True:
             now = self.clock.now_ns()
             await trio.sleep((TICK_NS - now % TICK_NS) / 1e9)
-            self.venue.streams.tick(self.clock.now_ns() // TICK_NS * TICK_NS)
+            self._tick(self.clock.now_ns() // TICK_NS * TICK_NS)
 
     def advance(self, until_ns: int) -> None:
         """Let a generated market run to a time, moving a manual clock event by event. For tests."""
@@ -190,26 +190,33 @@ class Simulator:
         return f"http://{self.config.server.host}:{self.port}"
 
     @property
+    def urls(self) -> dict[str, str]:
+        """All of the venue's addresses by name: "rest", "streams", "private", "ws_api", as far as it has them."""
+        return self.venue.urls(self.rest_url, f"ws://{self.config.server.host}:{self.port}")
+
+    @property
     def stream_url(self) -> str:
-        """Market streams: append `/ws/<stream>` or `/stream?streams=...`."""
-        return f"ws://{self.config.server.host}:{self.port}"
+        """Public streams.  On Binance append `/ws/<stream>` or `/stream?streams=...`."""
+        return self.urls["streams"]
 
     @property
     def ws_api_url(self) -> str:
-        return f"{self.stream_url}/ws-api/v3"
+        """Order entry by WebSocket."""
+        return self.urls["ws_api"]
 
     # ------------------------------------------------------------------------------------------ handles
     def create_account(self, config: AccountConfig) -> Account:
         """Open an account with its keys. Raises ValueError for names or keys that are taken."""
+        family = self.family
         account = self.exchange.accounts.create(
             config.name,
-            config.balances,
-            maker_rate=config.maker_rate,
-            taker_rate=config.taker_rate,
+            family.balances if config.balances is None else config.balances,
+            maker_rate=family.maker_rate if config.maker_rate is None else config.maker_rate,
+            taker_rate=family.taker_rate if config.taker_rate is None else config.taker_rate,
             trade_group=config.trade_group,
         )
         for api_key, kind, secret in config.keys:
-            self.exchange.accounts.add_key(account, api_key, kind, secret)
+            self.exchange.accounts.add_key(account, api_key, kind, secret, passphrase=config.passphrase)
         return account
 
     def account(self, name: str) -> Account:
@@ -266,7 +273,7 @@ class Simulator:
         if holder.balance(asset).free + amount < 0:
             raise ValueError(f"{account} has {holder.balance(asset).free} {asset} free, cannot take {-amount}")
         holder.credit(asset, amount)
-        self.venue.user_data.balance_update(holder, asset, f"{amount:.8f}")
+        self.venue.deposited(holder, asset, amount)
 
     # ------------------------------------------------------------------------------------------- faults
     def strike(self, fault: Fault) -> Fault:
@@ -305,26 +312,17 @@ class Simulator:
         await self.replay.done.wait()
 
 
-def _chosen_symbols(config: SimulatorConfig, capture: CaptureConfig | None) -> list[SymbolInfo]:
-    """The instruments to list. A capture brings its own names. Raises ValueError for unknown ones."""
-    wanted = list(config.symbols)
-    if capture is not None:
-        wanted = scan_capture(capture.path).symbols
-    if config.exchange_info is not None:
-        return load_symbols(config.exchange_info, set(wanted) if wanted else None)
-    known = {info.spec.symbol: info for info in default_symbols()}
-    missing = [symbol for symbol in wanted if symbol not in known]
-    if missing:
-        raise ValueError(
-            f"no built-in instrument {', '.join(missing)}; known are {', '.join(known)}, or give exchange_info"
-        )
-    return [known[symbol] for symbol in wanted]
+def _chosen_instruments(family: Family, config: SimulatorConfig) -> Sequence[Instrument]:
+    """What to list. A capture brings its own names. Raises ValueError for unknown ones."""
+    wanted = family.default_symbols if config.symbols is None else config.symbols
+    if isinstance(config.market, CaptureConfig):
+        wanted = tuple(family.scan(config.market.path).symbols)
+    return family.instruments(wanted, config.exchange_info)
 
 
-def _start_price(config: SimulatorConfig, info: SymbolInfo) -> Decimal:
-    symbol = info.spec.symbol
-    found = config.prices.get(symbol) or DEFAULT_PRICES.get(symbol)
-    return found if found is not None else info.spec.tick_size * 100_000
+def _start_price(config: SimulatorConfig, instrument: Instrument) -> Decimal:
+    spec = instrument.spec
+    return config.prices.get(spec.symbol) or config.prices.get(spec.name) or instrument.start_px
 
 
 async def serve(

@@ -12,7 +12,7 @@ from enum import Enum
 import attrs
 
 from tools.simulator.core.decimals import ZERO
-from tools.simulator.core.model import Fill, Order
+from tools.simulator.core.model import Fill, MarginMode, Order, PositionSide
 
 
 class KeyKind(Enum):
@@ -44,9 +44,39 @@ class Balance:
         return self.free + self.locked
 
 
+@attrs.define(eq=False, slots=True, kw_only=True)
+class Position:
+    """One position of one account in a linear market.  Quantities are in what orders count, signed."""
+
+    account: Account
+    symbol: str
+    side: PositionSide
+    qty: Decimal = ZERO  # negative: short, on the SHORT side too
+    entry_px: Decimal = ZERO  # average; zero when flat
+    realized: Decimal = ZERO  # profit of closed parts before commission, over all time
+    opened_realized: Decimal = ZERO  # the same since it was last flat
+    fees: Decimal = ZERO  # paid since it was last flat
+    funding: Decimal = ZERO  # received (negative: paid) since it was last flat
+    isolated_wallet: Decimal = ZERO  # margin set apart, isolated only
+    opened_ns: int = 0
+    update_ns: int = 0
+
+    @property
+    def is_long(self) -> bool:
+        return self.qty > 0
+
+
+@attrs.define(kw_only=True)
+class MarginSettings:
+    """How one account holds one symbol."""
+
+    leverage: Decimal = Decimal(20)
+    mode: MarginMode = MarginMode.CROSS
+
+
 @attrs.define(eq=False, kw_only=True)
 class Account:
-    """One trading account: money, orders, fills."""
+    """One trading account: money, orders, fills, and positions where the venue has contracts."""
 
     name: str
     uid: int
@@ -58,7 +88,24 @@ class Account:
     orders: list[Order] = attrs.Factory(list)
     open_orders: dict[tuple[str, int], Order] = attrs.Factory(dict)  # (symbol, order id)
     fills: dict[str, list[Fill]] = attrs.Factory(dict)  # by symbol, oldest first
+    positions: dict[tuple[str, PositionSide], Position] = attrs.Factory(dict)  # flat ones are kept
+    settings: dict[str, MarginSettings] = attrs.Factory(dict)  # by symbol
+    hedge: bool = False  # two positions a symbol
+    default_leverage: Decimal = Decimal(20)
     update_ns: int = 0
+
+    def position(self, symbol: str, side: PositionSide = PositionSide.BOTH) -> Position:
+        """The position, made flat where there is none yet."""
+        found = self.positions.get((symbol, side))
+        if found is None:
+            found = self.positions[symbol, side] = Position(account=self, symbol=symbol, side=side)
+        return found
+
+    def margin(self, symbol: str) -> MarginSettings:
+        found = self.settings.get(symbol)
+        if found is None:
+            found = self.settings[symbol] = MarginSettings(leverage=self.default_leverage)
+        return found
 
     def balance(self, asset: str) -> Balance:
         found = self.balances.get(asset)
@@ -97,6 +144,10 @@ class Account:
             raise AssertionError(f"{self.name}: credit {amount} {asset} to {balance.free} free")
         balance.free += amount
 
+    def book(self, asset: str, amount: Decimal) -> None:
+        """Profit, loss, commission, funding of contracts: may take the wallet below zero, as at a real venue."""
+        self.balance(asset).free += amount
+
 
 class AccountBook:
     """All accounts of the venue and the keys that open them."""
@@ -131,10 +182,21 @@ class AccountBook:
         self.by_name[name] = account
         return account
 
-    def add_key(self, account: Account, api_key: str, kind: KeyKind, secret: str, *, can_trade: bool = True) -> ApiKey:
+    def add_key(
+        self,
+        account: Account,
+        api_key: str,
+        kind: KeyKind,
+        secret: str,
+        *,
+        can_trade: bool = True,
+        passphrase: str = "",
+    ) -> ApiKey:
         """Register a key. Raises ValueError where the key is in use."""
         if api_key in self.keys:
             raise ValueError(f"API key {api_key!r} is in use already")
-        key = ApiKey(api_key=api_key, kind=kind, secret=secret, account=account, can_trade=can_trade)
+        key = ApiKey(
+            api_key=api_key, kind=kind, secret=secret, account=account, can_trade=can_trade, passphrase=passphrase
+        )
         self.keys[api_key] = key
         return key

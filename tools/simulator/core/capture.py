@@ -32,18 +32,24 @@ BACKLOG_FRAMES = 2_000  # a subscriber with more than this queued makes the repl
 POLL_S = 0.01
 
 
-class ReplayTarget(Protocol):
+class ReplayCodec(Protocol):
     """The dialect's side of a replay: what a recorded frame means."""
 
     def open_book(self, symbol: str, raw: str) -> None:
-        """A recorded REST snapshot, the first of this symbol."""
+        """A recorded REST snapshot, the first of this market key.  Not called where the recording has none."""
         ...
 
-    def apply(self, raw: str) -> Message | None:
-        """A recorded public frame: keep the book, fill users, return what subscribers get."""
+    def apply(self, raw: str, url: str = "") -> Message | None:
+        """A recorded public frame: keep the book, fill users, return what subscribers get.
+
+        `url` is that of the connection it came in on, where the recording tells it.  None for what is no stream
+        message (an acknowledgement, say).  Use `core.outside.recorded_trade` and `recorded_book_moved`.
+        """
         ...
 
-    def snapshots_taken(self) -> int: ...
+    def snapshots_taken(self) -> int:
+        """How often depth was asked for by REST: what `wait_snapshots` waits for."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -76,6 +82,19 @@ _SYMBOL_IN_URL = re.compile(r"symbol=([A-Za-z0-9]+)")
 _SYMBOL_IN_FRAME = re.compile(r'"s": ?"([^"]+)"')
 
 
+class _Urls:
+    """Which URL a record's connection was opened with."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, str] = {}
+
+    def of(self, record: dict[str, Any]) -> str:
+        connection, url = record.get("conn"), record.get("url")
+        if url and record["dir"] != "http":
+            self._known[connection] = url
+        return self._known.get(connection, "")
+
+
 @attrs.frozen(kw_only=True)
 class Scan:
     """What a recording holds, without playing it."""
@@ -86,8 +105,19 @@ class Scan:
     snapshots: dict[str, str]  # symbol -> text of the first recorded depth snapshot
 
 
-def scan_capture(path: Path) -> Scan:
+SymbolOf = Callable[[str, str], str | None]
+
+
+def name_in_frame(raw: str, url: str) -> str | None:
+    """The `"s": "NAME"` of Binance's frames."""
+    found = _SYMBOL_IN_FRAME.search(raw)
+    return found.group(1) if found else None
+
+
+def scan_capture(path: Path, symbol_of: SymbolOf = name_in_frame) -> Scan:
     """Symbols, snapshots and size of a capture. A snapshot without a URL belongs to the only symbol there is.
+
+    `symbol_of` gives the market key that a received frame speaks of, from its text and its connection's URL.
 
     Raises ValueError for a malformed record, or for such a snapshot in a capture of several symbols.
     """
@@ -95,14 +125,16 @@ def scan_capture(path: Path) -> Scan:
     symbols: dict[str, None] = {}
     snapshots: dict[str, str] = {}
     nameless: list[str] = []
+    urls = _Urls()
     for record in read_lines(path):
         raw = record.get("raw") or ""
+        url = urls.of(record)
         if record["dir"] == "recv":
             frames += 1
             first_ns = first_ns or record["ts_ns"]
-            found = _SYMBOL_IN_FRAME.search(raw)
-            if found:
-                symbols.setdefault(found.group(1))
+            symbol = symbol_of(raw, url)
+            if symbol:
+                symbols.setdefault(symbol)
         elif record["dir"] == "http" and raw:
             found = _SYMBOL_IN_URL.search(record.get("url") or "")
             if found:
@@ -119,8 +151,11 @@ def scan_capture(path: Path) -> Scan:
 class Replay:
     """Plays one capture through a dialect."""
 
-    def __init__(self, hub: Hub, target: ReplayTarget, config: CaptureConfig) -> None:
+    def __init__(
+        self, hub: Hub, target: ReplayCodec, config: CaptureConfig, scan: Callable[[Path], Scan] = scan_capture
+    ) -> None:
         self.config = config
+        self._scan = scan
         self._hub = hub
         self._target = target
         self.sent = 0
@@ -138,7 +173,7 @@ class Replay:
 
         Raises ValueError for a snapshot whose symbol cannot be told.
         """
-        scan = scan_capture(self.config.path)
+        scan = self._scan(self.config.path)
         self.total, self.first_ns = scan.frames, scan.first_ns
         for symbol, raw in scan.snapshots.items():
             self._target.open_book(symbol, raw)
@@ -164,8 +199,10 @@ class Replay:
         self.started.set()
         speed = self.config.speed
         origin = trio.current_time()
+        urls = _Urls()
         for record in read_lines(self.config.path):
             self.at_ns = record["ts_ns"]
+            url = urls.of(record)
             if record["dir"] == "http":
                 held = trio.current_time()
                 await self._until(lambda: self._target.snapshots_taken() >= self.config.wait_snapshots)
@@ -177,7 +214,7 @@ class Replay:
                 due = origin + (self.at_ns - self.first_ns) / SECOND / speed
                 if due > trio.current_time():
                     await trio.sleep_until(due)
-            message = self._target.apply(record["raw"])
+            message = self._target.apply(record["raw"], url)
             if message is not None:
                 await self._publish(message)
             self.sent += 1

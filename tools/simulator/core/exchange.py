@@ -11,11 +11,14 @@ released money included. The listener is called while that happens, in the order
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import attrs
+
 from tools.simulator.core import lists, matching, triggers
-from tools.simulator.core.accounts import Account, AccountBook
+from tools.simulator.core.accounts import Account, AccountBook, Position
 from tools.simulator.core.clock import Clock
 from tools.simulator.core.decimals import ZERO
 from tools.simulator.core.lists import OrderList
@@ -39,6 +42,18 @@ from tools.simulator.core.settlement import lock_needed, release, required_lock,
 REPORTED_REJECTS = frozenset({RejectReason.INSUFFICIENT_BALANCE, RejectReason.WOULD_MATCH, RejectReason.WOULD_TRIGGER})
 
 
+@attrs.frozen(kw_only=True)
+class WalletChange:
+    """What one action did to the money and the positions of one account."""
+
+    reason: str  # "ORDER", "FUNDING", "TRANSFER", "MARGIN", "ADJUSTMENT"
+    time_ns: int
+    balances: dict[str, Decimal]  # asset -> change of the wallet, commission and profit included
+    positions: tuple[Position, ...] = ()  # those that changed
+    symbol: str = ""  # of a funding payment
+    rate: Decimal = ZERO  # of a funding payment
+
+
 class Listener:
     """What a dialect overrides to hear the exchange. Calls are synchronous; render at once, keep nothing."""
 
@@ -57,12 +72,26 @@ class Listener:
     def on_book(self, market: Market) -> None:
         """The book may have changed."""
 
+    def on_wallet(self, account: Account, change: WalletChange) -> None:
+        """Contracts only: an action that ended has moved balances or positions.  Once an action and account, after
+        `on_execution` and `on_balances`.  Absolute values are in the account; the change says which, why, how much."""
+
+    def on_settings(self, account: Account, symbol: str) -> None:
+        """Leverage or margin mode of a symbol changed (or, with an empty symbol, the position mode)."""
+
+    def on_mark(self, market: Market) -> None:
+        """The mark price of a linear market moved."""
+
 
 class Exchange:
     """All markets and all orders of one venue."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, shared_order_ids: bool = False) -> None:
         self.clock = clock
+        self.shared_order_ids = shared_order_ids
+        self.name_order: Callable[[Order], str] = lambda order: str(order.order_id)
+        self.by_venue_id: dict[str, Order] = {}  # filled where order ids are shared by all symbols
+        self._last_order_id = 0
         self.accounts = AccountBook()
         self.markets: dict[str, Market] = {}
         self.listeners: list[Listener] = []
@@ -83,6 +112,11 @@ class Exchange:
         market = Market(spec, publishes_queue=publishes_queue, first_id=first_id)
         self.markets[spec.symbol] = market
         return market
+
+    def market_of(self, category: str, name: str) -> Market | None:
+        """The market that the wire's words mean; None where there is none."""
+        market = self.markets.get(name if not category else f"{category}:{name}") or self.markets.get(name)
+        return market if market is not None and market.spec.category == category else None
 
     def next_list_id(self) -> int:
         self._next_list_id += 1
@@ -137,7 +171,7 @@ class Exchange:
     def admit(self, market: Market, order: Order, *, status: OrdStatus = OrdStatus.NEW) -> None:
         """Give the order its id, remember it, and report it as new."""
         now = self.clock.now_ns()
-        order.order_id = market.next_order_id()
+        self.number(market, order)
         order.transact_ns = order.update_ns = now
         order.ord_status = status
         if order.account is not None:
@@ -145,6 +179,18 @@ class Exchange:
         if status is OrdStatus.NEW and not order.is_conditional:
             order.is_working, order.working_ns = True, now
         self.report(market, order, ExecType.NEW)
+
+    def number(self, market: Market, order: Order) -> None:
+        """Give the order its number."""
+        if self.shared_order_ids:
+            self._last_order_id += 1
+            order.order_id = self._last_order_id
+        else:
+            order.order_id = market.next_order_id()
+        if order.account is not None:
+            order.venue_id = self.name_order(order)
+            if self.shared_order_ids:
+                self.by_venue_id[order.venue_id] = order
 
     def _remember(self, market: Market, order: Order) -> None:
         account = order.account
@@ -333,7 +379,7 @@ class Exchange:
         if order is None or reject.reason not in REPORTED_REJECTS:
             return
         order.ord_status = OrdStatus.REJECTED
-        order.order_id = market.next_order_id()
+        self.number(market, order)
         order.transact_ns = order.update_ns = self.clock.now_ns()
         self.report(market, order, ExecType.REJECTED, ord_rej_reason=reject.reason)
 

@@ -19,7 +19,7 @@ import attrs
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, wrap_client_stream
 
-from tools.simulator.core.capture import ReplayTarget
+from tools.simulator.core.capture import ReplayCodec
 from tools.simulator.core.hub import Hub
 
 _TIMEOUT_S = 10.0
@@ -75,7 +75,7 @@ async def _connect(address: SplitResult) -> trio.SocketStream | trio.SSLStream[t
 class LiveFeed:
     """Follows the upstream venue for ever."""
 
-    def __init__(self, hub: Hub, target: ReplayTarget, config: LiveConfig, symbols: tuple[str, ...]) -> None:
+    def __init__(self, hub: Hub, target: ReplayCodec, config: LiveConfig, symbols: tuple[str, ...]) -> None:
         self.config = config
         self._hub = hub
         self._target = target

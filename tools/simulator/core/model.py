@@ -7,13 +7,14 @@ holds an order across a change.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from tools.simulator.core.decimals import ZERO
+from tools.simulator.core.decimals import ONE, ZERO, quote_ceil, quote_floor
 
 if TYPE_CHECKING:
     from tools.simulator.core.accounts import Account
@@ -84,6 +85,32 @@ class StpMode(Enum):
     TRANSFER = "TRANSFER"
 
 
+class MarketKind(Enum):
+    SPOT = "spot"  # assets change hands
+    LINEAR = "linear"  # a position in the base, paid and margined in the settlement asset
+
+
+class PositionSide(Enum):
+    """Which of an account's positions in a symbol: the only one (one-way mode), or one of the two (hedge mode)."""
+
+    BOTH = "BOTH"
+    LONG = "LONG"
+    SHORT = "SHORT"
+
+
+class MarginMode(Enum):
+    CROSS = "CROSS"
+    ISOLATED = "ISOLATED"
+
+
+class PriceKind(Enum):
+    """Which price a trigger looks at."""
+
+    LAST = "LAST"
+    MARK = "MARK"
+    INDEX = "INDEX"
+
+
 class RejectReason(Enum):
     """Why the exchange itself refused; the dialect turns each into its code and text."""
 
@@ -98,6 +125,11 @@ class RejectReason(Enum):
     LIST_PRICES = "the prices of the list's legs are on the wrong sides"
     AMEND_INCREASE = "an amend may not increase the quantity"
     AMEND_NO_CHANGE = "the amend would change nothing"
+    INSUFFICIENT_MARGIN = "margin is insufficient"
+    REDUCE_ONLY = "a reduce-only order would not reduce"
+    NOT_FILLABLE = "fill-or-kill cannot fill"
+    NO_LIQUIDITY = "nothing to trade with"
+    NO_POSITION = "no position to close"
 
 
 class Reject(Exception):
@@ -111,7 +143,10 @@ class Reject(Exception):
 
 @attrs.frozen(kw_only=True)
 class SymbolSpec:
-    """What the matching engine must know of one symbol; the filters belong to the dialect."""
+    """What the matching engine must know of one symbol; the filters belong to the dialect.
+
+    `symbol` is the market key, unique in the whole family; `name` what the wire calls it (see `core.dialect`).
+    """
 
     symbol: str
     base: str
@@ -119,6 +154,32 @@ class SymbolSpec:
     tick_size: Decimal
     step_size: Decimal
     trading: bool = True
+    name: str = attrs.field(default=attrs.Factory(lambda self: self.symbol, takes_self=True))
+    category: str = ""
+    kind: MarketKind = MarketKind.SPOT
+    settle: str = attrs.field(default=attrs.Factory(lambda self: self.quote, takes_self=True))  # margin and profit
+    contract_size: Decimal = ONE  # base units in one of what orders count
+    fee_in_quote: bool = False  # spot: both sides pay commission in quote (Upbit), else in what they receive
+    tick_rule: Callable[[Decimal], Decimal] | None = None  # tick as a function of price, where it is one
+    order_worth: Decimal = Decimal(10_000)  # of a typical street order, in quote
+    maintenance_rate: Decimal = Decimal("0.004")  # linear: of the notional, below which a position is taken over
+    max_leverage: Decimal = Decimal(125)
+
+    @property
+    def is_linear(self) -> bool:
+        return self.kind is MarketKind.LINEAR
+
+    def tick_at(self, price: Decimal) -> Decimal:
+        """The step between prices around `price`."""
+        return self.tick_size if self.tick_rule is None else self.tick_rule(price)
+
+    def amount(self, price: Decimal, qty: Decimal) -> Decimal:
+        """What changes hands for `qty` at `price`, in quote, cut to the asset unit."""
+        return quote_floor(price, qty if self.contract_size == 1 else qty * self.contract_size)
+
+    def amount_up(self, price: Decimal, qty: Decimal) -> Decimal:
+        """As `amount`, rounded up: what must be reserved."""
+        return quote_ceil(price, qty if self.contract_size == 1 else qty * self.contract_size)
 
 
 @attrs.define(eq=False, slots=True, kw_only=True)
@@ -140,8 +201,16 @@ class Order:
     stp_mode: StpMode = StpMode.NONE
     strategy_id: int | None = None
     strategy_type: int | None = None
+    position_side: PositionSide = PositionSide.BOTH  # linear only, as the next two
+    reduce_only: bool = False
+    close_position: bool = False  # at its trigger it takes the size of the position
+    post_only: bool = False  # as LIMIT_MAKER, on venues where that is a flag or a time in force
+    trigger_by: PriceKind = PriceKind.LAST
+    trigger_rises: bool | None = None  # at or above `stop_px`, or below; None: as its type says
+    extra: dict[str, Any] = attrs.Factory(dict)  # what the dialect wants to remember: flags as sent, price match, ...
 
     order_id: int = 0
+    venue_id: str = ""  # its number as the venue writes it
     order_list: OrderList | None = None
     ord_status: OrdStatus = OrdStatus.NEW
     cum_qty: Decimal = ZERO
@@ -158,6 +227,9 @@ class Order:
     working_ns: int = 0
     trailing_ns: int = 0
     amends: int = 0
+    realized: Decimal = ZERO  # linear: profit of its fills, before commission
+    commission: Decimal = ZERO  # of all its fills; `commission_asset` is that of the last
+    commission_asset: str = ""
     counted_new: bool = False  # its acceptance was recorded
     counted_fill: bool = False  # the order count was given back at the first fill
     expiry_reason: str = ""
@@ -219,8 +291,10 @@ class Fill:
     order_list_id: int
     side: Side
     is_maker: bool
-    commission: Decimal
+    commission: Decimal  # negative: a rebate
     commission_asset: str
+    realized: Decimal = ZERO  # linear: profit of this fill, before commission
+    position_side: PositionSide = PositionSide.BOTH
 
 
 @attrs.frozen(slots=True, kw_only=True)

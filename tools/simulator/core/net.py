@@ -90,22 +90,40 @@ class FaultyStream(trio.abc.Stream):
 
 def text_frame(payload: bytes) -> bytes:
     """A whole unmasked WebSocket text frame."""
+    return _frame(0x81, payload)
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """A whole unmasked WebSocket binary frame: what some venues wrap their JSON in."""
+    return _frame(0x82, payload)
+
+
+def _frame(head: int, payload: bytes) -> bytes:
     size = len(payload)
     if size < 126:
-        return bytes((0x81, size)) + payload
+        return bytes((head, size)) + payload
     if size < 65_536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+        return bytes((head, 0x7E)) + size.to_bytes(2, "big") + payload
+    return bytes((head, 0x7F)) + size.to_bytes(8, "big") + payload
 
 
 class WsConnection:
     """One accepted WebSocket: messages in by `receive`, frames out by `send`, which never blocks."""
 
-    def __init__(self, connection_id: int, kind: str, target: str, peer: str, stream: FaultyStream) -> None:
+    def __init__(
+        self,
+        connection_id: int,
+        kind: str,
+        target: str,
+        peer: str,
+        stream: FaultyStream,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         self.connection_id = connection_id
         self.kind = kind
         self.target = target
         self.peer = peer
+        self.headers = headers if headers is not None else {}  # of the upgrade, names in lower case
         self.stream = stream
         self.overflowed = False
         self._ws: WebSocketConnection | None = None

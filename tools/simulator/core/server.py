@@ -64,7 +64,7 @@ class App(Protocol):
 
     async def http(self, request: HttpRequest) -> HttpResponse: ...
 
-    def refuse_websocket(self, target: str, peer: str) -> HttpResponse | None:
+    def refuse_websocket(self, connection: WsConnection) -> HttpResponse | None:
         """None to accept the upgrade."""
         ...
 
@@ -75,7 +75,7 @@ class App(Protocol):
 class ServerConfig:
     host: str = "127.0.0.1"
     port: int = 0
-    ping_every_s: float = 20.0
+    ping_every_s: float | None = None  # None: as the venue does; 0: never
     pong_within_s: float = 60.0
     lifetime_s: float = 86_400.0
 
@@ -83,10 +83,11 @@ class ServerConfig:
 class Server:
     """Accepts and serves until cancelled."""
 
-    def __init__(self, app: App, faults: FaultPlan, config: ServerConfig) -> None:
+    def __init__(self, app: App, faults: FaultPlan, config: ServerConfig, *, ping_every_s: float = 20.0) -> None:
         self._app = app
         self._faults = faults
         self.config = config
+        self._ping_every_s = ping_every_s if config.ping_every_s is None else config.ping_every_s
         self.port = config.port
         self.sockets: dict[int, WsConnection] = {}
         self.streams: dict[int, tuple[str, FaultyStream]] = {}
@@ -174,7 +175,7 @@ class Server:
             else:
                 stream.cut_after(fault.after)
         if upgrade:
-            connection = WsConnection(connection_id, kind, target, peer, stream)
+            connection = WsConnection(connection_id, kind, target, peer, stream, _header_fields(headers))
             await self._serve_websocket(connection)
         else:
             await _serve_http(self._app, stream, peer)
@@ -188,7 +189,7 @@ class Server:
                 max_message_size=MAX_MESSAGE,
                 receive_buffer_size=64 * 1024,
             )
-            refusal = self._app.refuse_websocket(connection.target, connection.peer)
+            refusal = self._app.refuse_websocket(connection)
             if refusal is not None:
                 extra = [(name.encode(), value.encode()) for name, value in refusal.headers]
                 await request.reject(refusal.status, extra_headers=extra, body=refusal.body)
@@ -198,7 +199,8 @@ class Server:
             connection.attach(ws)
             self.sockets[connection.connection_id] = connection
             nursery.start_soon(connection.write)
-            nursery.start_soon(connection.keep_alive, self.config.ping_every_s, self.config.pong_within_s)
+            if self._ping_every_s:
+                nursery.start_soon(connection.keep_alive, self._ping_every_s, self.config.pong_within_s)
             nursery.start_soon(self._retire, connection)
             try:
                 await self._app.websocket(connection)
@@ -210,6 +212,12 @@ class Server:
         """No connection lives longer than the venue allows."""
         await trio.sleep(self.config.lifetime_s)
         connection.close(1000, "connection lifetime is over")
+
+
+def _header_fields(lines: list[bytes]) -> dict[str, str]:
+    """Names in lower case; of a repeated one the last counts."""
+    pairs = (line.decode("latin-1").partition(":") for line in lines)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
 async def _serve_http(app: App, stream: FaultyStream, peer: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,7 +14,9 @@ from tools.simulator.core.exchange import Exchange
 from tools.simulator.core.hub import Message
 from tools.simulator.core.market import AggTrade
 from tools.simulator.core.model import Trade
-from tools.simulator.dialects.binance_spot.venue import BinanceSpot
+
+if TYPE_CHECKING:
+    from tools.simulator.dialects.binance_spot.venue import BinanceSpot
 
 # The user's own fills in a replayed market are numbered far above the recorded trades, whose ids stay theirs.
 OWN_TRADE_IDS = 9_000_000_000_000
@@ -86,7 +89,7 @@ class SpotReplay:
         if not market.last_px and top.bid is not None:
             market.last_px = top.bid
 
-    def apply(self, raw: str) -> Message | None:
+    def apply(self, raw: str, url: str = "") -> Message | None:
         """Keep the book, let users' orders trade, and hand the recorded text on as it is.
 
         A frame that is no stream message (an acknowledgement, say) is dropped.

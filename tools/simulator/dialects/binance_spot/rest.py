@@ -5,39 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import orjson
-import trio
 
 from tools.simulator.core.clock import SECOND
-from tools.simulator.core.server import Fate, HttpRequest, HttpResponse
+from tools.simulator.core.delivery import Waiting, perform
+from tools.simulator.core.server import HttpRequest, HttpResponse
 from tools.simulator.dialects.binance_spot import auth
-from tools.simulator.dialects.binance_spot.delivery import perform
 from tools.simulator.dialects.binance_spot.errors import VenueError
 from tools.simulator.dialects.binance_spot.gateway import Call, Outcome
 from tools.simulator.dialects.binance_spot.params import Params, split_query
 
 if TYPE_CHECKING:
     from tools.simulator.dialects.binance_spot.venue import BinanceSpot
-
-
-class _Waiting:
-    """An HTTP client waits for its response; the link sets what becomes of it."""
-
-    def __init__(self) -> None:
-        self.outcome: Outcome | None = None
-        self.fate = Fate.SEND
-        self.done = trio.Event()
-
-    def reply(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-        self.done.set()
-
-    def silence(self) -> None:
-        self.fate = Fate.SILENT
-        self.done.set()
-
-    def cut(self) -> None:
-        self.fate = Fate.RESET
-        self.done.set()
 
 
 async def serve(venue: BinanceSpot, request: HttpRequest) -> HttpResponse:
@@ -60,8 +38,8 @@ async def serve(venue: BinanceSpot, request: HttpRequest) -> HttpResponse:
         signature=signature,
         api_key=request.headers.get("x-mbx-apikey"),
     )
-    waiting = _Waiting()
-    perform(venue, method, call, waiting)
+    waiting: Waiting[Outcome] = Waiting()
+    perform(venue, venue.job(method, call), waiting)
     await waiting.done.wait()
     if waiting.outcome is None:
         return HttpResponse(fate=waiting.fate)

@@ -56,6 +56,12 @@ class SymbolInfo:
     default_stp: str
     allowed_stp: frozenset[str]
 
+    @property
+    def start_px(self) -> Decimal:
+        """Where a generated market of this symbol starts."""
+        found = DEFAULT_PRICES.get(self.spec.symbol)
+        return found if found is not None else self.spec.tick_size * 100_000
+
     @classmethod
     def from_raw(cls, raw: dict[str, Any]) -> SymbolInfo:
         """From one element of `exchangeInfo.symbols`. Raises ValueError naming what is missing."""

@@ -1,6 +1,6 @@
 """Binance Spot as a whole: what the dialect's parts share, and what the server calls.
 
-venue = BinanceSpot(exchange, infos, clock=clock, faults=plan, scheduler=scheduler)
+venue = BinanceSpot(Parts(exchange=exchange, instruments=infos, ...))
 server = Server(venue, plan, ServerConfig())
 """
 
@@ -9,33 +9,35 @@ from __future__ import annotations
 import random
 import string
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import attrs
 
 from tools.simulator.core.accounts import Account
-from tools.simulator.core.clock import Clock
+from tools.simulator.core.capture import ReplayCodec
 from tools.simulator.core.decimals import text8
-from tools.simulator.core.exchange import Exchange, Listener
-from tools.simulator.core.faults import FaultPlan
+from tools.simulator.core.delivery import Job
+from tools.simulator.core.dialect import Arrival, Parts
+from tools.simulator.core.exchange import Listener
 from tools.simulator.core.hub import Hub
-from tools.simulator.core.latency import Latency
 from tools.simulator.core.limits import LimitConfig, OrderLimits, PeerLimits, Window
+from tools.simulator.core.live import LiveConfig, LiveFeed
 from tools.simulator.core.model import ExecType, Execution, Order
 from tools.simulator.core.net import WsConnection
-from tools.simulator.core.scheduler import Scheduler
 from tools.simulator.core.server import HttpRequest, HttpResponse
 from tools.simulator.dialects.binance_spot import (
     methods_account,
     methods_lists,
     methods_market,
     methods_trade,
+    replay,
     rest,
     wsapi,
 )
-from tools.simulator.dialects.binance_spot.errors import VenueError
-from tools.simulator.dialects.binance_spot.gateway import Call, Method, MethodTable
+from tools.simulator.dialects.binance_spot.errors import VenueError, internal, unknown_status
+from tools.simulator.dialects.binance_spot.gateway import Call, Method, MethodTable, Outcome, execute, limited
 from tools.simulator.dialects.binance_spot.marketws import MarketSession
 from tools.simulator.dialects.binance_spot.params import Params, split_query
 from tools.simulator.dialects.binance_spot.streams import PublicStreams
@@ -87,36 +89,18 @@ class PreventedMatch:
         }
 
 
-@attrs.define
-class Arrival:
-    """What became of one client order id: how often a new order with it arrived, how often it was accepted."""
-
-    seen: int = 0
-    accepted: int = 0
-
-
 class BinanceSpot(Listener):
     """The dialect: serves requests and streams over one exchange."""
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        infos: Iterable[SymbolInfo],
-        *,
-        clock: Clock,
-        faults: FaultPlan,
-        scheduler: Scheduler,
-        limits: LimitConfig,
-        latency: Latency,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, parts: Parts) -> None:
+        exchange, clock, faults, scheduler = parts.exchange, parts.clock, parts.faults, parts.scheduler
         self.exchange = exchange
-        self.infos = {info.spec.symbol: info for info in infos}
+        self.infos: dict[str, SymbolInfo] = {info.spec.symbol: info for info in parts.instruments}
         self.clock = clock
         self.faults = faults
         self.scheduler = scheduler
-        self.limits = limits
-        self.latency = latency
+        self.limits: LimitConfig = parts.limits
+        self.latency = parts.latency
         self.hub = Hub(faults, scheduler)
         self.user_data = UserData(faults, scheduler, clock.now_ns)
         self.user_data.on_first_fill = self._first_fill
@@ -131,7 +115,7 @@ class BinanceSpot(Listener):
         self.requests: Counter[str] = Counter()
         self.snapshots: Counter[str] = Counter()
         self.history_of: Callable[[str], None] | None = None
-        self._random = random.Random(f"{seed}/client-ids")
+        self._random = random.Random(f"{parts.seed}/client-ids")
         self._peers: dict[str, PeerLimits] = {}
         self._order_limits: dict[Account, OrderLimits] = {}
         self._amendments: dict[tuple[str, int], list[Amendment]] = defaultdict(list)
@@ -146,10 +130,10 @@ class BinanceSpot(Listener):
     async def http(self, request: HttpRequest) -> HttpResponse:
         return await rest.serve(self, request)
 
-    def refuse_websocket(self, target: str, peer: str) -> HttpResponse | None:
+    def refuse_websocket(self, connection: WsConnection) -> HttpResponse | None:
         """Unknown paths, banned addresses, too many attempts."""
-        path = target.split("?", 1)[0]
-        now, limits = self.clock.now_ns(), self.peer_limits(peer)
+        path = connection.target.split("?", 1)[0]
+        now, limits = self.clock.now_ns(), self.peer_limits(connection.peer)
         if self.kind_of(path) == "rest" or (path.startswith("/ws-api/") and path.rstrip("/") != "/ws-api/v3"):
             return HttpResponse(status=404, body=b"not found")
         if limits.banned and now < limits.blocked_until_ns:
@@ -183,6 +167,46 @@ class BinanceSpot(Listener):
             await session.run()
         finally:
             self.sessions.discard(session)
+
+    # ------------------------------------------------------------------------------- the simulator's calls
+    def begin(self) -> None:
+        self.streams.begin()
+
+    def tick(self, now_ns: int) -> None:
+        self.streams.tick(now_ns)
+
+    def urls(self, http: str, ws: str) -> dict[str, str]:
+        """`streams` continues with `/ws/<stream>` or `/stream?streams=`, REST with `/api/v3`."""
+        return {"rest": http, "streams": ws, "ws_api": f"{ws}/ws-api/v3"}
+
+    def deposited(self, account: Account, asset: str, amount: Decimal) -> None:
+        self.user_data.balance_update(account, asset, text8(amount))
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def replay_codec(self) -> ReplayCodec:
+        return replay.SpotReplay(self)
+
+    def live_feed(self, config: LiveConfig) -> LiveFeed:
+        return LiveFeed(self.hub, self.replay_codec(), config, tuple(self.infos))
+
+    # -------------------------------------------------------------------------------- delivery's calls
+    def job(self, method: Method, call: Call) -> Job[Outcome]:
+        """One request that has arrived: counted, and ready to run."""
+        self.note_arrivals(method, call.params)
+        line = None if call.session is None else call.session.line
+        return Job(method.name, self.account_name(call), call.peer, lambda: execute(self, method, call), line)
+
+    def internal_error(self, status: int) -> Outcome:
+        return Outcome.failed(internal(status))
+
+    def unknown_outcome(self) -> Outcome:
+        return Outcome.failed(unknown_status())
+
+    def blocked(self, peer: str, until_ns: int, *, ban: bool) -> Outcome:
+        self.peer_limits(peer).block(until_ns, ban=ban)
+        return limited(self, peer)
 
     # ------------------------------------------------------------------------------------------ limits
     def peer_limits(self, peer: str) -> PeerLimits:

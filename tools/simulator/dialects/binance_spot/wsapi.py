@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from tools.simulator.core.accounts import Account, ApiKey, KeyKind
+from tools.simulator.core.delivery import Line, perform
 from tools.simulator.core.net import WsConnection
 from tools.simulator.dialects.binance_spot import auth, errors
-from tools.simulator.dialects.binance_spot.delivery import perform
 from tools.simulator.dialects.binance_spot.errors import VenueError
 from tools.simulator.dialects.binance_spot.gateway import (
     Call,
@@ -57,8 +57,13 @@ class WsApiSession:
         self.authorized_ns = 0
         self.connected_ns = venue.clock.now_ns()
         self.subscriptions: dict[int, tuple[Account, bool]] = {}  # account, and whether it rests on the logon
-        self.last_due = 0.0  # when the newest request that is still on its way will arrive
+        self.line = Line()
         self._next_subscription = 0
+
+    @property
+    def variant(self) -> int:
+        """Events differ by the time unit that the connection asked for."""
+        return self.unit
 
     async def run(self) -> None:
         """Serve requests until the connection ends. Raises ConnectionClosed."""
@@ -98,7 +103,7 @@ class WsApiSession:
             api_key=values.get("apiKey"),
             session=self,
         )
-        perform(self.venue, method, call, _Reply(self, request_id, return_limits))
+        perform(self.venue, self.venue.job(method, call), _Reply(self, request_id, return_limits))
 
     # --------------------------------------------------------------------------------------- outgoing
     def send_reply(self, request_id: Any, outcome: Outcome, return_limits: bool) -> None:
@@ -118,8 +123,8 @@ class WsApiSession:
             body["rateLimits"] = self.venue.limit_rows(self.connection.peer, account)
         self.connection.send(orjson.dumps(body))
 
-    def send_event(self, subscription_id: int, event: bytes) -> None:
-        self.connection.send(b'{"subscriptionId":%d,"event":%b}' % (subscription_id, event))
+    def send_event(self, subscription: int, event: bytes) -> None:
+        self.connection.send(b'{"subscriptionId":%d,"event":%b}' % (subscription, event))
 
     def announce_shutdown(self) -> None:
         """`serverShutdown`: comes without a subscription id."""
