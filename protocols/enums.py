@@ -171,6 +171,8 @@ class DoubtReason(Word):
     CONNECTION_LOST = "connection_lost"
     VENUE_UNKNOWN = "venue_unknown"
     RESTARTED = "restarted"
+    NO_REPORT = "no_report"
+    """The venue acknowledged the request, and no report followed."""
 
 
 class AlarmKind(Word):
@@ -186,6 +188,8 @@ class AlarmKind(Word):
     """An order that the venue had confirmed is unknown there."""
     UNEXPLAINED = "unexplained"
     """The venue's balance moved and no fill of ours says why."""
+    POSITION_DIFFERS = "position_differs"
+    """The venue holds another contract position than our fills add up to."""
 
 
 class TradingState(Word):
@@ -218,9 +222,31 @@ class GapReason(Word):
 
 
 class Channel(Word):
-    """Public streams of a venue."""
+    """Public streams of a venue; each length of candles is a stream of its own."""
 
     BOOK = "book"
     BOOK_TICKER = "book_ticker"
+    """Best bid and ask."""
     TRADES = "trades"
+    TICKER = "ticker"
+    """Last price and what happened in 24 hours."""
+    CANDLES_1S = "candles_1s"
     CANDLES_1M = "candles_1m"
+    CANDLES_3M = "candles_3m"
+    CANDLES_5M = "candles_5m"
+    CANDLES_10M = "candles_10m"
+    CANDLES_15M = "candles_15m"
+    CANDLES_30M = "candles_30m"
+    CANDLES_1H = "candles_1h"
+    CANDLES_2H = "candles_2h"
+    CANDLES_4H = "candles_4h"
+    CANDLES_6H = "candles_6h"
+    CANDLES_12H = "candles_12h"
+    CANDLES_1D = "candles_1d"
+
+
+class StatsPeriod(Word):
+    """What time open, high, low and change of a ticker speak of; its volume is always that of 24 hours."""
+
+    ROLLING_24H = "rolling_24h"
+    UTC_DAY = "utc_day"

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import attrs
 
 from protocols.base import Event, MarketData, Query, message
-from protocols.enums import Channel, GapReason, Side
+from protocols.enums import Channel, GapReason, Side, StatsPeriod
 from protocols.ids import Path, Symbol, Venue
 
 Level = tuple[Decimal, Decimal]
 """(price, quantity); quantity 0 removes the level."""
+
+_MINUTE_NS = 60_000_000_000
+CANDLE_CHANNELS: Mapping[int, Channel] = {
+    1_000_000_000: Channel.CANDLES_1S,
+    _MINUTE_NS: Channel.CANDLES_1M,
+    3 * _MINUTE_NS: Channel.CANDLES_3M,
+    5 * _MINUTE_NS: Channel.CANDLES_5M,
+    10 * _MINUTE_NS: Channel.CANDLES_10M,
+    15 * _MINUTE_NS: Channel.CANDLES_15M,
+    30 * _MINUTE_NS: Channel.CANDLES_30M,
+    60 * _MINUTE_NS: Channel.CANDLES_1H,
+    120 * _MINUTE_NS: Channel.CANDLES_2H,
+    240 * _MINUTE_NS: Channel.CANDLES_4H,
+    360 * _MINUTE_NS: Channel.CANDLES_6H,
+    720 * _MINUTE_NS: Channel.CANDLES_12H,
+    1440 * _MINUTE_NS: Channel.CANDLES_1D,
+}
+"""The stream of bars of each length, by the length in ns."""
+CANDLE_LENGTHS_NS: Mapping[Channel, int] = {channel: length for length, channel in CANDLE_CHANNELS.items()}
 
 
 @message
@@ -32,12 +52,14 @@ class BookDelta(Event):
     event_ns: int
     received_ns: int
     connection: int
-    """Epoch of the venue connection that carried it."""
+    """Number of the venue connection that carried it."""
+    checksum: int = 0
+    """What the venue says about the book after it, where it says that; 0: nothing."""
 
 
 @message
 class BookSnapshot(Event):
-    """A whole book as of `last_id`."""
+    """A whole book as of `last_id`, from REST or from the stream itself."""
 
     venue: Venue
     symbol: Symbol
@@ -46,6 +68,9 @@ class BookSnapshot(Event):
     asks: tuple[Level, ...]
     received_ns: int
     connection: int = 0
+    event_ns: int = 0
+    """The venue's clock; 0 where it does not say."""
+    checksum: int = 0
 
 
 @message
@@ -65,6 +90,18 @@ class SnapshotFailed(Event):
 
     symbol: Symbol
     text: str
+
+
+@message
+class Resync(Event):
+    """A book asks the public session to subscribe its symbol anew, which heals a stream that begins with a snapshot.
+
+    Done within the venue's budget for that; asking twice is asking once.
+    """
+
+    symbol: Symbol
+    text: str
+    """Why, for the log."""
 
 
 @message
@@ -108,6 +145,55 @@ class BookTicker(Event):
     update_id: int
     event_ns: int
     received_ns: int
+
+
+@message
+class Ticker(MarketData):
+    """What a venue says about a symbol in 24 hours, by stream or by REST.  None: it does not say; never an invented 0.
+
+    Quantities have the unit of orders (coins, or contracts where orders are in contracts); `turnover` is in the quote
+    asset.  Change is computed from `base_px` here, because venues state it in different units.
+    """
+
+    venue: Venue
+    symbol: Symbol
+    event_ns: int
+    """The venue's clock when it said so."""
+    received_ns: int
+    last_px: Decimal | None = None
+    last_qty: Decimal | None = None
+    bid_px: Decimal | None = None
+    bid_qty: Decimal | None = None
+    ask_px: Decimal | None = None
+    ask_qty: Decimal | None = None
+    open_px: Decimal | None = None
+    """First price of the period."""
+    base_px: Decimal | None = None
+    """Price that change is counted from: that of 24 hours ago, or the close of the day before."""
+    high_px: Decimal | None = None
+    low_px: Decimal | None = None
+    volume: Decimal | None = None
+    """Of the last 24 hours, whatever `period` says."""
+    turnover: Decimal | None = None
+    """As `volume`, in the quote asset."""
+    period: StatsPeriod = StatsPeriod.ROLLING_24H
+
+    @property
+    def conflation_key(self) -> tuple[str, ...]:
+        return ("ticker", self.venue, self.symbol)
+
+    @property
+    def change_px(self) -> Decimal | None:
+        """By how much the price has changed in the period."""
+        if self.last_px is None or self.base_px is None:
+            return None
+        return self.last_px - self.base_px
+
+    @property
+    def change_rate(self) -> Decimal | None:
+        """The change as a fraction: 0.01 is one per cent."""
+        change = self.change_px
+        return None if change is None or not self.base_px else change / self.base_px
 
 
 @message
@@ -166,9 +252,10 @@ class GapClosed(Event):
 
 @message
 class StreamUp(Event):
-    """A session (re)connected and subscribed; messages of older connections are void.
+    """A stream speaks (again): it is subscribed on a new connection, and messages of older ones are void.
 
-    Told to books and to those who subscribed to the session.
+    Each book is told of its own stream, each reader of a session's streams of his.  A planned replacement of a
+    connection misses nothing and is not told.
     """
 
     stream: str
@@ -176,12 +263,14 @@ class StreamUp(Event):
     connection: int
     at_ns: int
     channels: tuple[Channel, ...] = ()
-    """What this connection carries, where the venue has several; empty: everything."""
+    """What is up; empty: everything."""
+    symbol: Symbol | None = None
+    """Whose; None: of all symbols."""
 
 
 @message
 class StreamDown(Event):
-    """A session lost its connection: there is a hole before what its channels say next."""
+    """A stream was lost: there is a hole before what it says next."""
 
     stream: str
     venue: Venue
@@ -189,6 +278,7 @@ class StreamDown(Event):
     at_ns: int
     text: str
     channels: tuple[Channel, ...] = ()
+    symbol: Symbol | None = None
 
 
 @message

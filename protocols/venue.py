@@ -24,7 +24,7 @@ from protocols.enums import OrdRejReason, Side
 from protocols.errors import Unrecognized
 from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, TradeID, Venue
 from protocols.instruments import Instrument
-from protocols.market import BookDelta, BookSnapshot, Candle
+from protocols.market import BookDelta, BookSnapshot, Candle, Ticker
 from protocols.orders import ExecutionReport, NewOrder
 from protocols.positions import Balance, VenuePosition
 
@@ -73,7 +73,9 @@ class Capabilities:
     """Orders that one request can cancel (`BatchCodec.rest_cancel_orders`)."""
     subscriptions_add: bool = True
     """Subscribe frames add up; where not, each replaces all before it: give `subscribe` the whole wanted set."""
-    channels: frozenset[Channel] = frozenset(Channel)
+    channels: frozenset[Channel] = frozenset(
+        {Channel.BOOK, Channel.BOOK_TICKER, Channel.TRADES, Channel.TICKER, Channel.CANDLES_1M}
+    )
     """Public streams that there are."""
     server_time: bool = True
     """The venue tells its clock to the millisecond; where not, `decode_time` is good to a second: nothing needs it."""
@@ -81,6 +83,32 @@ class Capabilities:
     """An amend states side, price and quantity anew (`AmendsByTerms`): `amend_order` knows too little."""
     listen_key: bool = False
     """The private stream is addressed by a key from REST (`ListenKeys`) and needs no subscription."""
+    ws_batches: bool = False
+    """Batches are operations of the order-entry connection too (`BatchCodec.new_orders`), not of REST alone."""
+    dead_man_by_symbol: bool = False
+    """The dead-man switch is armed for each symbol; where not, for the whole account."""
+    positions: bool = False
+    """The venue keeps contract positions (`KnowsPositions`)."""
+    wallet: str = ""
+    """Name of the wallet that several products of one key share; "": the money is this venue's alone."""
+
+
+@attrs.frozen(kw_only=True)
+class Expectation:
+    """How soon a sound subscription of a public channel speaks.  What is silent for longer is dead, whatever pongs say.
+
+    The first two are the venue's promises, kept for each symbol even when nothing happens in it: broken, they prove
+    the death of that subscription, and its readers are told.  The last is a suspicion, because a symbol may be quiet:
+    the connection is replaced by one with the same subscriptions, with overlap, so that nobody misses anything, and
+    each time that this changes nothing the patience doubles.
+    """
+
+    first_ns: int = 0
+    """From the venue's confirmation to the first message; 0: no promise."""
+    repeat_ns: int = 0
+    """From one message to the next; 0: no promise."""
+    quiet_ns: int = 300_000_000_000
+    """Without a promise: from confirmation to first message, and between two messages of the whole channel."""
 
 
 @attrs.frozen(kw_only=True)
@@ -102,6 +130,10 @@ class SessionRules:
     """Longest that the venue itself works on a request before it gives up."""
     messages_per_min_max: int = 0
     """As `messages_per_s_max`, for the minute; 0: no such rule."""
+    books_max: int = 0
+    """As `subscriptions_max`, for books alone; 0: no such rule."""
+    expectations: Mapping[Channel, Expectation] = attrs.field(factory=dict)
+    """What public channels promise; a channel that is not named promises nothing (`Expectation()`)."""
 
 
 @attrs.frozen
@@ -362,6 +394,14 @@ class PublicCodec(Protocol):
         """Closed bars only, oldest first."""
         ...
 
+    def tickers_request(self, symbols: Sequence[Symbol]) -> HttpRequest:
+        """For at least one symbol; a venue that cannot be asked for several is asked for all."""
+        ...
+
+    def decode_tickers(self, reply: HttpReply) -> Sequence[Ticker]:
+        """All that the answer holds, also those that were not asked for."""
+        ...
+
     def usage(self, reply: HttpReply) -> Sequence[Usage]:
         """What the reply's headers say about our limits."""
         ...
@@ -515,7 +555,7 @@ class ContinuesAnswers(Protocol):
 class BatchCodec(Protocol):
     """A codec of a venue that takes several orders in one request; at most `capabilities.batch_size_max`.
 
-    The answer is one `Reply` with `parts`.
+    The answer is one `Reply` with `parts`.  Frames exist where `capabilities.ws_batches` says so.
     """
 
     def new_orders(
@@ -593,6 +633,53 @@ class AmendsByTerms(Protocol):
         """`order_qty` is the new total quantity, what is already filled included."""
         ...
 
+    def rest_amend_terms(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        symbol: Symbol,
+        side: Side,
+        order_qty: Decimal,
+        price: Decimal,
+        stamp_venue_ns: int,
+    ) -> HttpRequest: ...
+
+
+class AmendsByRest(Protocol):
+    """A codec whose venue amends a quantity by REST too."""
+
+    def rest_amend_order(
+        self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, order_qty: Decimal, stamp_venue_ns: int
+    ) -> HttpRequest:
+        """`order_qty` is the new total quantity, what is already filled included."""
+        ...
+
+
+class CancelsAllByRest(Protocol):
+    """A codec whose venue cancels all orders of a symbol by REST (`capabilities.cancel_all_symbol`)."""
+
+    def rest_cancel_all(self, symbol: Symbol, stamp_venue_ns: int) -> HttpRequest:
+        """Where it takes several requests, `ContinuesAnswers.continuation` says the next."""
+        ...
+
+
+class CancelsByRest(Protocol):
+    """A codec that can cancel several orders in one REST request, at most `capabilities.cancel_batch_max`."""
+
+    def rest_cancel_orders(
+        self, orders: Sequence[tuple[ClOrdID, OrderID | None, Symbol]], stamp_venue_ns: int
+    ) -> HttpRequest: ...
+
+
+class DecodesCancels(Protocol):
+    """A codec that must know which cancels were asked for to read the answer to `rest_cancel_orders`."""
+
+    def decode_rest_cancels(
+        self, request_id: str, reply: HttpReply, orders: Sequence[tuple[ClOrdID, OrderID | None, Symbol]]
+    ) -> Reply:
+        """One part for each of `orders`, in their order."""
+        ...
+
 
 class DeadManSwitch(Protocol):
     """A codec of a venue that cancels for us when we fall silent (`capabilities.dead_man_switch`)."""
@@ -609,6 +696,31 @@ class KnowsPositions(Protocol):
 
     def decode_positions(self, reply: HttpReply) -> Sequence[VenuePosition]:
         """All that are not flat; what is absent is flat."""
+        ...
+
+
+class ChecksPositionMode(Protocol):
+    """A codec of a venue whose account holds one position a symbol, or two, by a setting that orders must fit."""
+
+    @property
+    def hedge_mode(self) -> bool:
+        """What this codec was told; must be what the account is set to, or every order is refused."""
+        ...
+
+    def position_mode_request(self, stamp_venue_ns: int) -> HttpRequest: ...
+
+    def decode_position_mode(self, reply: HttpReply) -> bool:
+        """True in hedge mode."""
+        ...
+
+
+class ListsClosedOrders(Protocol):
+    """A codec of a venue without a list of own trades (`capabilities.fills_by_time` False)."""
+
+    def closed_orders_request(
+        self, symbol: Symbol | None, since_ns: int, until_ns: int, stamp_venue_ns: int
+    ) -> HttpRequest:
+        """Orders *made* in that time, at most a week, that are over; decode as open orders."""
         ...
 
 

@@ -20,7 +20,18 @@ from actors.venue.wants import Stream, Wants
 from protocols.base import Message
 from protocols.errors import LocalProtocolError, VenueUnavailable
 from protocols.ids import Path, Symbol
-from protocols.market import BookDelta, BookTicker, Candle, StreamDown, StreamUp, Subscribe, Trade, Unsubscribe
+from protocols.market import (
+    CANDLE_CHANNELS,
+    BookDelta,
+    BookTicker,
+    Candle,
+    StreamDown,
+    StreamUp,
+    Subscribe,
+    Ticker,
+    Trade,
+    Unsubscribe,
+)
 from protocols.reconcile import book_path
 from protocols.venue import Channel, Disposition, Frame, PublicCodec, Reply, StreamTerminated, UnrecognizedMessage
 from supervisors.actor import Actor, ReadyWhen
@@ -74,7 +85,7 @@ class PublicStreamActor(Actor):
         self._request_id = 0
         self._overlap: Overlap | None = None
         self._keeper: LinkKeeper | None = None
-        self._counts = {"deltas": 0, "trades": 0, "tickers": 0, "candles": 0, "others": 0, "twice": 0}
+        self._counts = {"deltas": 0, "trades": 0, "tickers": 0, "statistics": 0, "candles": 0, "others": 0, "twice": 0}
         self._unrecognized: deque[UnrecognizedMessage] = deque(maxlen=10)
         self._unrecognized_count = 0
         self._list_books()
@@ -231,7 +242,12 @@ class PublicStreamActor(Actor):
             self._counts["candles"] += 1
             if self._candles_to is not None:
                 self.ctx.send(self._candles_to, item)
-            self._forward(Channel.CANDLES_1M, item.symbol, item, self._candles_to)
+            channel = CANDLE_CHANNELS.get(item.interval_ns)
+            if channel is not None:
+                self._forward(channel, item.symbol, item, self._candles_to)
+        elif isinstance(item, Ticker):
+            self._counts["statistics"] += 1
+            self._forward(Channel.TICKER, item.symbol, item)
         else:
             self._counts["others"] += 1
 

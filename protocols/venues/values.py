@@ -55,6 +55,18 @@ def checked_amount(value: Decimal) -> Decimal:
     raise RemoteProtocolError(f"amount out of range: {str(value)[:TEXT_MAX]!r}")
 
 
+def price_or_none(value: str | Decimal | None) -> Decimal | None:
+    """A price that the venue may leave out; "" and 0 mean that there is none."""
+    return amount_or_none(value) or None
+
+
+def amount_or_none(value: str | Decimal | None) -> Decimal | None:
+    """An amount that the venue may leave out; 0 is an amount, "" is none."""
+    if value is None or value == "":
+        return None
+    return amount(value) if isinstance(value, str) else checked_amount(value)
+
+
 def signed_amount(text: str) -> Decimal:
     """An amount that may be negative: a fee that is a rebate, a sum that the venue marks as not available."""
     return -amount(text[1:]) if text.startswith("-") else amount(text)

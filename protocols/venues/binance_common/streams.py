@@ -10,12 +10,13 @@ import msgspec
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.ids import Symbol, Venue
-from protocols.market import Candle
-from protocols.venue import Disposition, Frame, HttpReply, Lane, Reply, VenueError
-from protocols.venues.binance_common.wire import Bar, Kline, Row
-from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, amount, stamp_ns
+from protocols.market import CANDLE_LENGTHS_NS, Candle, Ticker
+from protocols.venue import Channel, Disposition, Frame, HttpReply, Lane, Reply, VenueError
+from protocols.venues.binance_common.wire import Bar, Kline, Row, TickerEvent, TickerRow
+from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, amount, amount_or_none, price_or_none, stamp_ns
 
 __all__ = [
+    "CANDLE_SUFFIX",
     "INTERVALS",
     "bar_of",
     "bars_of",
@@ -24,6 +25,8 @@ __all__ = [
     "control_reply",
     "interval_text",
     "stream_error",
+    "ticker_of",
+    "ticker_of_row",
 ]
 
 _S = 1_000_000_000
@@ -47,6 +50,12 @@ INTERVALS: Mapping[str, int] = {
 }
 """Bars of fixed length; the venue's `1M` has none.  `1s` exists on Spot alone."""
 _INTERVAL_TEXT = {length: text for text, length in INTERVALS.items()}
+CANDLE_SUFFIX: Mapping[Channel, str] = {
+    channel: f"@kline_{_INTERVAL_TEXT[length]}"
+    for channel, length in CANDLE_LENGTHS_NS.items()
+    if length in _INTERVAL_TEXT
+}
+"""Ends of the names of the streams of bars."""
 STREAMS_PER_FRAME = 200
 """Streams in one SUBSCRIBE; the venue states no bound, and its frames must not grow without one."""
 
@@ -94,6 +103,50 @@ def bars_of(
         )
         for row in rows
         if stamp_ns(row[6]) < reply.sent_ns
+    )
+
+
+def ticker_of(venue: Venue, data: TickerEvent, received_ns: int) -> Ticker:
+    """A message of `@ticker`."""
+    return Ticker(
+        venue,
+        Symbol(data.symbol),
+        stamp_ns(data.event_time),
+        received_ns,
+        last_px=price_or_none(data.last_px),
+        last_qty=amount_or_none(data.last_qty),
+        bid_px=price_or_none(data.bid_px),
+        bid_qty=amount_or_none(data.bid_qty),
+        ask_px=price_or_none(data.ask_px),
+        ask_qty=amount_or_none(data.ask_qty),
+        open_px=price_or_none(data.open_px),
+        base_px=price_or_none(data.open_px),
+        high_px=price_or_none(data.high_px),
+        low_px=price_or_none(data.low_px),
+        volume=amount_or_none(data.volume),
+        turnover=amount_or_none(data.turnover),
+    )
+
+
+def ticker_of_row(venue: Venue, row: TickerRow, received_ns: int) -> Ticker:
+    """A row of `ticker/24hr`."""
+    return Ticker(
+        venue,
+        Symbol(row.symbol),
+        stamp_ns(row.closeTime),
+        received_ns,
+        last_px=price_or_none(row.lastPrice),
+        last_qty=amount_or_none(row.lastQty),
+        bid_px=price_or_none(row.bidPrice),
+        bid_qty=amount_or_none(row.bidQty),
+        ask_px=price_or_none(row.askPrice),
+        ask_qty=amount_or_none(row.askQty),
+        open_px=price_or_none(row.openPrice),
+        base_px=price_or_none(row.openPrice),
+        high_px=price_or_none(row.highPrice),
+        low_px=price_or_none(row.lowPrice),
+        volume=amount_or_none(row.volume),
+        turnover=amount_or_none(row.quoteVolume),
     )
 
 

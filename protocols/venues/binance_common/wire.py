@@ -65,6 +65,64 @@ class KlineEvent(Struct, tag_field="e", tag="kline", gc=False, rename={"symbol":
     bar: Bar
 
 
+class TickerEvent(
+    Struct,
+    tag_field="e",
+    tag="24hrTicker",
+    gc=False,
+    rename={
+        "event_time": "E",
+        "symbol": "s",
+        "last_px": "c",
+        "last_qty": "Q",
+        "open_px": "o",
+        "high_px": "h",
+        "low_px": "l",
+        "volume": "v",
+        "turnover": "q",
+        "bid_px": "b",
+        "bid_qty": "B",
+        "ask_px": "a",
+        "ask_qty": "A",
+        "product": "st",
+    },
+):
+    """`@ticker`: the last 24 hours.  Best bid and ask on Spot alone, `st` on Futures alone."""
+
+    event_time: Stamp
+    symbol: Text
+    last_px: str
+    last_qty: str
+    open_px: str
+    high_px: str
+    low_px: str
+    volume: str
+    turnover: str
+    bid_px: str = ""
+    bid_qty: str = ""
+    ask_px: str = ""
+    ask_qty: str = ""
+    product: int = 1
+
+
+class TickerRow(Struct, gc=False):
+    """A row of `ticker/24hr`: what the stream says, in long names; the change in per cent is not read."""
+
+    symbol: Text
+    closeTime: Stamp
+    lastPrice: str
+    lastQty: str
+    openPrice: str
+    highPrice: str
+    lowPrice: str
+    volume: str
+    quoteVolume: str
+    bidPrice: str = ""
+    bidQty: str = ""
+    askPrice: str = ""
+    askQty: str = ""
+
+
 class RateLimit(Struct, gc=False):
     """A row of `rateLimits`: with `limit` in exchangeInfo, with `count` in replies.
 

@@ -27,6 +27,7 @@ class Paths:
     exchange_info: str = "/api/v3/exchangeInfo"
     depth: str = "/api/v3/depth"
     klines: str = "/api/v3/klines"
+    tickers: str = "/api/v3/ticker/24hr"
     order: str = "/api/v3/order"
     amend: str = "/api/v3/order/amend/keepPriority"
     open_orders: str = "/api/v3/openOrders"

@@ -18,6 +18,7 @@ __all__ = [
     "WEIGHT_AS_OF",
     "WEIGHT_IF_REFUSED",
     "limits_of",
+    "tickers_weight",
     "usage_of_headers",
     "usage_of_rows",
 ]
@@ -61,6 +62,11 @@ WEIGHT_IF_REFUSED = 1
 def depth_weight(levels: int) -> int:
     """Weight of a snapshot with so many levels."""
     return 5 if levels <= 100 else 25 if levels <= 500 else 50 if levels <= 1000 else 250
+
+
+def tickers_weight(symbols: int) -> int:
+    """Weight of `ticker/24hr` for so many symbols."""
+    return 2 if symbols <= 20 else 40 if symbols <= 100 else 80
 
 
 def limits_of(rows: Iterable[RateLimit]) -> tuple[Limit, ...]:

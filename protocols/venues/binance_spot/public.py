@@ -17,7 +17,7 @@ from protocols.enums import Side
 from protocols.errors import RemoteProtocolError, Unrecognized
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument
-from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Trade
+from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Ticker, Trade
 from protocols.venue import (
     BookSequencer,
     Capabilities,
@@ -35,6 +35,7 @@ from protocols.venue import (
 )
 from protocols.venues.binance_common.requests import decoded
 from protocols.venues.binance_common.streams import (
+    CANDLE_SUFFIX,
     INTERVALS,
     bar_of,
     bars_of,
@@ -42,19 +43,28 @@ from protocols.venues.binance_common.streams import (
     control_frames,
     control_reply,
     interval_text,
+    ticker_of,
+    ticker_of_row,
 )
 from protocols.venues.binance_spot import wire
 from protocols.venues.binance_spot.book import BinanceSpotSequencer
 from protocols.venues.binance_spot.endpoints import PRODUCTION, STREAM_RULES, Endpoints
 from protocols.venues.binance_spot.errors import classify
 from protocols.venues.binance_spot.instruments import instruments_of
-from protocols.venues.binance_spot.limits import WEIGHT, depth_weight, limits_of, usage_of_headers
+from protocols.venues.binance_spot.limits import WEIGHT, depth_weight, limits_of, tickers_weight, usage_of_headers
 from protocols.venues.binance_spot.requests import public_request, refusal_of
 from protocols.venues.values import REFUSED, amount, stamp_ns
 
 __all__ = ["CAPABILITIES", "VENUE", "BinanceSpotPublic"]
 
 VENUE = Venue("binance-spot")
+_SUFFIX: Mapping[Channel, str] = {
+    Channel.BOOK: "@depth@100ms",
+    Channel.BOOK_TICKER: "@bookTicker",
+    Channel.TRADES: "@trade",
+    Channel.TICKER: "@ticker",
+    **CANDLE_SUFFIX,
+}
 CAPABILITIES = Capabilities(
     ws_order_entry=True,
     ws_logon=True,
@@ -72,14 +82,9 @@ CAPABILITIES = Capabilities(
     reduce_only=False,
     market_by_quote=True,
     cl_ord_id_reusable=True,
+    channels=frozenset(_SUFFIX),
 )
 
-_SUFFIX = {
-    Channel.BOOK: "@depth@100ms",
-    Channel.BOOK_TICKER: "@bookTicker",
-    Channel.TRADES: "@trade",
-    Channel.CANDLES_1M: "@kline_1m",
-}
 KLINES_MAX = 1000
 _KNOWN_STREAMS_MAX = 4096
 _PREFIX = b'{"stream":"'
@@ -105,18 +110,21 @@ class BinanceSpotPublic:
             "aggTrade": (msgspec.json.Decoder(wire.AggTradeFrame), self._trade),
             "bookTicker": (msgspec.json.Decoder(wire.BookTickerFrame), self._book_ticker),
             "kline": (msgspec.json.Decoder(wire.KlineFrame), self._kline),
+            "ticker": (msgspec.json.Decoder(wire.TickerFrame), self._ticker),
         }
         self._by_event: Mapping[str, tuple[type, _Build]] = {
             "depthUpdate": (wire.DepthUpdate, self._depth),
             "trade": (wire.TradeEvent, self._trade),
             "aggTrade": (wire.AggTradeEvent, self._trade),
             "kline": (wire.KlineEvent, self._kline),
+            "24hrTicker": (wire.TickerEvent, self._ticker),
         }
         self._by_stream: dict[bytes, tuple[msgspec.json.Decoder[Any], _Build]] = {}
         self._time = msgspec.json.Decoder(wire.ServerTime)
         self._exchange_info = msgspec.json.Decoder(wire.ExchangeInfo)
         self._snapshot = msgspec.json.Decoder(wire.DepthSnapshot)
         self._klines = msgspec.json.Decoder(tuple[wire.Kline, ...])
+        self._tickers = msgspec.json.Decoder(wire.TickerRow | tuple[wire.TickerRow, ...])
 
     # ---- streams -----------------------------------------------------------------------------------------------
 
@@ -234,6 +242,9 @@ class BinanceSpotPublic:
             return (UnrecognizedMessage(VENUE, (Unrecognized("kline.i", bar.interval),), ""),)
         return (bar_of(VENUE, data.symbol, bar, interval_ns),)
 
+    def _ticker(self, data: wire.TickerEvent, received_ns: int, connection: int) -> Sequence[Message]:
+        return (ticker_of(VENUE, data, received_ns),)
+
     # ---- REST --------------------------------------------------------------------------------------------------
 
     def time_request(self) -> HttpRequest:
@@ -285,6 +296,20 @@ class BinanceSpotPublic:
     def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:
         """Bars that had ended when the request was sent, oldest first."""
         return bars_of(VENUE, symbol, interval_ns, decoded(self._klines, reply), reply)
+
+    def tickers_request(self, symbols: Sequence[Symbol]) -> HttpRequest:
+        """`GET /api/v3/ticker/24hr`; many symbols are dear."""
+        if len(symbols) == 1:
+            params = (("symbol", str(symbols[0])),)
+        else:
+            params = (("symbols", msgspec.json.encode(list(symbols)).decode()),)
+        return public_request(self._paths.tickers, params, tickers_weight(len(symbols)))
+
+    def decode_tickers(self, reply: HttpReply) -> Sequence[Ticker]:
+        """One row for one symbol, else a list."""
+        found = decoded(self._tickers, reply)
+        rows = found if isinstance(found, tuple) else (found,)
+        return tuple(ticker_of_row(VENUE, row, reply.received_ns) for row in rows)
 
     def usage(self, reply: HttpReply) -> Sequence[Usage]:
         """Weight and order counts in the reply's headers."""

@@ -22,6 +22,8 @@ from protocols.venues.binance_common.wire import (
     ServerTime,
     Stamp,
     Text,
+    TickerEvent,
+    TickerRow,
     UpdateID,
 )
 
@@ -36,6 +38,8 @@ __all__ = [
     "ServerTime",
     "Stamp",
     "Text",
+    "TickerEvent",
+    "TickerRow",
     "UpdateID",
 ]
 
@@ -114,6 +118,10 @@ class BookTickerFrame(Struct, gc=False):
 
 class KlineFrame(Struct, gc=False):
     data: KlineEvent
+
+
+class TickerFrame(Struct, gc=False):
+    data: TickerEvent
 
 
 # ---- user data (section 14) ------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ class Paths:
     exchange_info: str = "/fapi/v1/exchangeInfo"
     depth: str = "/fapi/v1/depth"
     klines: str = "/fapi/v1/klines"
+    tickers: str = "/fapi/v1/ticker/24hr"
     order: str = "/fapi/v1/order"
     batch_orders: str = "/fapi/v1/batchOrders"
     open_orders: str = "/fapi/v1/openOrders"

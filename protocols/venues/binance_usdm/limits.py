@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from protocols.venue import Limit
 from protocols.venues.binance_common.limits import stated_limits, usage_of_headers, usage_of_rows
 
-__all__ = ["DOCUMENTED", "WEIGHT", "WEIGHT_AS_OF", "depth_weight", "klines_weight"]
+__all__ = ["DOCUMENTED", "WEIGHT", "WEIGHT_AS_OF", "depth_weight", "klines_weight", "tickers_weight"]
 __all__ += ["stated_limits", "usage_of_headers", "usage_of_rows"]
 
 _S = 1_000_000_000
@@ -54,3 +54,8 @@ def depth_weight(levels: int) -> int:
 def klines_weight(rows: int) -> int:
     """Weight of a klines request with this `limit`."""
     return 1 if rows < 100 else 2 if rows < 500 else 5 if rows <= 1000 else 10
+
+
+def tickers_weight(symbols: int) -> int:
+    """Weight of `ticker/24hr`: one symbol, or all of them (assumed: the reference does not state it)."""
+    return 1 if symbols == 1 else 40

@@ -20,7 +20,7 @@ from protocols.enums import Side
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, Unrecognized
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument
-from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Trade
+from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Ticker, Trade
 from protocols.venue import (
     BookSequencer,
     Capabilities,
@@ -36,6 +36,7 @@ from protocols.venue import (
     VenueError,
 )
 from protocols.venues.binance_common.streams import (
+    CANDLE_SUFFIX,
     INTERVALS,
     bar_of,
     bars_of,
@@ -43,19 +44,36 @@ from protocols.venues.binance_common.streams import (
     control_frames,
     control_reply,
     interval_text,
+    ticker_of,
+    ticker_of_row,
 )
 from protocols.venues.binance_usdm import wire
 from protocols.venues.binance_usdm.book import DEPTHS, BinanceUsdmSequencer
 from protocols.venues.binance_usdm.endpoints import PRODUCTION, STREAM_RULES, Endpoints
 from protocols.venues.binance_usdm.errors import classify
 from protocols.venues.binance_usdm.instruments import instruments_of
-from protocols.venues.binance_usdm.limits import WEIGHT, depth_weight, klines_weight, stated_limits, usage_of_headers
+from protocols.venues.binance_usdm.limits import (
+    WEIGHT,
+    depth_weight,
+    klines_weight,
+    stated_limits,
+    tickers_weight,
+    usage_of_headers,
+)
 from protocols.venues.binance_usdm.requests import decoded, public_request, refusal_of
 from protocols.venues.values import REFUSED, amount, stamp_ns
 
 __all__ = ["CAPABILITIES", "VENUE", "BinanceUsdmPublic"]
 
 VENUE = Venue("binance-usdm")
+_SUFFIX: Mapping[Channel, str] = {
+    Channel.BOOK: "@depth@100ms",
+    Channel.BOOK_TICKER: "@bookTicker",
+    Channel.TRADES: "@aggTrade",
+    Channel.TICKER: "@ticker",
+    **{channel: suffix for channel, suffix in CANDLE_SUFFIX.items() if channel is not Channel.CANDLES_1S},
+}
+_ON_PUBLIC_ROUTE = frozenset({Channel.BOOK, Channel.BOOK_TICKER})
 CAPABILITIES = Capabilities(
     ws_order_entry=True,
     ws_logon=True,
@@ -77,15 +95,11 @@ CAPABILITIES = Capabilities(
     cancel_batch_max=10,
     amend_needs_terms=True,
     listen_key=True,
+    dead_man_by_symbol=True,
+    positions=True,
+    channels=frozenset(_SUFFIX),
 )
 
-_SUFFIX = {
-    Channel.BOOK: "@depth@100ms",
-    Channel.BOOK_TICKER: "@bookTicker",
-    Channel.TRADES: "@aggTrade",
-    Channel.CANDLES_1M: "@kline_1m",
-}
-_ON_PUBLIC_ROUTE = frozenset({Channel.BOOK, Channel.BOOK_TICKER})
 KLINES_MAX = 1500
 _ONE_SECOND = 1_000_000_000
 _KNOWN_STREAMS_MAX = 4096
@@ -114,18 +128,21 @@ class BinanceUsdmPublic:
             "aggTrade": (msgspec.json.Decoder(wire.AggTradeFrame), self._agg_trade),
             "bookTicker": (msgspec.json.Decoder(wire.BookTickerFrame), self._book_ticker),
             "kline": (msgspec.json.Decoder(wire.KlineFrame), self._kline),
+            "ticker": (msgspec.json.Decoder(wire.TickerFrame), self._ticker),
         }
         self._by_event: Mapping[str, tuple[type, _Build]] = {
             "trade": (wire.TradeEvent, self._trade),
             "aggTrade": (wire.AggTradeEvent, self._agg_trade),
             "bookTicker": (wire.BookTickerEvent, self._book_ticker),
             "kline": (wire.KlineEvent, self._kline),
+            "24hrTicker": (wire.TickerEvent, self._ticker),
         }
         self._by_stream: dict[bytes, tuple[msgspec.json.Decoder[Any], _Build]] = {}
         self._time = msgspec.json.Decoder(wire.ServerTime)
         self._exchange_info = msgspec.json.Decoder(wire.ExchangeInfo)
         self._snapshot = msgspec.json.Decoder(wire.DepthSnapshot)
         self._klines = msgspec.json.Decoder(tuple[wire.Kline, ...])
+        self._tickers = msgspec.json.Decoder(wire.TickerRow | tuple[wire.TickerRow, ...])
 
     # ---- streams -----------------------------------------------------------------------------------------------
 
@@ -277,6 +294,9 @@ class BinanceUsdmPublic:
             return (UnrecognizedMessage(VENUE, (Unrecognized("kline.i", data.bar.interval[:100]),), ""),)
         return (bar_of(VENUE, data.symbol, data.bar, interval_ns),)
 
+    def _ticker(self, data: wire.TickerEvent, received_ns: int, connection: int) -> Sequence[Message]:
+        return () if data.product == wire.COIN_M else (ticker_of(VENUE, data, received_ns),)
+
     # ---- REST --------------------------------------------------------------------------------------------------
 
     def time_request(self) -> HttpRequest:
@@ -327,6 +347,17 @@ class BinanceUsdmPublic:
     def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:
         """Bars that had ended when the request was sent, oldest first."""
         return bars_of(VENUE, symbol, interval_ns, decoded(self._klines, reply), reply)
+
+    def tickers_request(self, symbols: Sequence[Symbol]) -> HttpRequest:
+        """`GET /fapi/v1/ticker/24hr`: one symbol, or all of them."""
+        params = (("symbol", str(symbols[0])),) if len(symbols) == 1 else ()
+        return public_request(self._paths.tickers, params, tickers_weight(len(symbols)))
+
+    def decode_tickers(self, reply: HttpReply) -> Sequence[Ticker]:
+        """One row for one symbol, else a list.  Best bid and ask are not in it."""
+        found = decoded(self._tickers, reply)
+        rows = found if isinstance(found, tuple) else (found,)
+        return tuple(ticker_of_row(VENUE, row, reply.received_ns) for row in rows)
 
     def usage(self, reply: HttpReply) -> Sequence[Usage]:
         """Weight and order counts in the reply's headers."""

@@ -21,6 +21,8 @@ from protocols.venues.binance_common.wire import (
     ServerTime,
     Stamp,
     Text,
+    TickerEvent,
+    TickerRow,
     UpdateID,
 )
 
@@ -35,6 +37,8 @@ __all__ = [
     "ServerTime",
     "Stamp",
     "Text",
+    "TickerEvent",
+    "TickerRow",
     "UpdateID",
 ]
 
@@ -147,6 +151,10 @@ class KlineFrame(Struct, gc=False):
     data: KlineEvent
 
 
+class TickerFrame(Struct, gc=False):
+    data: TickerEvent
+
+
 # ---- user data (section 15) ------------------------------------------------------------------------------------
 
 
@@ -173,6 +181,7 @@ class OrderEvent(
         "commission_asset": "N",
         "is_maker": "m",
         "expiry_reason": "er",
+        "position_side": "ps",
     },
 ):
     """The `o` of ORDER_TRADE_UPDATE: one change to one order of the account."""
@@ -196,6 +205,7 @@ class OrderEvent(
     is_maker: bool = False
     original_type: str = ""
     expiry_reason: str | int | None = None
+    position_side: str = "BOTH"
 
 
 class OrderTradeUpdate(
@@ -352,6 +362,7 @@ class OrderRow(Struct, gc=False):
     countdownTime: str | int | None = None
     code: int | str = 0
     msg: str = ""
+    positionSide: str = "BOTH"
 
 
 class ApiFrame(Struct, gc=False):
@@ -380,6 +391,7 @@ class TradeRow(Struct, gc=False):
     commissionAsset: str
     time: Stamp
     maker: bool
+    positionSide: str = "BOTH"
 
 
 class BalanceRow(Struct, gc=False):

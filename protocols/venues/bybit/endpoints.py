@@ -14,7 +14,17 @@ import attrs
 from protocols.instruments import Product
 from protocols.venue import SessionRules
 
-__all__ = ["DEMO", "ENVIRONMENTS", "PRODUCTION", "STREAM_RULES", "TESTNET", "TRADE_RULES", "Endpoints", "Paths"]
+__all__ = [
+    "DEMO",
+    "ENVIRONMENTS",
+    "PRODUCTION",
+    "STREAM_RULES",
+    "TESTNET",
+    "TRADE_RULES",
+    "WALLET",
+    "Endpoints",
+    "Paths",
+]
 
 _S = 1_000_000_000
 
@@ -31,6 +41,7 @@ class Paths:
     instruments: str = "/v5/market/instruments-info"
     order_book: str = "/v5/market/orderbook"
     klines: str = "/v5/market/kline"
+    tickers: str = "/v5/market/tickers"
     create: str = "/v5/order/create"
     amend: str = "/v5/order/amend"
     cancel: str = "/v5/order/cancel"
@@ -83,6 +94,9 @@ DEMO = Endpoints(
     trade="",
 )
 ENVIRONMENTS = {environment.name: environment for environment in (PRODUCTION, TESTNET, DEMO)}
+
+WALLET = "bybit-unified"
+"""The one wallet that both products of a key draw on (section 9)."""
 
 STREAM_RULES = SessionRules(
     connection_age_max_ns=0,  # no age limit is documented

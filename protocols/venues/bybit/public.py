@@ -22,7 +22,7 @@ from protocols.enums import Side
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, Unrecognized
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument, Product
-from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Level, Trade
+from protocols.market import CANDLE_LENGTHS_NS, BookDelta, BookSnapshot, BookTicker, Candle, Level, Ticker, Trade
 from protocols.venue import (
     BookSequencer,
     Capabilities,
@@ -40,17 +40,43 @@ from protocols.venue import (
 from protocols.venues.bybit import wire
 from protocols.venues.bybit.book import DEPTHS, RESTARTED, BybitSequencer
 from protocols.venues.bybit.encode import CATEGORIES, control_frame
-from protocols.venues.bybit.endpoints import PRODUCTION, STREAM_RULES, Endpoints
+from protocols.venues.bybit.endpoints import PRODUCTION, STREAM_RULES, WALLET, Endpoints
 from protocols.venues.bybit.errors import classify
 from protocols.venues.bybit.instruments import instruments_of
 from protocols.venues.bybit.limits import BATCH_MAX, DOCUMENTED
 from protocols.venues.bybit.reports import time_ns
 from protocols.venues.bybit.requests import control_reply, decoded, encoded, page_of, public_request, refusal_of
+from protocols.venues.bybit.tickers import MergedTickers, ticker_of
 from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, REFUSED, ZERO, amount, stamp_ns
 
 __all__ = ["CAPABILITIES", "VENUES", "BybitPublic"]
 
 VENUES: Mapping[Product, Venue] = {Product.SPOT: Venue("bybit-spot"), Product.LINEAR: Venue("bybit-linear")}
+_S = 1_000_000_000
+_MINUTE, _HOUR, _DAY = 60 * _S, 3600 * _S, 86_400 * _S
+INTERVALS: Mapping[str, int] = {
+    "1": _MINUTE,
+    "3": 3 * _MINUTE,
+    "5": 5 * _MINUTE,
+    "15": 15 * _MINUTE,
+    "30": 30 * _MINUTE,
+    "60": _HOUR,
+    "120": 2 * _HOUR,
+    "240": 4 * _HOUR,
+    "360": 6 * _HOUR,
+    "720": 12 * _HOUR,
+    "D": _DAY,
+    "W": 7 * _DAY,
+}
+"""Bars of fixed length; the venue's `M` has none."""
+_INTERVAL_TEXT = {length: text for text, length in INTERVALS.items()}
+_CANDLE_PREFIX: Mapping[Channel, str] = {
+    channel: f"kline.{_INTERVAL_TEXT[length]}."
+    for channel, length in CANDLE_LENGTHS_NS.items()
+    if length in _INTERVAL_TEXT
+}
+_CHANNELS = frozenset({Channel.BOOK, Channel.BOOK_TICKER, Channel.TRADES, Channel.TICKER, *_CANDLE_PREFIX})
+
 CAPABILITIES: Mapping[Product, Capabilities] = {
     product: Capabilities(
         ws_order_entry=True,
@@ -72,28 +98,13 @@ CAPABILITIES: Mapping[Product, Capabilities] = {
         ws_cancel_all=False,
         fills_from_trade_id=False,
         cancel_batch_max=BATCH_MAX[product],
+        ws_batches=True,
+        positions=product is Product.LINEAR,
+        wallet=WALLET,
+        channels=_CHANNELS,
     )
     for product in VENUES
 }
-
-_S = 1_000_000_000
-_MINUTE, _HOUR, _DAY = 60 * _S, 3600 * _S, 86_400 * _S
-INTERVALS: Mapping[str, int] = {
-    "1": _MINUTE,
-    "3": 3 * _MINUTE,
-    "5": 5 * _MINUTE,
-    "15": 15 * _MINUTE,
-    "30": 30 * _MINUTE,
-    "60": _HOUR,
-    "120": 2 * _HOUR,
-    "240": 4 * _HOUR,
-    "360": 6 * _HOUR,
-    "720": 12 * _HOUR,
-    "D": _DAY,
-    "W": 7 * _DAY,
-}
-"""Bars of fixed length; the venue's `M` has none."""
-_INTERVAL_TEXT = {length: text for text, length in INTERVALS.items()}
 TOPICS_PER_FRAME = 10
 """The rule on spot; elsewhere small groups as well, because one bad topic may cost all of its request (assumed)."""
 KLINES_MAX = 1000
@@ -132,19 +143,23 @@ class BybitPublic:
             Channel.BOOK: f"orderbook.{book_depth}.",
             Channel.BOOK_TICKER: "orderbook.1.",
             Channel.TRADES: "publicTrade.",
-            Channel.CANDLES_1M: "kline.1.",
+            Channel.TICKER: "tickers.",
+            **_CANDLE_PREFIX,
         }
         self._by_kind: Mapping[str, tuple[msgspec.json.Decoder[Any], _Build]] = {
             "orderbook": (msgspec.json.Decoder(wire.BookFrame), self._book),
             "publicTrade": (msgspec.json.Decoder(wire.TradeFrame), self._trades),
             "kline": (msgspec.json.Decoder(wire.KlineFrame), self._klines),
+            "tickers": (msgspec.json.Decoder(wire.TickerFrame), self._ticker),
         }
         self._by_topic: dict[bytes, tuple[msgspec.json.Decoder[Any], _Build]] = {}
+        self._merged = MergedTickers()
         self._head = msgspec.json.Decoder(wire.Head)
         self._time_answer = msgspec.json.Decoder(wire.TimeAnswer)
         self._instruments_answer = msgspec.json.Decoder(wire.InstrumentsAnswer)
         self._book_answer = msgspec.json.Decoder(wire.BookAnswer)
         self._klines_answer = msgspec.json.Decoder(wire.KlinesAnswer)
+        self._tickers_answer = msgspec.json.Decoder(wire.TickersAnswer)
 
     # ---- streams -----------------------------------------------------------------------------------------------
 
@@ -258,6 +273,14 @@ class BybitPublic:
             )
         return events
 
+    def _ticker(self, frame: wire.TickerFrame, raw: bytes, received_ns: int, connection: int) -> Sequence[Message]:
+        if frame.topic.partition(".")[2] != frame.data.symbol:
+            raise RemoteProtocolError(f"topic {frame.topic!r} with a ticker of {frame.data.symbol!r}")
+        if frame.type not in ("snapshot", "delta"):
+            return (self._unrecognized("type", frame.type, raw),)
+        row = self._merged.merge(frame, connection)
+        return () if row is None else (ticker_of(self.venue, row, frame.ts, received_ns),)
+
     def _answer(self, raw: bytes, received_ns: int) -> Reply:
         whole = msgspec.json.decode(raw)
         answered = control_reply(whole, "", self.product, received_ns) if isinstance(whole, dict) else None
@@ -353,6 +376,20 @@ class BybitPublic:
                 prices = (amount(open_px), amount(high), amount(low), amount(close))
                 bars.append(Candle(self.venue, symbol, interval_ns, open_ns, *prices, amount(volume), closed=True))
         return tuple(bars)
+
+    def tickers_request(self, symbols: Sequence[Symbol]) -> HttpRequest:
+        """`GET /v5/market/tickers`: one symbol, or all of the product."""
+        params = [("category", self._category)]
+        if len(symbols) == 1:
+            params.append(("symbol", str(symbols[0])))
+        return public_request(self._paths.tickers, params)
+
+    def decode_tickers(self, reply: HttpReply) -> Sequence[Ticker]:
+        """All rows, as of the time of the answer: they have none of their own."""
+        answer = decoded(self._tickers_answer, reply)
+        if answer.result.category != self._category:
+            raise RemoteProtocolError(f"tickers of {answer.result.category!r} instead of {self._category!r}")
+        return tuple(ticker_of(self.venue, row, answer.time, reply.received_ns) for row in answer.result.list)
 
     def usage(self, reply: HttpReply) -> Sequence[Usage]:
         """Nothing: what is limited here is the address, and the venue does not say how much of that is used."""

@@ -96,6 +96,46 @@ class KlineFrame(Struct, gc=False):
     data: tuple[Bar, ...]
 
 
+class TickerRow(
+    Struct,
+    gc=False,
+    rename={
+        "last_px": "lastPrice",
+        "bid_px": "bid1Price",
+        "bid_qty": "bid1Size",
+        "ask_px": "ask1Price",
+        "ask_qty": "ask1Size",
+        "base_px": "prevPrice24h",
+        "high_px": "highPrice24h",
+        "low_px": "lowPrice24h",
+        "volume": "volume24h",
+        "turnover": "turnover24h",
+    },
+):
+    """`tickers.{symbol}` and a row of its REST list.  None: not said, which in a delta means unchanged."""
+
+    symbol: Text
+    last_px: str | None = None
+    bid_px: str | None = None
+    bid_qty: str | None = None
+    ask_px: str | None = None
+    ask_qty: str | None = None
+    base_px: str | None = None
+    high_px: str | None = None
+    low_px: str | None = None
+    volume: str | None = None
+    turnover: str | None = None
+
+
+class TickerFrame(Struct, gc=False):
+    topic: str
+    type: str
+    ts: Stamp
+    data: TickerRow
+    cs: Annotated[int, Meta(ge=0)] = 0
+    """Grows from frame to frame; 0 where the venue leaves it out."""
+
+
 # ---- REST: the envelope and public answers (sections 2, 3, 5) ----------------------------------------------------
 
 
@@ -109,6 +149,16 @@ class Outcome(Struct, gc=False):
 
 class ServerTime(Struct, gc=False):
     timeNano: str
+
+
+class TickerList(Struct, gc=False):
+    category: str
+    list: tuple[TickerRow, ...]
+
+
+class TickersAnswer(Struct, gc=False):
+    result: TickerList
+    time: Stamp
 
 
 class TimeAnswer(Struct, gc=False):
@@ -191,6 +241,7 @@ class OrderRow(Struct, gc=False):
     stopOrderType: str = ""
     triggerDirection: int = 0
     marketUnit: str = ""
+    positionIdx: int = 0
     createdTime: str = ""
     updatedTime: str = ""
 

@@ -24,6 +24,7 @@ __all__ = [
     "US",
     "US_DEMO",
     "VENUES",
+    "WALLET",
     "Endpoints",
     "Paths",
 ]
@@ -33,6 +34,8 @@ CLOSED_PORT = ":8443"
 
 VENUES = {Product.SPOT: "okx-spot", Product.LINEAR: "okx-swap"}
 """The products that are carried out, and what we call them."""
+WALLET = "okx-unified"
+"""The one account that both products of a key draw on (section 9)."""
 INST_TYPES = {Product.SPOT: "SPOT", Product.LINEAR: "SWAP"}
 """The venue's word for a product."""
 
@@ -50,6 +53,8 @@ class Paths:
     instruments: str = "/api/v5/public/instruments"
     books: str = "/api/v5/market/books"
     candles: str = "/api/v5/market/candles"
+    ticker: str = "/api/v5/market/ticker"
+    tickers: str = "/api/v5/market/tickers"
     order: str = "/api/v5/trade/order"
     amend_order: str = "/api/v5/trade/amend-order"
     cancel_order: str = "/api/v5/trade/cancel-order"
@@ -61,6 +66,7 @@ class Paths:
     fills_history: str = "/api/v5/trade/fills-history"
     balance: str = "/api/v5/account/balance"
     positions: str = "/api/v5/account/positions"
+    account_config: str = "/api/v5/account/config"
 
 
 @attrs.frozen(kw_only=True)

@@ -45,12 +45,14 @@ PER_WINDOW: Mapping[str, int] = {
     "instruments": 20,
     "books": 40,
     "candles": 40,  # assumed: the reference does not state it
+    "tickers": 20,  # assumed as well, for one symbol and for all
     "order": 60,
     "orders-pending": 60,
     "fills": 60,
     "fills-history": 10,  # assumed: the reference does not state it
     "balance": 10,
     "positions": 10,
+    "account-config": 5,  # assumed: the reference does not state it
 }
 """Requests that an endpoint takes in two seconds."""
 WEIGHT: Mapping[str, int] = {name: -(-READ_BUDGET // allowed) for name, allowed in PER_WINDOW.items()}

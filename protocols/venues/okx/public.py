@@ -20,7 +20,7 @@ from protocols.enums import Side
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, Unrecognized
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument, Product
-from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Level, Trade
+from protocols.market import CANDLE_LENGTHS_NS, BookDelta, BookSnapshot, BookTicker, Candle, Level, Ticker, Trade
 from protocols.venue import (
     BookSequencer,
     Capabilities,
@@ -40,12 +40,21 @@ from protocols.venue import (
 from protocols.venues.okx import wire
 from protocols.venues.okx.book import OkxSequencer
 from protocols.venues.okx.encode import PendingAcks, topic_frames
-from protocols.venues.okx.endpoints import INST_TYPES, PRODUCTION, STREAM_RULES, VENUES, Endpoints
+from protocols.venues.okx.endpoints import INST_TYPES, PRODUCTION, STREAM_RULES, VENUES, WALLET, Endpoints
 from protocols.venues.okx.errors import Refusal, classify
 from protocols.venues.okx.instruments import instruments_of
 from protocols.venues.okx.limits import BATCH_MAX, DOCUMENTED
 from protocols.venues.okx.requests import public_request, refusal_of, success
-from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, REFUSED, ZERO, amount, stamp_ns
+from protocols.venues.values import (
+    AMOUNT_END,
+    AMOUNT_MIN,
+    REFUSED,
+    ZERO,
+    amount,
+    amount_or_none,
+    price_or_none,
+    stamp_ns,
+)
 
 __all__ = ["BUSINESS_CHANNELS", "INTERVALS", "PING", "PONG", "OkxPublic", "capabilities_of", "event_of", "venue_of"]
 
@@ -76,14 +85,20 @@ INTERVALS: Mapping[str, int] = {
 }
 """Bars of fixed length that begin at UTC hours and days; plain `1D` ones begin at 16:00 UTC."""
 _INTERVAL_TEXT = {length: text for text, length in INTERVALS.items()}
-_CHANNELS = {
+_CANDLE = "candle"
+_CANDLES = {
+    channel: _CANDLE + _INTERVAL_TEXT[length]
+    for channel, length in CANDLE_LENGTHS_NS.items()
+    if length in _INTERVAL_TEXT
+}
+_CHANNELS: Mapping[Channel, str] = {
     Channel.BOOK: "books",
     Channel.BOOK_TICKER: "bbo-tbt",
     Channel.TRADES: "trades",
-    Channel.CANDLES_1M: "candle1m",
+    Channel.TICKER: "tickers",
+    **_CANDLES,
 }
-BUSINESS_CHANNELS = frozenset({Channel.CANDLES_1M})
-_CANDLE = "candle"
+BUSINESS_CHANNELS = frozenset(_CANDLES)
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 _FRAME = msgspec.json.Decoder(wire.Frame)
 
@@ -121,6 +136,10 @@ def capabilities_of(product: Product) -> Capabilities:
         ws_cancel_all=False,
         fills_from_trade_id=False,
         cancel_batch_max=BATCH_MAX,
+        ws_batches=True,
+        positions=contracts,
+        wallet=WALLET,
+        channels=frozenset(_CHANNELS),
     )
 
 
@@ -153,10 +172,12 @@ class OkxPublic:
             "bbo-tbt": self._book_ticker,
             "trades": self._trades,
             "trades-all": self._trades,
+            "tickers": self._tickers,
         }
         self._book_rows = msgspec.json.Decoder(tuple[wire.BookRow, ...])
         self._snapshot_rows = msgspec.json.Decoder(tuple[wire.SnapshotRow, ...])
         self._trade_rows = msgspec.json.Decoder(tuple[wire.PublicTradeRow, ...])
+        self._ticker_rows = msgspec.json.Decoder(tuple[wire.TickerRow, ...])
         self._candle_rows = msgspec.json.Decoder(tuple[wire.Candle, ...])
         self._time_rows = msgspec.json.Decoder(tuple[wire.TimeRow, ...])
         self._instrument_rows = msgspec.json.Decoder(tuple[wire.InstrumentRow, ...])
@@ -170,7 +191,8 @@ class OkxPublic:
     def stream_paths(self) -> Mapping[Channel, str]:
         """Candles come on the business connection, the rest on the public one."""
         return {
-            channel: self._paths.business if channel in BUSINESS_CHANNELS else self._paths.public for channel in Channel
+            channel: self._paths.business if channel in BUSINESS_CHANNELS else self._paths.public
+            for channel in _CHANNELS
         }
 
     def keep_alive(self, request_id: str) -> Frame:
@@ -188,6 +210,9 @@ class OkxPublic:
     def _topic_frames(self, op: str, streams: Sequence[tuple[Channel, Symbol]], request_id: int) -> Sequence[Frame]:
         if len({channel in BUSINESS_CHANNELS for channel, _ in streams}) > 1:
             raise LocalProtocolError("candles and other channels were asked of one connection; see stream_paths")
+        for channel, _ in streams:
+            if channel not in _CHANNELS:
+                raise LocalProtocolError(f"channel was {channel.value}, OKX has no such stream")
         topics = [{"channel": _CHANNELS[channel], "instId": str(symbol)} for channel, symbol in streams]
         return topic_frames(op, topics, request_id, self._acks)
 
@@ -261,6 +286,31 @@ class OkxPublic:
         symbol = _symbol(frame)
         return tuple(self._candle(symbol, interval_ns, row) for row in self._candle_rows.decode(frame.data))
 
+    def _tickers(self, frame: wire.Frame, raw: bytes, received_ns: int, connection: int) -> Sequence[Message]:
+        return tuple(self._ticker(row, received_ns) for row in self._ticker_rows.decode(frame.data))
+
+    def _ticker(self, row: wire.TickerRow, received_ns: int) -> Ticker:
+        """`vol24h` has the unit of orders everywhere; contracts have no turnover here."""
+        base_px = price_or_none(row.open24h)
+        return Ticker(
+            self.venue,
+            Symbol(row.instId),
+            stamp_ns(int(row.ts)),
+            received_ns,
+            last_px=price_or_none(row.last),
+            last_qty=amount_or_none(row.lastSz),
+            bid_px=price_or_none(row.bidPx),
+            bid_qty=amount_or_none(row.bidSz),
+            ask_px=price_or_none(row.askPx),
+            ask_qty=amount_or_none(row.askSz),
+            open_px=base_px,
+            base_px=base_px,
+            high_px=price_or_none(row.high24h),
+            low_px=price_or_none(row.low24h),
+            volume=amount_or_none(row.vol24h),
+            turnover=amount_or_none(row.volCcy24h) if self.product is Product.SPOT else None,
+        )
+
     def _unknown_channel(self, frame: wire.Frame, raw: bytes, received_ns: int, connection: int) -> Sequence[Message]:
         return (_unrecognized(self.venue, "channel", "" if frame.arg is None else frame.arg.channel, raw),)
 
@@ -331,6 +381,20 @@ class OkxPublic:
         rows = _decoded(self._candle_rows, reply)
         bars = (self._candle(symbol, interval_ns, row) for row in rows)
         return tuple(sorted((bar for bar in bars if bar.closed), key=lambda bar: bar.open_ns))
+
+    def tickers_request(self, symbols: Sequence[Symbol]) -> HttpRequest:
+        """`GET /api/v5/market/ticker` for one symbol, `/tickers` for all of the product."""
+        if len(symbols) == 1:
+            return public_request(self._paths.ticker, (("instId", str(symbols[0])),), "tickers")
+        return public_request(self._paths.tickers, (("instType", INST_TYPES[self.product]),), "tickers")
+
+    def decode_tickers(self, reply: HttpReply) -> Sequence[Ticker]:
+        """All rows of either answer."""
+        rows = _decoded(self._ticker_rows, reply)
+        try:
+            return tuple(self._ticker(row, reply.received_ns) for row in rows)
+        except REFUSED as error:
+            raise RemoteProtocolError(f"tickers refused: {error}") from error
 
     def usage(self, reply: HttpReply) -> Sequence[Usage]:
         """Nothing: the venue does not say what has been used."""

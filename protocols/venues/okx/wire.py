@@ -85,6 +85,24 @@ Candle = tuple[Digits, str, str, str, str, str, str, str, str]
 """Open time, open, high, low, close, volume, volume in the other two units, "1" once closed."""
 
 
+class TickerRow(Struct, gc=False):
+    """`tickers`, and a row of its REST answer.  `volCcy24h` counts the quote asset on spot, the base on contracts."""
+
+    instId: Text
+    last: str
+    ts: Digits
+    lastSz: str = ""
+    askPx: str = ""
+    askSz: str = ""
+    bidPx: str = ""
+    bidSz: str = ""
+    open24h: str = ""
+    high24h: str = ""
+    low24h: str = ""
+    vol24h: str = ""
+    volCcy24h: str = ""
+
+
 # ---- REST ------------------------------------------------------------------------------------------------------
 
 
@@ -171,6 +189,7 @@ class OrderRow(Struct, gc=False):
     msg: str = ""
     cTime: str = ""
     uTime: str = ""
+    posSide: str = ""
 
 
 class FillRow(Struct, gc=False):
@@ -189,6 +208,7 @@ class FillRow(Struct, gc=False):
     feeCcy: str = ""
     execType: str = ""
     fillTime: str = ""
+    posSide: str = ""
 
 
 class PageRow(Struct, gc=False):
@@ -208,6 +228,12 @@ class BalanceDetail(Struct, gc=False):
     cashBal: str = ""
     availBal: str = ""
     uTime: str = ""
+
+
+class ConfigRow(Struct, gc=False):
+    """How the account is set up."""
+
+    posMode: str
 
 
 class AccountRow(Struct, gc=False):

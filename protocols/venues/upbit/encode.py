@@ -47,8 +47,18 @@ CANCEL_ALL_MAX = 300
 _TYPES = {
     Channel.TRADES: "trade",
     Channel.BOOK: "orderbook",
+    Channel.TICKER: "ticker",
+    Channel.CANDLES_1S: "candle.1s",
     Channel.CANDLES_1M: "candle.1m",
+    Channel.CANDLES_3M: "candle.3m",
+    Channel.CANDLES_5M: "candle.5m",
+    Channel.CANDLES_10M: "candle.10m",
+    Channel.CANDLES_15M: "candle.15m",
+    Channel.CANDLES_30M: "candle.30m",
+    Channel.CANDLES_1H: "candle.60m",
+    Channel.CANDLES_4H: "candle.240m",
 }
+CHANNELS = frozenset(_TYPES)
 _NEW_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 _KNOWN_ID = re.compile(r"[!-~]{1,64}", re.ASCII)
 _TIMES_IN_FORCE = {TimeInForce.GTC: None, TimeInForce.IOC: "ioc", TimeInForce.FOK: "fok"}

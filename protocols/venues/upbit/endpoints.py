@@ -28,6 +28,7 @@ class Paths:
     instruments: str = "/v1/orderbook/instruments"
     order_book: str = "/v1/orderbook"
     candles: str = "/v1/candles"
+    tickers: str = "/v1/ticker"
     chance: str = "/v1/orders/chance"
     order: str = "/v1/order"
     orders: str = "/v1/orders"

@@ -18,11 +18,11 @@ from typing import Any
 import msgspec
 
 from protocols.base import Message
-from protocols.enums import Side
+from protocols.enums import Side, StatsPeriod
 from protocols.errors import LocalProtocolError, RemoteProtocolError, Unrecognized
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument
-from protocols.market import BookSnapshot, Candle, Level, Trade
+from protocols.market import BookSnapshot, Candle, Level, Ticker, Trade
 from protocols.venue import (
     BookSequencer,
     Capabilities,
@@ -39,14 +39,22 @@ from protocols.venue import (
 )
 from protocols.venues.upbit import wire
 from protocols.venues.upbit.book import UpbitSequencer
-from protocols.venues.upbit.encode import CANCEL_BATCH_MAX, list_frame, stream_frame
+from protocols.venues.upbit.encode import CANCEL_BATCH_MAX, CHANNELS, list_frame, stream_frame
 from protocols.venues.upbit.endpoints import PRODUCTION, STREAM_RULES, Endpoints
 from protocols.venues.upbit.errors import classify, stream_error
 from protocols.venues.upbit.instruments import instruments_of
 from protocols.venues.upbit.limits import DOCUMENTED, usage_of_headers
 from protocols.venues.upbit.reports import iso_ns
 from protocols.venues.upbit.requests import check_success, legal_code, public_request, refusal_of
-from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, REFUSED, checked_amount, stamp_ns
+from protocols.venues.values import (
+    AMOUNT_END,
+    AMOUNT_MIN,
+    REFUSED,
+    amount_or_none,
+    checked_amount,
+    price_or_none,
+    stamp_ns,
+)
 
 __all__ = ["CAPABILITIES", "VENUE", "UpbitPublic"]
 
@@ -74,7 +82,7 @@ CAPABILITIES = Capabilities(
     market_buy_by_qty=False,
     cancel_batch_max=CANCEL_BATCH_MAX,
     subscriptions_add=False,
-    channels=frozenset({Channel.BOOK, Channel.TRADES, Channel.CANDLES_1M}),
+    channels=CHANNELS,
     server_time=False,
 )
 
@@ -109,13 +117,14 @@ class UpbitPublic:
     def __init__(self, endpoints: Endpoints = PRODUCTION) -> None:
         self.endpoints = endpoints
         self._paths = endpoints.paths
-        self._long = msgspec.json.Decoder(wire.OrderBook | wire.Trade)
-        self._short = msgspec.json.Decoder(wire.SimpleOrderBook | wire.SimpleTrade)
+        self._long = msgspec.json.Decoder(wire.OrderBook | wire.Trade | wire.Ticker)
+        self._short = msgspec.json.Decoder(wire.SimpleOrderBook | wire.SimpleTrade | wire.SimpleTicker)
         self._long_candle = msgspec.json.Decoder(wire.Candle)
         self._short_candle = msgspec.json.Decoder(wire.SimpleCandle)
         self._list = msgspec.json.Decoder(wire.Rows)
         self._books = msgspec.json.Decoder(tuple[wire.RestOrderBook, ...])
         self._candles = msgspec.json.Decoder(tuple[wire.RestCandle, ...])
+        self._tickers = msgspec.json.Decoder(tuple[wire.RestTicker, ...])
         self._markets = msgspec.json.Decoder(tuple[wire.Market, ...])
 
     # ---- streams -----------------------------------------------------------------------------------------------
@@ -159,7 +168,7 @@ class UpbitPublic:
             raise RemoteProtocolError(f"stream message refused: {error}: {raw[:200]!r}") from error
 
     def _build(
-        self, event: wire.AnyOrderBook | wire.AnyTrade, raw: bytes, received_ns: int, connection: int
+        self, event: wire.AnyOrderBook | wire.AnyTrade | wire.AnyTicker, raw: bytes, received_ns: int, connection: int
     ) -> Sequence[Message]:
         if isinstance(event, wire.OrderBook | wire.SimpleOrderBook):
             if event.level:
@@ -168,6 +177,8 @@ class UpbitPublic:
             stamp_ns(event.timestamp)
             bids, asks = levels_of(event.orderbook_units)
             return (BookSnapshot(VENUE, Symbol(event.code), event.timestamp, bids, asks, received_ns, connection),)
+        if isinstance(event, wire.Ticker | wire.SimpleTicker):
+            return (_ticker(event.code, event, received_ns),)
         side = _SIDES.get(event.ask_bid)
         if side is None:
             return (_unrecognized("trade.ask_bid", event.ask_bid, raw),)
@@ -201,7 +212,7 @@ class UpbitPublic:
         is_long = "type" in whole
         name = whole.get("type") if is_long else whole.get("ty")
         if isinstance(name, str):
-            if name in ("orderbook", "trade"):
+            if name in ("orderbook", "trade", "ticker"):
                 event = (self._long if is_long else self._short).decode(raw)
                 return self._build(event, raw, received_ns, connection)
             if name.startswith(_CANDLE):
@@ -295,6 +306,18 @@ class UpbitPublic:
         candles.sort(key=_open_ns)
         return tuple(candle for candle in candles if candle.open_ns + interval_ns <= reply.sent_ns)
 
+    def tickers_request(self, symbols: Sequence[Symbol]) -> HttpRequest:
+        """`GET /v1/ticker` for any number of markets."""
+        codes = ",".join(legal_code(symbol) for symbol in symbols)
+        return public_request(self._paths.tickers, (("markets", codes),), "ticker")
+
+    def decode_tickers(self, reply: HttpReply) -> Sequence[Ticker]:
+        """One row for each market."""
+        try:
+            return tuple(_ticker(row.market, row, reply.received_ns) for row in _decoded(self._tickers, reply))
+        except REFUSED as error:
+            raise RemoteProtocolError(f"tickers refused: {error}") from error
+
     def usage(self, reply: HttpReply) -> Sequence[Usage]:
         """What `Remaining-Req` says."""
         return usage_of_headers(reply.headers)
@@ -340,6 +363,25 @@ def reply_of(whole: Mapping[str, Any], received_ns: int) -> Reply | None:
     if isinstance(whole.get("status"), str):
         return Reply("", payload={"status": whole["status"]})
     return None
+
+
+def _ticker(code: str, row: wire.AnyTicker | wire.RestTicker, received_ns: int) -> Ticker:
+    """The change counts from the close of the day before; best bid and ask are not in it."""
+    return Ticker(
+        VENUE,
+        Symbol(code),
+        stamp_ns(row.timestamp),
+        received_ns,
+        last_px=price_or_none(row.trade_price),
+        last_qty=amount_or_none(row.trade_volume),
+        open_px=price_or_none(row.opening_price),
+        base_px=price_or_none(row.prev_closing_price),
+        high_px=price_or_none(row.high_price),
+        low_px=price_or_none(row.low_price),
+        volume=amount_or_none(row.acc_trade_volume_24h),
+        turnover=amount_or_none(row.acc_trade_price_24h),
+        period=StatsPeriod.UTC_DAY,
+    )
 
 
 def _candle(bar: wire.AnyCandle, raw: bytes) -> Message:

@@ -55,6 +55,21 @@ class Trade(Struct, tag_field="type", tag="trade", gc=False):
     sequential_id: SequentialID
 
 
+class Ticker(Struct, tag_field="type", tag="ticker", gc=False):
+    """`ticker`: open, high, low and change are those of the day, which begins at 00:00 UTC."""
+
+    code: Text
+    timestamp: Stamp
+    trade_price: Decimal
+    trade_volume: Decimal | None = None
+    opening_price: Decimal | None = None
+    high_price: Decimal | None = None
+    low_price: Decimal | None = None
+    prev_closing_price: Decimal | None = None
+    acc_trade_volume_24h: Decimal | None = None
+    acc_trade_price_24h: Decimal | None = None
+
+
 class Candle(Struct, gc=False):
     """`candle.<unit>`: the bar under way, about once a second while there are trades; the last one counts."""
 
@@ -113,6 +128,36 @@ class SimpleTrade(
     sequential_id: SequentialID
 
 
+class SimpleTicker(
+    Struct,
+    tag_field="ty",
+    tag="ticker",
+    gc=False,
+    rename={
+        "code": "cd",
+        "timestamp": "tms",
+        "trade_price": "tp",
+        "trade_volume": "tv",
+        "opening_price": "op",
+        "high_price": "hp",
+        "low_price": "lp",
+        "prev_closing_price": "pcp",
+        "acc_trade_volume_24h": "atv24h",
+        "acc_trade_price_24h": "atp24h",
+    },
+):
+    code: Text
+    timestamp: Stamp
+    trade_price: Decimal
+    trade_volume: Decimal | None = None
+    opening_price: Decimal | None = None
+    high_price: Decimal | None = None
+    low_price: Decimal | None = None
+    prev_closing_price: Decimal | None = None
+    acc_trade_volume_24h: Decimal | None = None
+    acc_trade_price_24h: Decimal | None = None
+
+
 class SimpleCandle(
     Struct,
     gc=False,
@@ -139,6 +184,7 @@ class SimpleCandle(
 
 AnyOrderBook = OrderBook | SimpleOrderBook
 AnyTrade = Trade | SimpleTrade
+AnyTicker = Ticker | SimpleTicker
 AnyCandle = Candle | SimpleCandle
 
 
@@ -268,6 +314,21 @@ class RestOrderBook(Struct, gc=False):
     timestamp: Stamp
     orderbook_units: tuple[Unit, ...]
     level: Decimal | None = None
+
+
+class RestTicker(Struct, gc=False):
+    """A row of `/v1/ticker`: what the stream says, with `market` instead of `code`."""
+
+    market: Text
+    timestamp: Stamp
+    trade_price: Decimal
+    trade_volume: Decimal | None = None
+    opening_price: Decimal | None = None
+    high_price: Decimal | None = None
+    low_price: Decimal | None = None
+    prev_closing_price: Decimal | None = None
+    acc_trade_volume_24h: Decimal | None = None
+    acc_trade_price_24h: Decimal | None = None
 
 
 class RestCandle(Struct, gc=False):

@@ -38,7 +38,6 @@ OUT_OF_SCOPE_PATHS = {
     "/api/v3/order/cancelReplace",
     "/api/v3/order/test",
     "/api/v3/referencePrice",
-    "/api/v3/ticker/24hr",
     "/api/v3/ticker/bookTicker",
     "/api/v3/ticker/price",
     "/api/v3/trades",
@@ -52,7 +51,7 @@ PAYLOAD_METHODS = {
     "userDataStream.subscribe.signature",
 }  # fmt: skip
 # Streams that we never subscribe to.
-UNRECOGNIZED_STREAMS = {"depth5@100ms", "ticker_1h", "ticker"}
+UNRECOGNIZED_STREAMS = {"depth5@100ms", "ticker_1h"}
 
 
 def lines(data_dir: Path, *name: str) -> Iterator[dict[str, Any]]:
@@ -80,6 +79,12 @@ def check_rest(method: str, path: str, answer: Any) -> str:
             candles = PUBLIC.decode_candles(X, INTERVAL_NS, reply(answer))
             assert [candle.open_ns for candle in candles] == [row[0] * 1_000_000 for row in answer]
             assert all(candle.closed for candle in candles)
+        case "GET", "/api/v3/ticker/24hr":
+            rows = answer if isinstance(answer, list) else [answer]
+            tickers = PUBLIC.decode_tickers(reply(answer))
+            assert [(one.symbol, one.last_px) for one in tickers] == [
+                (row["symbol"], Decimal(row["lastPrice"])) for row in rows
+            ]
         case "GET", "/api/v3/exchangeInfo":
             assert PUBLIC.decode_instruments(reply(answer))[0][0].symbol == answer["symbols"][0]["symbol"]
         case "GET", "/api/v3/account":
@@ -171,7 +176,8 @@ def test_jkorf(data_dir: Path) -> None:
     assert seen["list"] == 2
     assert seen["ExecutionReport"] == seen["BalancesChanged"] == seen["BookTicker"] == seen["Trade"] == 1
     assert seen["dropped"] == 2
-    assert seen["UnrecognizedMessage"] == 3
+    assert seen["UnrecognizedMessage"] == 2
+    assert seen["Ticker"] == 1
     assert sum(seen.values()) == 109 + 4  # the four private subscriptions are two frames each
 
 
@@ -196,6 +202,7 @@ NAUTILUS_REST: dict[str, tuple[str, str]] = {
     "depth_response": ("GET", "/api/v3/depth"),
     "exchange_info_response": ("GET", "/api/v3/exchangeInfo"),
     "klines_response": ("GET", "/api/v3/klines"),
+    "ticker_24hr_response": ("GET", "/api/v3/ticker/24hr"),
     "new_order_full_response": ("POST", "/api/v3/order"),
     "open_orders_response": ("GET", "/api/v3/openOrders"),
     "server_time_response": ("GET", "/api/v3/time"),
@@ -204,7 +211,7 @@ NAUTILUS_REST: dict[str, tuple[str, str]] = {
     "http_spot_wallet_account": ("GET", "/api/v3/account"),
 }
 NAUTILUS_OUT_OF_SCOPE = {
-    "ticker_24hr_response", "ticker_price_response", "trades_response", "http_spot_market_avg_price",
+    "ticker_price_response", "trades_response", "http_spot_market_avg_price",
     "http_spot_market_ping", "http_spot_market_ticker_price", "http_spot_market_trades", "http_wallet_trading_fee",
     "http_wallet_trading_fees",
 }  # fmt: skip
@@ -251,7 +258,7 @@ def test_gct_streams(data_dir: Path) -> None:
             events = PRIVATE.decode_private(raw, RECEIVED_NS)
             kinds[type(events[0]).__name__ if events else "dropped"] += 1
     assert kinds == {
-        "UnrecognizedMessage": 1,
+        "Ticker": 1,
         "Candle": 1,
         "Trade": 1,
         "BookDelta": 1,

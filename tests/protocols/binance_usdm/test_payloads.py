@@ -16,7 +16,7 @@ import pytest
 from protocols.enums import ExecType, OrdStatus
 from protocols.errors import RemoteProtocolError
 from protocols.ids import Symbol
-from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Trade
+from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Ticker, Trade
 from protocols.orders import ExecutionReport
 from protocols.positions import BalancesChanged, VenuePosition
 from protocols.venue import OrderState, Reply, UnrecognizedMessage
@@ -53,7 +53,6 @@ OUT_OF_SCOPE_PATHS = {
     "/fapi/v1/premiumIndexKlines",
     "/fapi/v1/rateLimit/order",
     "/fapi/v1/symbolConfig",
-    "/fapi/v1/ticker/24hr",
     "/fapi/v1/ticker/bookTicker",
     "/fapi/v1/ticker/price",
     "/fapi/v1/trade/asyn",
@@ -65,7 +64,7 @@ OUT_OF_SCOPE_PATHS = {
 OUT_OF_SCOPE_PREFIXES = ("/futures/data/", "/sapi/")
 # Streams that we never subscribe to.
 UNRECOGNIZED_STREAMS = {"!assetIndex@arr", "!contractInfo"}
-UNRECOGNIZED_KINDS = {"compositeIndex", "forceOrder", "markPrice", "ticker"}
+UNRECOGNIZED_KINDS = {"compositeIndex", "forceOrder", "markPrice"}
 
 
 def lines(data_dir: Path, *name: str) -> Iterator[dict[str, Any]]:
@@ -95,6 +94,12 @@ def check_rest(method: str, path: str, answer: Any) -> str:
         case "GET", "/fapi/v1/klines":
             candles = PUBLIC.decode_candles(X, INTERVAL_NS, reply(answer))
             assert [candle.open_ns for candle in candles] == [row[0] * 1_000_000 for row in answer]
+        case "GET", "/fapi/v1/ticker/24hr":
+            rows = answer if isinstance(answer, list) else [answer]
+            tickers = PUBLIC.decode_tickers(reply(answer))
+            assert [(one.symbol, one.last_px) for one in tickers] == [
+                (row["symbol"], Decimal(row["lastPrice"])) for row in rows
+            ]
         case "GET", "/fapi/v1/exchangeInfo":
             assert PUBLIC.decode_instruments(reply(answer))[0][0].symbol == answer["symbols"][0]["symbol"]
         case "GET", "/fapi/v3/balance":
@@ -208,13 +213,14 @@ NAUTILUS_REST: dict[str, tuple[str, str]] = {
     "http_futures_account_positions_one_way": ("GET", "/fapi/v3/positionRisk"),
     "http_futures_market_exchange_info": ("GET", "/fapi/v1/exchangeInfo"),
     "http_futures_market_klines": ("GET", "/fapi/v1/klines"),
+    "http_futures_market_ticker_24hr": ("GET", "/fapi/v1/ticker/24hr"),
 }
 NAUTILUS_OUT_OF_SCOPE = {
     "account_info_v2", "http_futures_account_symbol_config", "http_futures_market_agg_trades",
     "http_futures_market_asset_index", "http_futures_market_blvt_nav_kline", "http_futures_market_book_ticker",
     "http_futures_market_funding_rate", "http_futures_market_global_long_short_account_ratio",
     "http_futures_market_index_price_klines", "http_futures_market_mark_price_klines",
-    "http_futures_market_open_interest", "http_futures_market_ticker_24hr", "http_futures_market_ticker_price",
+    "http_futures_market_open_interest", "http_futures_market_ticker_price",
     "http_futures_market_top_long_short_account_ratio", "http_futures_wallet_commission_rate_btcusdt",
     "http_futures_wallet_commission_rate_btcusdt_quarterly", "http_futures_wallet_commission_rate_ethusdt",
 }  # fmt: skip
@@ -225,7 +231,7 @@ NAUTILUS_STREAMS: dict[str, tuple[str, type]] = {
     "trade_stream": ("btcusdt@trade", Trade),
     "liquidation_stream": ("btcusdt@forceOrder", UnrecognizedMessage),
     "mark_price_stream": ("btcusdt@markPrice", UnrecognizedMessage),
-    "ticker_stream": ("btcusdt@ticker", UnrecognizedMessage),
+    "ticker_stream": ("btcusdt@ticker", Ticker),
     "ws_futures_book_ticker": ("bnbusdt@bookTicker", BookTicker),
     "ws_futures_depth_diff_update": ("btcusdt@depth@0ms", BookDelta),
     "ws_futures_depth_update": ("btcusdt@depth5", UnrecognizedMessage),  # a partial book that says depthUpdate

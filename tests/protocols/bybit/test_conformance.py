@@ -83,7 +83,7 @@ def test_the_capabilities_are_those_of_the_reference(
     assert {name for name in LACKS_ALWAYS | lacks if able[name] is not False} == set()
     assert {name for name in HAS_ALWAYS | has if able[name] is not True} == set()
     assert capabilities.batch_size_max == capabilities.cancel_batch_max == batch
-    assert capabilities.channels == frozenset(Channel)
+    assert capabilities.channels == frozenset(Channel) - {Channel.CANDLES_1S, Channel.CANDLES_10M}
 
 
 def test_two_products_are_two_venues() -> None:

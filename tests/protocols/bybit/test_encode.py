@@ -312,13 +312,13 @@ class TestQueries:
         assert asked["startTime"] == str(STAMP_MS)
 
     def test_positions_and_balances(self) -> None:
-        request = codec().positions_request(None, STAMP_NS)
+        request = codec().positions_request(STAMP_NS)
         assert self.asked(request) == {"category": "linear", "settleCoin": "USDT", "limit": "200"}
         following = codec().continuation(request, reply(listed()), STAMP_NS)
         assert self.asked(following)["settleCoin"] == "USDC"
-        assert self.asked(codec().positions_request(SYMBOL, STAMP_NS))["symbol"] == "BTCUSDT"
+        assert self.asked(codec().positions_request(STAMP_NS, SYMBOL))["symbol"] == "BTCUSDT"
         with pytest.raises(LocalProtocolError, match="spot"):
-            codec(SPOT).positions_request(None, STAMP_NS)
+            codec(SPOT).positions_request(STAMP_NS)
         balances = codec().balances_request(STAMP_NS)
         assert self.asked(balances) == {"accountType": "UNIFIED"}
         assert codec().continuation(balances, reply(envelope({})), STAMP_NS) is None

@@ -153,7 +153,7 @@ class TestBooks:
 @pytest.mark.parametrize(
     "frame, field, word",
     [
-        ({"topic": "tickers.BTCUSDT", "type": "delta", "data": {"symbol": "BTCUSDT"}}, "topic", "tickers.BTCUSDT"),
+        ({"topic": "insurance.USDT", "type": "delta", "data": {"symbol": "BTCUSDT"}}, "topic", "insurance.USDT"),
         ({"topic": "moon.BTCUSDT", "data": []}, "topic", "moon.BTCUSDT"),
         (DELTA | {"type": "patch"}, "type", "patch"),
         (DELTA | {"topic": "orderbook.1.BTCUSDT"}, "type", "a delta of level 1"),
@@ -222,14 +222,25 @@ class TestControlFrames:
             decode(raw)
 
 
+TOPICS = {
+    Channel.BOOK: "orderbook.50.BTCUSDT",
+    Channel.BOOK_TICKER: "orderbook.1.BTCUSDT",
+    Channel.TRADES: "publicTrade.BTCUSDT",
+    Channel.TICKER: "tickers.BTCUSDT",
+    Channel.CANDLES_1M: "kline.1.BTCUSDT",
+    Channel.CANDLES_4H: "kline.240.BTCUSDT",
+    Channel.CANDLES_1D: "kline.D.BTCUSDT",
+}
+
+
 class TestSubscribing:
     def test_topics_of_each_channel(self) -> None:
-        wanted = [(channel, SYMBOL) for channel in Channel]
+        wanted = [(channel, SYMBOL) for channel in TOPICS]
         (frame,) = public(book_depth=50).subscribe(wanted, 7)
         assert json.loads(frame.text) == {
             "req_id": "7",
             "op": "subscribe",
-            "args": ["orderbook.50.BTCUSDT", "orderbook.1.BTCUSDT", "publicTrade.BTCUSDT", "kline.1.BTCUSDT"],
+            "args": list(TOPICS.values()),
         }
         assert (frame.request_id, frame.lane) == ("7", Lane.QUERY)
 

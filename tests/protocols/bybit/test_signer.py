@@ -106,7 +106,7 @@ class TestEndToEnd:
             private.rest_cancel_all(name, STAMP_NS),
             private.open_orders_request(name, STAMP_NS),
             private.fills_request(name, STAMP_NS, since_ns=STAMP_NS),
-            private.positions_request(name, STAMP_NS),
+            private.positions_request(STAMP_NS, name),
             private.balances_request(STAMP_NS),
         ):
             sent = request.query if request.method == "GET" else request.body

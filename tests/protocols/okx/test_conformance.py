@@ -96,11 +96,10 @@ def test_liveness() -> None:
 def test_paths() -> None:
     public = OkxPublic(Product.SPOT)
     assert public.stream_path() == "/ws/v5/public"
+    on_public = {Channel.BOOK, Channel.BOOK_TICKER, Channel.TRADES, Channel.TICKER}
     assert public.stream_paths() == {
-        Channel.BOOK: "/ws/v5/public",
-        Channel.BOOK_TICKER: "/ws/v5/public",
-        Channel.TRADES: "/ws/v5/public",
-        Channel.CANDLES_1M: "/ws/v5/business",
+        channel: "/ws/v5/public" if channel in on_public else "/ws/v5/business"
+        for channel in set(Channel) - {Channel.CANDLES_10M}
     }
     assert codec().entry_path() == codec().private_path() == "/ws/v5/private"
 

@@ -21,7 +21,7 @@ from protocols.enums import ExecType, Liquidity, OrdStatus, OrdType
 from protocols.errors import RemoteProtocolError
 from protocols.ids import Symbol
 from protocols.instruments import Product
-from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Trade
+from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Ticker, Trade
 from protocols.orders import ExecutionReport
 from protocols.positions import Balance, BalancesChanged
 from protocols.venue import OrderState, Reply, UnrecognizedMessage
@@ -51,7 +51,7 @@ OUT_OF_SCOPE_PATHS = {
     "/api/v5/trade/easy-convert-history",
     "/api/v5/market/block-ticker", "/api/v5/market/index-components", "/api/v5/market/index-tickers",
     "/api/v5/market/history-trades", "/api/v5/market/mark-price-candles", "/api/v5/market/open-oracle",
-    "/api/v5/market/tickers", "/api/v5/public/block-trades", "/api/v5/public/convert-contract-coin",
+    "/api/v5/public/block-trades", "/api/v5/public/convert-contract-coin",
     "/api/v5/public/delivery-exercise-history", "/api/v5/public/estimated-price",
     "/api/v5/public/estimated-settlement-info", "/api/v5/public/funding-rate-history",
     "/api/v5/public/insurance-fund", "/api/v5/public/interest-rate-loan-quota", "/api/v5/public/mark-price",
@@ -71,7 +71,7 @@ OUT_OF_SCOPE_PATHS = {
 UNRECOGNIZED_CHANNELS = {
     "account-greeks", "algo-advance", "balance_and_position", "books5", "candle1D", "deposit-info", "estimated-price",
     "fills", "funding-rate", "liquidation-warning", "mark-price", "mark-price-candle1D", "open-interest",
-    "opt-summary", "orders-algo", "price-limit", "sprd-orders", "tickers",
+    "opt-summary", "orders-algo", "price-limit", "sprd-orders",
 }  # fmt: skip
 PRIVATE_CHANNELS = {
     "account", "account-greeks", "algo-advance", "balance_and_position", "deposit-info", "fills",
@@ -107,6 +107,9 @@ def check_rest(path: str, body: dict[str, Any]) -> str:
         case "/api/v5/market/candles" | "/api/v5/market/history-candles":
             candles = PUBLIC[Product.SPOT].decode_candles(X, MINUTE, reply(body))
             assert len(candles) == sum(row[8] == "1" for row in rows)
+        case "/api/v5/market/ticker" | "/api/v5/market/tickers":
+            tickers = PUBLIC[Product.SPOT].decode_tickers(reply(body))
+            assert [(one.symbol, one.last_px) for one in tickers] == [(row["instId"], D(row["last"])) for row in rows]
         case "/api/v5/public/instruments":
             product = product_of(rows)
             instruments, _ = PUBLIC[product].decode_instruments(reply(body))
@@ -179,6 +182,8 @@ def check_stream(frame: dict[str, Any]) -> str:
     elif isinstance(event, Candle):
         assert (event.open_ns, event.closed) == (int(row[0]) * 1_000_000, row[8] == "1")
         assert (event.close, event.volume) == (D(row[4]), D(row[5]))
+    elif isinstance(event, Ticker):
+        assert (event.symbol, event.last_px, event.ask_qty) == (row["instId"], D(row["last"]), D(row["askSz"]))
     else:
         assert isinstance(event, Trade)
         assert (event.trade_id, event.price, event.aggressor.value.lower()) == (
@@ -343,7 +348,7 @@ def test_messages_of_2026(data_dir: Path) -> None:
             seen["ack"] += 1
         elif line["dir"] == "recv":
             seen[check_stream(line["json"])] += 1
-    assert seen == {"ack": 5, "unrecognized tickers": 4, "Candle": 2, "Trade": 2, "unrecognized books5": 2}
+    assert seen == {"ack": 5, "Ticker": 4, "Candle": 2, "Trade": 2, "unrecognized books5": 2}
 
 
 def test_order_book_answer(data_dir: Path) -> None:
@@ -351,9 +356,11 @@ def test_order_book_answer(data_dir: Path) -> None:
     assert check_rest("/api/v5/market/books", json.loads(gzip.decompress(path.read_bytes()))) == "/api/v5/market/books"
 
 
-def test_tickers_answer_is_out_of_scope(data_dir: Path) -> None:
+def test_tickers_answer(data_dir: Path) -> None:
     path = data_dir / "okx" / "rest" / "tickers_BTC_ETH_2026-02-08.json.gz"
-    assert check_rest("/api/v5/market/tickers", json.loads(gzip.decompress(path.read_bytes()))) == "out of scope"
+    assert (
+        check_rest("/api/v5/market/tickers", json.loads(gzip.decompress(path.read_bytes()))) == "/api/v5/market/tickers"
+    )
 
 
 # ---- captures ----------------------------------------------------------------------------------------------------
@@ -362,8 +369,8 @@ def test_tickers_answer_is_out_of_scope(data_dir: Path) -> None:
 @pytest.mark.parametrize(
     "name, expected",
     [
-        ("2021-07-22_books-l2-tbt_10inst.jsonl.gz", {"Trade": 36, "ack": 30, "tickers": 46, "old book": 1504}),
-        ("2022-05-13_books_btcusdt.jsonl.gz", {"Trade": 74, "ack": 18, "tickers": 28, "old book": 290}),
+        ("2021-07-22_books-l2-tbt_10inst.jsonl.gz", {"Trade": 36, "ack": 30, "Ticker": 46, "old book": 1504}),
+        ("2022-05-13_books_btcusdt.jsonl.gz", {"Trade": 74, "ack": 18, "Ticker": 28, "old book": 290}),
     ],
 )
 def test_every_frame_of_the_captures(data_dir: Path, name: str, expected: dict[str, int]) -> None:
@@ -384,5 +391,5 @@ def test_every_frame_of_the_captures(data_dir: Path, name: str, expected: dict[s
             seen["old book"] += 1
             continue
         for event in PUBLIC[Product.SPOT].decode(line["raw"], line["ts_ns"], 1):
-            seen["tickers" if isinstance(event, UnrecognizedMessage) else type(event).__name__] += 1
+            seen[type(event).__name__] += 1
     assert seen == expected

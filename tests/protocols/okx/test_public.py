@@ -114,7 +114,7 @@ class TestWhatWeDoNotKnow:
     @pytest.mark.parametrize(
         "raw, what",
         [
-            (public_frame("tickers", []), Unrecognized("channel", "tickers")),
+            (public_frame("books5", []), Unrecognized("channel", "books5")),
             (public_frame("candle1D", [CANDLE]), Unrecognized("channel", "candle1D")),
             (public_frame("candle7m", [CANDLE]), Unrecognized("channel", "candle7m")),
             (public_frame("books", [book_row()], action="replace"), Unrecognized("action", "replace")),

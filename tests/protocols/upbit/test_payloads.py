@@ -17,7 +17,7 @@ import pytest
 from protocols.enums import ExecType, OrdStatus, Side
 from protocols.errors import RemoteProtocolError
 from protocols.ids import Symbol
-from protocols.market import BookSnapshot, Trade
+from protocols.market import BookSnapshot, Ticker, Trade
 from protocols.orders import ExecutionReport
 from protocols.venue import UnrecognizedMessage
 from protocols.venues.upbit import UpbitPublic
@@ -28,11 +28,11 @@ SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 
 # REST routes that nothing here asks for, by path.
-OUT_OF_SCOPE_PATHS = {"/v1/ticker"}
+OUT_OF_SCOPE_PATHS: frozenset[str] = frozenset()
 # Streams that we never subscribe to.
-UNRECOGNIZED_STREAMS = {"ticker"}
+UNRECOGNIZED_STREAMS: frozenset[str] = frozenset()
 # Definitions of the examples that are about nothing we do (deposits, withdrawals, keys), or that nothing asks for.
-OUT_OF_SCOPE_EXAMPLES = {"Wallet", "Withdraw", "Deposit", "Ticker", "TradeTicks", "Trade", "APIKey"}
+OUT_OF_SCOPE_EXAMPLES = {"Wallet", "Withdraw", "Deposit", "TradeTicks", "Trade", "APIKey"}
 
 
 def lines(data_dir: Path, *name: str) -> Iterator[dict[str, Any]]:
@@ -52,6 +52,9 @@ def check_stream(frame: dict[str, Any]) -> str:
         assert event.last_id == frame["timestamp"]
         assert [float(price) for price, _ in event.asks] == [unit["ask_price"] for unit in units]
         assert [float(qty) for _, qty in event.bids] == [unit["bid_size"] for unit in units]
+    elif isinstance(event, Ticker):
+        assert (event.symbol, event.event_ns) == (frame["code"], frame["timestamp"] * 1_000_000)
+        assert event.last_px == Decimal(frame["trade_price"])
     else:
         assert isinstance(event, Trade)
         assert event.trade_id == str(frame["sequential_id"])
@@ -81,11 +84,14 @@ def test_jkorf(data_dir: Path) -> None:
             case "/v1/orderbook/instruments" | "/v1/market/all":
                 found, _ = PUBLIC.decode_instruments(reply(answer))
                 assert [one.symbol for one in found] == ["KRW-BTC", "KRW-ETH"]
+            case "/v1/ticker":
+                tickers = PUBLIC.decode_tickers(reply(answer))
+                assert [one.symbol for one in tickers] == [row["market"] for row in answer]
             case path:
                 assert path in OUT_OF_SCOPE_PATHS
         seen[line["path"]] += 1
     assert seen == {
-        "BookSnapshot": 1, "Trade": 1, "UnrecognizedMessage": 1, "/v1/candles/seconds": 1, "/v1/orderbook": 1,
+        "BookSnapshot": 1, "Trade": 1, "Ticker": 1, "/v1/candles/seconds": 1, "/v1/orderbook": 1,
         "/v1/orderbook/instruments": 1, "/v1/market/all": 1, "/v1/ticker": 1,
     }  # fmt: skip
 
@@ -96,7 +102,7 @@ def test_messages_of_2026(data_dir: Path) -> None:
         for line in lines(data_dir, "ws", "messages_default_2026-08-13.jsonl")
         if line["dir"] == "recv"
     )
-    assert seen == {"BookSnapshot": 2, "Trade": 2, "UnrecognizedMessage": 2}
+    assert seen == {"BookSnapshot": 2, "Trade": 2, "Ticker": 2}
 
 
 def test_two_fills(data_dir: Path) -> None:
@@ -147,6 +153,9 @@ def test_rest_examples(data_dir: Path) -> None:
             case "Orderbook":
                 book = PUBLIC.decode_snapshot(Symbol(body["market"]), reply([body]), 1)
                 assert len(book.bids) == len(body["orderbook_units"])
+            case "Ticker":
+                (ticker,) = PUBLIC.decode_tickers(reply([body]))
+                assert ticker.last_px == Decimal(str(body["trade_price"]))
             case "CandleMinutes" | "CandleDays":
                 bars = PUBLIC.decode_candles(Symbol(body["market"]), MINUTE, reply([body]))
                 assert bars[0].close == Decimal(str(body["trade_price"]))

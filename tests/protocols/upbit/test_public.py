@@ -29,7 +29,6 @@ from tests.protocols.upbit.frames import (
     SIMPLE_TRADE,
     STATUS,
     SYMBOL,
-    TICKER,
     TRADE,
     refusal,
     reply,
@@ -184,7 +183,7 @@ class TestCandles:
 
 
 def test_streams_that_we_never_ask_for_are_shown_as_unrecognized() -> None:
-    for raw in (TICKER, b'{"type":"indicator","code":"KRW-BTC"}', b'{"ty":"ticker"}'):
+    for raw in (b'{"type":"indicator","code":"KRW-BTC"}', b'{"ty":"indicator"}'):
         assert isinstance(decode(raw), UnrecognizedMessage)
 
 
