@@ -25,6 +25,7 @@ _COMMANDS = {
     "unkill": ("tools.cli.trading", "unkill", "Allow trading again (two steps)."),
     "stop": ("tools.cli.trading", "stop", "Drain and stop the engine."),
     "replay": ("tools.cli.journal", "replay", "Rebuild state from the journal and print its hash."),
+    "venues": ("tools.cli.venues", "venues", "What the venues can do, and where they are."),
     "doctor": ("tools.cli.doctor", "doctor", "Check the machine, the configuration and the data folder."),
     "bench": ("tools.cli.bench", "bench", "Measure the engine on this machine."),
     "config": ("tools.cli.configuration", "config", "Check or show the configuration."),

@@ -17,6 +17,7 @@ import pytest
 
 from actors.journal.home import JournalHome
 from bulkhead import __version__
+from protocols.venues.registry import VENUES
 from tests.tools.cli.support import BULKHEAD, PATIENCE_S, REPO_ROOT, Said, bulkhead, environment
 from tools.cli.app import cli
 from tools.cli.client import Client
@@ -332,3 +333,44 @@ def test_the_installed_command_runs_without_a_home_and_without_a_terminal(tmp_pa
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ok"] is True
     assert os.listdir(tmp_path) == []  # checking writes nothing
+
+
+# ---- venues ------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_venues_has_a_row_for_every_kind_with_its_capabilities() -> None:
+    lines = bulkhead("venues").out.splitlines()
+    rows = {line.split()[0]: line.split() for line in lines[1 : 1 + len(VENUES)]}
+    assert set(rows) == set(VENUES)
+    columns = lines[0].split()
+    assert columns[:4] == ["venue", "product", "ws", "orders"]
+    assert {kind: row[2] for kind, row in rows.items()} == {
+        kind: "yes" if parts.capabilities.ws_order_entry else "-" for kind, parts in VENUES.items()
+    }
+
+
+def test_venues_as_json_say_capabilities_limits_and_dated_addresses() -> None:
+    said = json.loads(bulkhead("venues", "--json").out)
+    assert set(said) == set(VENUES)
+    for kind, parts in VENUES.items():
+        told = said[kind]
+        assert told["capabilities"]["batch_size_max"] == parts.capabilities.batch_size_max
+        assert told["environments"]["production"]["as_of"] == parts.environments["production"].as_of
+        assert [limit["limit"] for limit in told["limits"]] == [limit.limit for limit in parts.limits]
+        assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", told["limits_as_of"])
+
+
+@pytest.mark.parametrize("kind", sorted(VENUES))
+def test_one_venue_is_shown_with_everything_known_about_it(kind: str) -> None:
+    out = bulkhead("venues", kind).out
+    for environment in VENUES[kind].environments.values():
+        assert environment.rest_url in out
+        assert environment.as_of in out
+    assert f"limits as of {VENUES[kind].limits_as_of}" in out
+    assert list(json.loads(bulkhead("venues", kind, "--json").out)) == [kind]
+
+
+def test_a_kind_of_venue_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    said = bulkhead("venues", "okx")
+    assert said.code == 1
+    assert "okx-swap" in said.err
