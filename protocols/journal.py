@@ -154,6 +154,25 @@ class UnexplainedChanged(Event):
 
 
 @message
+class PositionCorrected(Event):
+    """The venue's position of a contract differs from what our fills add up to; from now on ours is the same.
+
+    The difference belongs to nobody's strategy (MANUAL).  `first`: it is what the account held when we first looked,
+    and no alarm.
+    """
+
+    account: AccountID
+    venue: Venue
+    symbol: Symbol
+    delta: Decimal
+    """Contracts, signed: what the venue holds beyond ours."""
+    px: Decimal
+    """At which the difference is taken over."""
+    first: bool
+    at_ns: int
+
+
+@message
 class AlarmRaised(Event):
     """Something that should never happen did.  The facts were applied all the same; a person has to look."""
 
@@ -234,6 +253,7 @@ Record = (
     | OrderRefused
     | SymbolDefined
     | UnexplainedChanged
+    | PositionCorrected
     | AlarmRaised
     | TradingStateChanged
     | ActorRestarted

@@ -218,12 +218,26 @@ class SubmitCancel(Event):
 
 @message
 class SubmitAmend(Event):
-    """Write this reduction of the total quantity."""
+    """Write this reduction of the total quantity; side and price are for venues that want all terms said anew."""
 
     cl_ord_id: ClOrdID
     order_id: OrderID | None
     symbol: Symbol
     order_qty: Decimal
+    reply_to: Path
+    side: Side | None = None
+    price: Decimal | None = None
+
+
+@message
+class SubmitCancels(Event):
+    """Cancel these live orders of one symbol, in as few requests as the venue takes."""
+
+    symbol: Symbol
+    orders: tuple[tuple[ClOrdID, OrderID | None], ...]
+    """Their names, by us and (where known) by the venue."""
+    whole: bool
+    """They are all orders of the symbol that we know of: a request for "all" means the same."""
     reply_to: Path
 
 
@@ -256,6 +270,19 @@ class NotSent(Event):
     cancel: bool
     reason: OrdRejReason
     text: str
+
+
+@message
+class RequestAcknowledged(Event):
+    """The venue has received a request and says no more: a report must follow by the private stream."""
+
+    cl_ord_id: ClOrdID
+    order_id: OrderID | None
+    cancel: bool
+    """It was a cancel or an amend."""
+    at_ns: int
+    settles_ns: int
+    """Wall clock after which the request can take no effect any more."""
 
 
 @message
@@ -321,6 +348,8 @@ class ExecutionReport(Event):
     exec_id: str = ""
     text: str = ""
     poss_dup: bool = False
+    leg: Side | None = None
+    """Which of a symbol's two positions it moves, in hedge mode: BUY is the long one; None: there is one position."""
 
     @property
     def leaves_qty(self) -> Decimal:

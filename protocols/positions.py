@@ -55,6 +55,8 @@ class Balance(Event):
     free: Decimal
     locked: Decimal
     updated_ns: int
+    wallet: str = ""
+    """Name of a wallet that several venues of one account show: the same money, to be counted once."""
 
     @property
     def total(self) -> Decimal:
@@ -155,6 +157,8 @@ class AccountPicture:
     """Of the whole state, when the query asked for it; else ""."""
     taken_ns: int = 0
     """Wall clock when it was taken: what our sessions had received before is in it; 0: not stated."""
+    venue_positions: tuple[VenuePosition, ...] = ()
+    """Contract positions as the venue last stated them, flat ones left out."""
 
 
 @message

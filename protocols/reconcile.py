@@ -5,13 +5,15 @@ The reconciler does the REST work and decides nothing; the account compares and 
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import attrs
 
 from protocols.base import Event, Query, message
 from protocols.ids import AccountID, ClOrdID, OrderID, Path, Symbol, TradeID, Venue
 from protocols.market import Candle
 from protocols.orders import ExecutionReport, OrderNotFound
-from protocols.positions import Balance
+from protocols.positions import Balance, VenuePosition
 
 
 def reconciler_path(account: AccountID, venue: Venue) -> Path:
@@ -71,6 +73,9 @@ class BelievedOrder:
     cl_ord_id: ClOrdID
     order_id: OrderID | None
     symbol: Symbol
+    cum_qty: Decimal = Decimal(0)
+    """What we have trades for: where a venue lists trades by order alone, those of this order are asked for when the
+    venue counts more."""
 
 
 @attrs.frozen
@@ -107,6 +112,8 @@ class Reconciled(Event):
     """Own trades, oldest first, type TRADE; `cl_ord_id` may be "": match by `order_id`."""
     balances: tuple[Balance, ...]
     asked_ns: int
+    positions: tuple[VenuePosition, ...] | None = None
+    """All contract positions that are not flat; None where the venue keeps none."""
 
 
 @message

@@ -79,7 +79,7 @@ _SECRET = re.compile(rb"[A-Za-z0-9]{40,}")
 
 class BinanceUsdmPrivate(RestQueries):
     """`protocols.venue.PrivateCodec` for one account; also `ListenKeys`, `AmendsByTerms`, `BatchCodec` (REST),
-    `ContinuesAnswers`, `DeadManSwitch` and `KnowsPositions`.
+    `CancelsAllByRest`, `ContinuesAnswers`, `DeadManSwitch`, `KnowsPositions` and `ChecksPositionMode`.
 
     `recv_window_ms` 1 to 5000; `stp_mode` one of `encode.STP_MODES`; `working_type` one of `encode.WORKING_TYPES`.
     `hedge_mode` must be what `position_mode_request` says, or every order is refused (-4061).
@@ -111,6 +111,11 @@ class BinanceUsdmPrivate(RestQueries):
         self._frames = FrameEncoder(signer, recv_window_ms, self._settings)
         self._api_frame = msgspec.json.Decoder(wire.ApiFrame)
         self._user_event = msgspec.json.Decoder(wire.UserEvent)
+
+    @property
+    def hedge_mode(self) -> bool:
+        """What this codec was told about the account."""
+        return self._settings.hedge_mode
 
     # ---- frames out --------------------------------------------------------------------------------------------
 

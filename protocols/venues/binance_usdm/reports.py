@@ -182,6 +182,7 @@ class Reports:
             liquidity,
             exec_id,
             _text(event),
+            leg=_word(_LEGS, "ps", event.position_side),
         )
 
     def of_reply(self, row: OrderRow, received_ns: int) -> OrderState:
@@ -228,6 +229,7 @@ class Reports:
             fee=signed_amount(row.commission),
             fee_asset=row.commissionAsset,
             liquidity=_MAKER if row.maker else _TAKER,
+            leg=_word(_LEGS, "positionSide", row.positionSide),
         )
 
     def _state(
@@ -254,6 +256,7 @@ class Reports:
             amount(row.price) or None,
             cum_quote=amount(row.cumQuote),
             text=_owner(row.clientOrderId),
+            leg=_word(_LEGS, "positionSide", row.positionSide),
         )
 
     # ---- conditional orders ------------------------------------------------------------------------------------

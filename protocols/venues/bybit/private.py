@@ -494,7 +494,7 @@ class BybitPrivate:
         updated_ns = stamp_ns(answer.time)
         return tuple(coin for row in answer.result.list for coin in self._coins(row, updated_ns))
 
-    def positions_request(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest:
+    def positions_request(self, stamp_venue_ns: int, symbol: Symbol | None = None) -> HttpRequest:
         """`GET /v5/position/list`: of one symbol, or of all, settlement coin by settlement coin (`continuation`)."""
         return self._queries.positions(symbol, stamp_venue_ns)
 

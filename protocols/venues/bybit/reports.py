@@ -23,6 +23,7 @@ from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, Trade
 from protocols.instruments import Product
 from protocols.orders import ExecutionReport
 from protocols.positions import Balance, VenuePosition
+from protocols.venues.bybit.endpoints import WALLET
 from protocols.venues.bybit.wire import CoinRow, ExecutionRow, OrderRow, PositionRow
 from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
 
@@ -127,6 +128,7 @@ class Reports:
             None if row.orderType == "Market" else _number(row.price) or None,
             cum_quote=_number(row.cumExecValue),
             text=_text(row),
+            leg=_LEGS.get(row.positionIdx),
         )
 
     def of_execution(self, row: ExecutionRow, received_ns: int) -> ExecutionReport | None:
@@ -180,7 +182,7 @@ class Reports:
         if self._product is not Product.SPOT:
             locked += _number(row.totalOrderIM) + _number(row.totalPositionIM)
         locked = min(locked, max(total, ZERO))
-        return Balance(self._account, self._venue, row.coin, total - locked, locked, updated_ns)
+        return Balance(self._account, self._venue, row.coin, total - locked, locked, updated_ns, WALLET)
 
     def of_position(self, row: PositionRow) -> VenuePosition:
         """A contract position, signed."""

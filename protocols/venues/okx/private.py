@@ -87,6 +87,8 @@ _OPS: Mapping[str, bool] = {
 """Operations, and whether each is a batch."""
 _ORDER_TYPES = {Product.SPOT: ("SPOT", "MARGIN"), Product.LINEAR: ("SWAP",)}
 """What the venue calls orders on a product's symbols: spot pairs paid from a margin account are MARGIN."""
+_HEDGED = "long_short_mode"
+_POSITION_MODES = (_HEDGED, "net_mode")
 _EVENTS_ONLY = '{"updateInterval":"0"}'
 _FRAME = msgspec.json.Decoder(wire.Frame)
 _ENVELOPE = msgspec.json.Decoder(wire.Envelope)
@@ -96,7 +98,8 @@ _RAW_ROWS = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
 class OkxPrivate:
     """`protocols.venue.PrivateCodec` for one account and product, with what this venue needs besides.
 
-    That is `KeepsAlive`, `ContinuesAnswers`, `BatchCodec`, `DeadManSwitch`, `KnowsPositions`, `LearnsInstruments`.
+    That is `KeepsAlive`, `ContinuesAnswers`, `BatchCodec`, `DeadManSwitch`, `KnowsPositions`, `LearnsInstruments`,
+    `ChecksPositionMode`.
 
     `codes`: instIdCode of the symbols, see also `learn`.  `trade_mode` one of `encode.TRADE_MODES`, "" for the first;
     `hedged`: the account is in long_short_mode; `request_window_ms` 1 to 60000; `stp_mode` one of `encode.STP_MODES`.
@@ -128,6 +131,7 @@ class OkxPrivate:
         self._paths = endpoints.paths
         self._signer = signer
         self._codes = InstrumentCodes(codes or {})
+        self._hedged = hedged
         self._orders = OrderRules(product, trade_mode or TRADE_MODES[product][0], stp_mode, hedged=hedged)
         self._rest = SignedRequests(signer, simulated=endpoints.simulated)
         self._reports = Reports(self.venue, account)
@@ -148,6 +152,12 @@ class OkxPrivate:
         self._position_row = msgspec.json.Decoder(wire.PositionRow)
         self._position_rows = msgspec.json.Decoder(tuple[wire.PositionRow, ...])
         self._trigger_rows = msgspec.json.Decoder(tuple[wire.TriggerRow, ...])
+        self._config_rows = msgspec.json.Decoder(tuple[wire.ConfigRow, ...])
+
+    @property
+    def hedge_mode(self) -> bool:
+        """What this codec was told about the account (`hedged`)."""
+        return self._hedged
 
     def learn(self, instruments: Sequence[Instrument]) -> None:
         """Take over the instrument numbers (`venue_code`) of a list; they differ between production and demo."""
@@ -569,6 +579,17 @@ class OkxPrivate:
             return tuple(self._reports.of_position(row) for row in rows if row.instType == INST_TYPES[self.product])
         except UnknownWord as unknown:
             raise RemoteProtocolError(f"positions: unknown word {unknown}") from None
+
+    def position_mode_request(self, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /api/v5/account/config`: the mode that `hedged` must equal."""
+        return self._rest.get(self._paths.account_config, "", stamp_venue_ns, "account-config")
+
+    def decode_position_mode(self, reply: HttpReply) -> bool:
+        """True in long_short_mode."""
+        rows = self._decoded(self._config_rows, reply)
+        if len(rows) != 1 or rows[0].posMode not in _POSITION_MODES:
+            raise RemoteProtocolError(f"no position mode in the answer: {reply.body[:200]!r}")
+        return bool(rows[0].posMode == _HEDGED)
 
     def continuation(self, request: HttpRequest, reply: HttpReply, stamp_venue_ns: int) -> HttpRequest | None:
         """The page of older rows (`after`), None when this one was not full.  Raises RemoteProtocolError."""

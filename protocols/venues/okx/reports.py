@@ -25,6 +25,7 @@ from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, Trade
 from protocols.orders import ExecutionReport, VenueCancelReject
 from protocols.positions import Balance, VenuePosition
 from protocols.venue import OrderState
+from protocols.venues.okx.endpoints import WALLET
 from protocols.venues.okx.wire import AccountRow, AckRow, FillRow, OrderRow, PositionRow
 from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
 
@@ -161,6 +162,7 @@ class Reports:
             fee=_cost(row.fee),
             fee_asset=row.feeCcy,
             liquidity=_LIQUIDITIES.get(row.execType, Liquidity.UNKNOWN),
+            leg=_word(_LEGS, "posSide", row.posSide),
         )
 
     def _trade(self, row: OrderRow, status: OrdStatus, last_qty: Decimal, received_ns: int) -> ExecutionReport:
@@ -192,6 +194,7 @@ class Reports:
             fee_asset,
             _LIQUIDITIES.get(row.execType, Liquidity.UNKNOWN),
             text="" if row.category in ("", "normal") else f"category {row.category[:40]}",
+            leg=_word(_LEGS, "posSide", row.posSide),
         )
 
     def _state(self, row: OrderRow, exec_type: ExecType, status: OrdStatus, received_ns: int) -> ExecutionReport:
@@ -214,6 +217,7 @@ class Reports:
             _price(row.px),
             cum_quote=cum_qty * _number(row.avgPx),
             text=_why(row),
+            leg=_word(_LEGS, "posSide", row.posSide),
         )
 
     # ---- account -----------------------------------------------------------------------------------------------
@@ -228,7 +232,7 @@ class Reports:
             total, available = _signed_number(detail.cashBal), _signed_number(detail.availBal)
             free = min(total, available)
             updated_ns = stamp_of(detail.uTime or row.uTime)
-            balances.append(Balance(self._account, self._venue, detail.ccy, free, total - free, updated_ns))
+            balances.append(Balance(self._account, self._venue, detail.ccy, free, total - free, updated_ns, WALLET))
         return tuple(balances)
 
     def of_position(self, row: PositionRow) -> VenuePosition:

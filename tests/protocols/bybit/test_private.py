@@ -234,7 +234,7 @@ class TestWallet:
     def test_contracts_tie_up_margin(self) -> None:
         (event,) = events(pushed("wallet", wallet_row(coin_row())))
         at_ns = 1767225600140 * MS
-        balance = Balance(ACCOUNT, VENUE, "USDT", D(9988), D(12), at_ns)
+        balance = Balance(ACCOUNT, VENUE, "USDT", D(9988), D(12), at_ns, "bybit-unified")
         assert event == BalancesChanged(ACCOUNT, VENUE, (balance,), False, at_ns)
 
     def test_spot_orders_lock(self) -> None:
@@ -608,7 +608,7 @@ class TestQueries:
 
     def test_balances(self) -> None:
         got = CODEC.decode_balances(reply(envelope({"list": [wallet_row(coin_row())]})))
-        assert got == (Balance(ACCOUNT, VENUE, "USDT", D(9988), D(12), 1767225600456 * MS),)
+        assert got == (Balance(ACCOUNT, VENUE, "USDT", D(9988), D(12), 1767225600456 * MS, "bybit-unified"),)
 
     def test_positions(self) -> None:
         row = position_row(category="linear") | {"avgPrice": "61000"}

@@ -62,7 +62,7 @@ def test_every_member_with_its_signature(interface: type, thing: object) -> None
 @pytest.mark.parametrize(
     "product, venue, lacking",
     [
-        (Product.SPOT, "okx-spot", {"hedge_mode", "reduce_only"}),
+        (Product.SPOT, "okx-spot", {"hedge_mode", "reduce_only", "positions"}),
         (Product.LINEAR, "okx-swap", {"market_by_quote"}),
     ],
 )
@@ -73,7 +73,7 @@ def test_the_capabilities_are_those_of_the_reference(product: Product, venue: st
     able = attrs.asdict(public.capabilities)
     never = {
         "cancel_replace", "cancel_all_symbol", "cancel_all_account", "ws_cancel_all", "fills_from_trade_id",
-        "private_snapshot_on_subscribe", "amend_needs_terms", "listen_key",
+        "private_snapshot_on_subscribe", "amend_needs_terms", "listen_key", "dead_man_by_symbol",
     }  # fmt: skip
     assert {name for name, value in able.items() if value is False} == never | lacking
     assert able["batch_size_max"] == able["cancel_batch_max"] == 20

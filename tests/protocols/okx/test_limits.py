@@ -24,6 +24,7 @@ READS: dict[str, HttpRequest] = {
     "fills-history": PRIVATE.fills_request(SWAP, STAMP_NS, since_ns=0),
     "balance": PRIVATE.balances_request(STAMP_NS),
     "positions": PRIVATE.positions_request(STAMP_NS),
+    "account-config": PRIVATE.position_mode_request(STAMP_NS),
 }
 
 

@@ -198,8 +198,8 @@ class TestMoney:
     def changed(self, *balances: Balance, complete: bool, at: int = 1767225600300) -> BalancesChanged:
         return BalancesChanged(ACCOUNT, VENUE, balances, complete, at * MS)
 
-    usdt = Balance(ACCOUNT, VENUE, "USDT", D(9880), D(120), 1767225600299 * MS)
-    btc = Balance(ACCOUNT, VENUE, "BTC", D("0.5"), D(0), 1767225600299 * MS)
+    usdt = Balance(ACCOUNT, VENUE, "USDT", D(9880), D(120), 1767225600299 * MS, "okx-unified")
+    btc = Balance(ACCOUNT, VENUE, "BTC", D("0.5"), D(0), 1767225600299 * MS, "okx-unified")
 
     def test_an_event_names_what_changed(self) -> None:
         raw = pushed("account", [account_row(USDT)], eventType="event_update")
@@ -497,3 +497,20 @@ def test_frames_are_text_or_bytes() -> None:
     raw = pushed("orders", [order_row()])
     assert PRIVATE.decode_private(raw.decode(), RECEIVED_NS) == PRIVATE.decode_private(raw, RECEIVED_NS)
     assert msgspec.json.decode(raw)["arg"]["channel"] == "orders"
+
+
+class TestPositionMode:
+    """How the account is set up, against how the codec writes orders (section 9)."""
+
+    def test_it_is_read_from_the_configuration(self) -> None:
+        assert codec().position_mode_request(STAMP_NS).path == "/api/v5/account/config"
+        assert not codec().decode_position_mode(reply(rest([{"posMode": "net_mode", "acctLv": "2"}])))
+        assert codec().decode_position_mode(reply(rest([{"posMode": "long_short_mode"}])))
+
+    @pytest.mark.parametrize("rows", [[], [{"posMode": "both"}], [{"posMode": "net_mode"}] * 2, [{}]])
+    def test_anything_else_is_refused(self, rows: list[dict[str, str]]) -> None:
+        with pytest.raises(RemoteProtocolError):
+            codec().decode_position_mode(reply(rest(rows)))
+
+    def test_the_codec_says_what_it_was_told(self) -> None:
+        assert (codec().hedge_mode, codec(hedged=True).hedge_mode) == (False, True)
