@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -79,6 +79,8 @@ class Capabilities:
     """Public streams that there are."""
     server_time: bool = True
     """The venue tells its clock to the millisecond; where not, `decode_time` is good to a second: nothing needs it."""
+    amends: bool = True
+    """A resting order's quantity can be changed; where not, an amend is refused before it is sent."""
     amend_needs_terms: bool = False
     """An amend states side, price and quantity anew (`AmendsByTerms`): `amend_order` knows too little."""
     listen_key: bool = False
@@ -517,6 +519,7 @@ class PrivateCodec(Protocol):
 # ---- what some venues need besides ------------------------------------------------------------------------------
 
 
+@runtime_checkable
 class KeepsAlive(Protocol):
     """A codec whose venue wants a keep-alive in its own words; a ping frame of the WebSocket would not count."""
 
@@ -533,6 +536,7 @@ class SignsUpgrade(Protocol):
         ...
 
 
+@runtime_checkable
 class ListsSubscriptions(Protocol):
     """A codec whose venue acknowledges no subscription (`request_id` "" in its frames) but tells what it has."""
 
@@ -578,6 +582,7 @@ class BatchCodec(Protocol):
     ) -> HttpRequest: ...
 
 
+@runtime_checkable
 class RoutesStreams(Protocol):
     """A codec whose venue serves its public channels on several connections."""
 

@@ -62,6 +62,7 @@ VENUE = Venue("upbit")
 CAPABILITIES = Capabilities(
     ws_order_entry=False,
     ws_logon=False,
+    amends=False,  # `cancel_and_new` places another order
     amend_keeps_priority=False,
     cancel_replace=True,
     cancel_all_symbol=True,
