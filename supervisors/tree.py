@@ -378,14 +378,16 @@ class _Builder:
         config, plan = self._config, self._plan
         listeners = tuple(strategy_path(s.name) for s in plan.strategies)
         symbols = [symbol for venue in plan.venues.values() for symbol in venue.symbols]
+        accounts = dict.fromkeys(a for a, _ in plan.accounts)
+        whole = {account: config.risk.accounts[account].max_exposure for account in accounts}
         gates = [
             self._child(
                 "firm",
-                _bind(FirmGate, firm_limits(config.risk.firm, symbols), plan.accounts, listeners),
+                _bind(FirmGate, firm_limits(config.risk.firm, symbols), plan.accounts, listeners, whole),
                 capacity=65_536,
             )
         ]
-        for account in dict.fromkeys(a for a, _ in plan.accounts):
+        for account in accounts:
             limits = account_limits(config.risk.accounts[account], symbols)
             pairs = tuple(pair for pair in plan.accounts if pair[0] == account)
             own = tuple(strategy_path(s.name) for s in plan.strategies if s.account == account)
@@ -426,7 +428,12 @@ class _Builder:
                 self._child(
                     "private",
                     lambda: PrivateStreamActor(
-                        codec("private"), venue.endpoints, limiter=limiter, clock=clock, transport=venue.transport
+                        codec("private"),
+                        venue.endpoints,
+                        venue.signed_http,
+                        limiter=limiter,
+                        clock=clock,
+                        transport=venue.transport,
                     ),
                     depends_on=venue.needs,
                 ),

@@ -136,6 +136,16 @@ class Replies:
         expected[0].set()
         return True
 
+    def fail(self, reply: Reply) -> bool:
+        """A refusal that names no request: it is about whatever was sent last, so all that wait get it."""
+        waiting = [each for each in self._expected.values() if not each[1]]
+        if reply.request_id or not waiting:
+            return False
+        for arrived, replies in waiting:
+            replies.append(reply)
+            arrived.set()
+        return True
+
     async def wait(self, request_id: str) -> Reply:
         """The reply; wait under a deadline of your own."""
         arrived, replies = self._expected[request_id]

@@ -1,7 +1,13 @@
-"""The private stream of one account: executions and balances, as they happen.
+"""The private stream of one account: executions, balances and positions, as they happen.
 
 Ready means connected, authenticated and subscribed.  The gate shuts at any loss, because a private stream has no
 sequence number: whoever needs it (the account) watches the gate and fetches the venue's picture after each opening.
+
+How the venue knows whose stream it is differs, and the codec says how: a logon frame, headers of the upgrade request
+(`SignsUpgrade`), or a listen key in the address (`capabilities.listen_key`, see `listen_keys`).  A key that dies leaves
+its connection open and silent, so the end of the key is the end of the connection.
+
+A sound private stream may be silent for minutes, and so is a half-open one: it is pinged when it is quiet.
 
 Executions are never dropped: when the account's mailbox is full, this session waits and reads no further, but its
 transport reads ahead meanwhile, so that the venue's pings are answered.
@@ -15,12 +21,16 @@ from collections.abc import Mapping
 
 import trio
 
+from actors.venue.calls import RestCalls
 from actors.venue.clock import VenueClock
-from actors.venue.links import Link, LinkKeeper
+from actors.venue.http import HttpClient
+from actors.venue.links import Dial, Link, LinkKeeper
+from actors.venue.listen_keys import ListenKeyKeeper
 from actors.venue.settings import MS, ReconnectSettings, TransportSettings, VenueEndpoints
 from actors.venue.signing import SigningSession
 from protocols.base import Message
 from protocols.control import ClockOffset
+from protocols.errors import ConfigError
 from protocols.ids import Path
 from protocols.orders import account_path
 from protocols.venue import PrivateCodec, Reply, StreamTerminated, UnrecognizedMessage
@@ -38,6 +48,7 @@ class PrivateStreamActor(Actor):
         self,
         codec: PrivateCodec,
         endpoints: VenueEndpoints,
+        http: HttpClient | None = None,
         *,
         limiter: Path,
         clock: Path,
@@ -47,9 +58,15 @@ class PrivateStreamActor(Actor):
         tls: ssl.SSLContext | None = None,
         stamp_margin_ns: int = STAMP_MARGIN_NS,
     ) -> None:
-        """`account`: who gets the events; default the account actor of the codec's account and venue."""
+        """`account`: who gets the events; default the account actor of the codec's account and venue.
+
+        `http` is signed REST, needed where the stream is addressed by a listen key (ConfigError without it).
+        """
+        if codec.capabilities.listen_key and http is None:
+            raise ConfigError(f"http is missing: the private stream of {codec.venue} gets its address by REST")
         self._codec = codec
-        self._url = endpoints.private_url.rstrip("/") + codec.private_path()
+        self._origin = endpoints.private_url.rstrip("/")
+        self._http = http
         self._limiter = limiter
         self._clock_path = clock
         self._account = account or account_path(codec.account, codec.venue)
@@ -58,6 +75,7 @@ class PrivateStreamActor(Actor):
         self._tls = tls
         self._clock = VenueClock(stamp_margin_ns)
         self._keeper: LinkKeeper | None = None
+        self._listen_key: ListenKeyKeeper | None = None
         self._events = 0
         self._unmatched = 0
         self._unrecognized: deque[UnrecognizedMessage] = deque(maxlen=10)
@@ -69,21 +87,30 @@ class PrivateStreamActor(Actor):
         self._clock.update(message)
 
     async def run(self) -> None:
-        self._session = SigningSession(self.ctx, self._codec, self._clock_path, self._clock)
+        codec = self._codec
+        self._session = SigningSession(self.ctx, codec, self._clock_path, self._clock)
         self._keeper = LinkKeeper(
             ctx=self.ctx,
             session=self,
-            url=self._url,
-            rules=self._codec.rules,
+            url=self._origin + codec.private_path(),
+            rules=codec.rules,
             transport=self._transport,
             reconnect=self._reconnect,
             tls=self._tls,
             limiter=self._limiter,
-            account=self._codec.account,
+            account=codec.account,
+            dial=self._dial,
+            keep_alive=self._session.keep_alive_text if self._session.keeps_alive else None,
+            probe_quiet=True,
         )
         self.ctx.set_unready("not connected yet: it needs the venue's clock first")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._session.learn_clock)
+            if codec.capabilities.listen_key:
+                assert self._http is not None
+                calls = RestCalls(self.ctx, self._http, self._limiter, self._clock_path, codec, codec.account)
+                self._listen_key = ListenKeyKeeper(self.ctx, codec, calls, self._session, self._key_died)
+                nursery.start_soon(self._listen_key.refresh_for_ever)
             await self._clock.wait_usable()
             await self._keeper.run()
 
@@ -91,9 +118,24 @@ class PrivateStreamActor(Actor):
         if self._keeper is not None:
             await self._keeper.aclose()
 
+    async def _dial(self) -> Dial:
+        """The address of one attempt; a listen key in it is a secret."""
+        if self._listen_key is None:
+            return await self._session.dial(self._origin + self._codec.private_path())
+        path = await self._listen_key.path()
+        return Dial(self._origin + path, self._origin + self._codec.private_path())
+
+    def _key_died(self, text: str) -> None:
+        """Nothing comes over a connection whose key is dead, and what happened since is lost: a loss like any other."""
+        link = self._keeper.current if self._keeper is not None else None
+        if link is not None:
+            link.socket.abort(text)
+
     # ---- hooks of the keeper ------------------------------------------------------------------------------------
 
     async def prepare(self, link: Link) -> None:
+        if self._listen_key is not None:
+            return  # the address has said everything
         await self._session.log_on(link)
         await self._session.subscribe(link)
 
@@ -106,6 +148,8 @@ class PrivateStreamActor(Actor):
                     if not self._session.settle(item):
                         self._unmatched += 1
                 elif isinstance(item, StreamTerminated):
+                    if self._listen_key is not None:
+                        self._listen_key.forget()
                     link.socket.abort(f"the venue ended the stream: {item.text}")
                 elif isinstance(item, UnrecognizedMessage):
                     self._unrecognized_count += 1
@@ -143,8 +187,10 @@ class PrivateStreamActor(Actor):
 
     def inspect(self) -> Mapping[str, object]:
         links = self._keeper.inspect() if self._keeper is not None else {}
+        keys = self._listen_key.inspect() if self._listen_key is not None else {}
         return {
             **links,
+            **keys,
             "events": self._events,
             "unmatched_replies": self._unmatched,
             "unrecognized": self._unrecognized_count,

@@ -1,19 +1,33 @@
-"""What the two sessions that log on have in common: the venue's clock, logon, and what a refusal means."""
+"""What the sessions of one account have in common: the venue's clock, logon, keep-alive, and what a refusal means."""
 
 from __future__ import annotations
 
+from collections import deque
+from typing import cast
+
 from actors.venue.clock import VenueClock
-from actors.venue.links import Link, Replies
+from actors.venue.links import Dial, Link, Replies
 from actors.venue.messages import ClockSuspected
 from actors.venue.settings import MS, SECOND
 from protocols.control import ClockOffset
 from protocols.errors import AuthError, LocalProtocolError, VenueUnavailable
 from protocols.ids import Path
 from protocols.reconcile import ClockQuery
-from protocols.venue import Disposition, Frame, PrivateCodec, Reply, VenueError
+from protocols.venue import (
+    Disposition,
+    Frame,
+    KeepsAlive,
+    ListsSubscriptions,
+    PrivateCodec,
+    Reply,
+    SignsUpgrade,
+    VenueError,
+)
 from supervisors.actor import AskError, Context
 
 ASK_AGAIN_NS = 500 * MS
+
+KEEP_ALIVES_KEPT = 8
 
 _OUR_BUG = (Disposition.BUG, Disposition.REJECTED, Disposition.NOT_FOUND)
 
@@ -28,6 +42,27 @@ class SigningSession:
         self.clock = clock
         self.replies = Replies()
         self._count = 0
+        self._keep_alives: deque[str] = deque(maxlen=KEEP_ALIVES_KEPT)
+        """Ids of the newest ones, whose answers settle nothing."""
+
+    @property
+    def keeps_alive(self) -> bool:
+        """The venue wants to hear its own words instead of a WebSocket ping."""
+        return hasattr(self._codec, "keep_alive")
+
+    def keep_alive_text(self) -> str:
+        """The next keep-alive."""
+        frame = cast(KeepsAlive, self._codec).keep_alive(self.next_id())
+        self._keep_alives.append(frame.request_id)
+        return frame.text
+
+    async def dial(self, url: str) -> Dial:
+        """One attempt to connect to `url`, authenticated by its upgrade request where the venue wants that."""
+        if not hasattr(self._codec, "upgrade_headers"):
+            return Dial(url, url)
+        await self.clock.wait_usable()
+        headers = cast(SignsUpgrade, self._codec).upgrade_headers(self.stamp_ns())
+        return Dial(url, url, headers, self._key_refused("the upgrade was answered with 401"))
 
     def next_id(self) -> str:
         """A request id that no other request of this session has, in any incarnation."""
@@ -56,31 +91,43 @@ class SigningSession:
         request_id = self.next_id()
         frame = self._codec.logon(request_id, self.stamp_ns())
         if frame is not None:
-            await self.request(link, request_id, frame)
+            await self.request(link, frame)
             link.logged_on = True
 
     async def subscribe(self, link: Link) -> None:
-        """Ask for the account's events on this link."""
-        await self.clock.wait_usable()
-        request_id = self.next_id()
-        frame = self._codec.subscribe_private(request_id, self.stamp_ns(), logged_on=link.logged_on)
-        await self.request(link, request_id, frame)
+        """Ask for the account's events on this link, and see that they were asked for.
 
-    async def request(self, link: Link, request_id: str, frame: Frame) -> None:
-        """Send one frame of the preparation and wait for its success."""
-        self.replies.expect(request_id)
+        Where nothing acknowledges a subscription, the list of all subscriptions proves that it was read.
+        """
+        await self.clock.wait_usable()
+        frame = self._codec.subscribe_private(self.next_id(), self.stamp_ns(), logged_on=link.logged_on)
+        if not frame.request_id and hasattr(self._codec, "list_subscriptions"):
+            await link.socket.send(frame.text)
+            frame = cast(ListsSubscriptions, self._codec).list_subscriptions(self.next_id())
+        await self.request(link, frame)
+
+    async def request(self, link: Link, frame: Frame) -> None:
+        """Send one frame of the preparation and wait for the success that bears the frame's id."""
+        self.replies.expect(frame.request_id)
         await link.socket.send(frame.text)
-        reply = await self.replies.wait(request_id)
+        reply = await self.replies.wait(frame.request_id)
         if reply.error is not None:
             self.raise_for(reply.error)
 
     def settle(self, reply: Reply) -> bool:
-        """Give a reply to whoever prepares a link; AuthError when it takes our key away; True when it was for us."""
+        """Give a reply to whoever prepares a link; AuthError when it takes our key away; True when it was for us.
+
+        An error that names no request is about whatever was sent last, so it ends a preparation too.
+        """
         if self.replies.settle(reply):
             return True
-        if reply.error is not None and reply.error.disposition is Disposition.AUTH and not reply.request_id:
+        if reply.error is None:
+            return reply.payload is not None and (not reply.request_id or reply.request_id in self._keep_alives)
+        if reply.request_id:
+            return False
+        if reply.error.disposition is Disposition.AUTH:
             raise self._refused_key(reply.error)
-        return False
+        return self.replies.fail(reply)
 
     def raise_for(self, error: VenueError) -> None:
         """What a refused logon or subscription means."""
@@ -94,9 +141,12 @@ class SigningSession:
         raise VenueUnavailable(text)
 
     def _refused_key(self, error: VenueError) -> AuthError:
+        return AuthError(self._key_refused(_say(error)))
+
+    def _key_refused(self, words: str) -> str:
         account, venue = self._codec.account, self._codec.venue
-        return AuthError(
-            f"{venue} refuses the key of account {account} ({_say(error)}): check accounts.{account}.keys.{venue}, and "
+        return (
+            f"{venue} refuses the key of account {account} ({words}): check accounts.{account}.keys.{venue}, and "
             "the key's permissions and addresses at the venue"
         )
 
