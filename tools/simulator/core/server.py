@@ -8,6 +8,7 @@ so that a test can demand that there is none.
 from __future__ import annotations
 
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -43,6 +44,7 @@ class HttpRequest:
     headers: dict[str, str]  # names in lower case
     body: bytes
     peer: str
+    repeated: frozenset[str] = frozenset()  # names of headers that came more than once
 
 
 @attrs.define(kw_only=True)
@@ -272,6 +274,7 @@ async def _next_request(connection: h11.Connection, stream: FaultyStream, peer: 
         elif isinstance(event, h11.EndOfMessage):
             assert head is not None
             path, _, query = head.target.decode("latin-1").partition("?")
+            names = Counter(name.decode("latin-1") for name, _ in head.headers)
             return HttpRequest(
                 method=head.method.decode("latin-1"),
                 path=path,
@@ -279,6 +282,7 @@ async def _next_request(connection: h11.Connection, stream: FaultyStream, peer: 
                 headers={name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers},
                 body=bytes(body),
                 peer=peer,
+                repeated=frozenset(name for name, count in names.items() if count > 1),
             )
         else:  # ConnectionClosed, PAUSED
             return None
