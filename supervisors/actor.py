@@ -178,8 +178,8 @@ class Context(Protocol):
         """For sessions: wait for room in a full mailbox instead of overflowing it."""
         ...
 
-    async def wait_ready(self, path: Path) -> None:
-        """Wait until another actor's ready gate is open."""
+    async def wait_ready(self, path: Path, within_ns: int | None = None) -> bool:
+        """Wait until another actor's ready gate is open; False when it is not within `within_ns` (None: for ever)."""
         ...
 
     async def sleep(self, duration_ns: int) -> None:

@@ -92,8 +92,14 @@ class CellContext:
             await cell.mailbox.wait_room()
         self.send(to, message)
 
-    async def wait_ready(self, path: Path) -> None:
-        await self._runtime.wait_ready(path)
+    async def wait_ready(self, path: Path, within_ns: int | None = None) -> bool:
+        if within_ns is None:
+            await self._runtime.wait_ready(path)
+            return True
+        with trio.move_on_after(within_ns / 1e9):
+            await self._runtime.wait_ready(path)
+            return True
+        return False
 
     async def sleep(self, duration_ns: int) -> None:
         await trio.sleep(duration_ns / 1e9)

@@ -43,6 +43,8 @@ class RecordingContext:
         self.notes: list[tuple[str, str]] = []
         self.ready = False
         self.unready_reason = ""
+        self.unready: set[Path] = set()
+        """Who is never ready; everybody else is at once."""
         self.answers: dict[type[Query], Callable[[Path, Any], object]] = {}
         self._actor = actor
         self._random = random.Random(0)
@@ -84,8 +86,12 @@ class RecordingContext:
     async def send_wait(self, to: Path, message: Message) -> None:
         self.send(to, message)
 
-    async def wait_ready(self, path: Path) -> None:
-        return None
+    async def wait_ready(self, path: Path, within_ns: int | None = None) -> bool:
+        if path not in self.unready:
+            return True
+        assert within_ns is not None, f"{path} is not ready in this test: this would wait for ever"
+        self.advance(within_ns)
+        return False
 
     async def sleep(self, duration_ns: int) -> None:
         self.advance(duration_ns)

@@ -11,6 +11,11 @@ refused, until it has
 3. a picture of every account of its scope.  The firm gate first asks each account gate, whose mailbox is read in order:
    what its former incarnation had approved has then reached the account, and is in the account's picture.
 
+A venue that is down must not keep the other ones from trading.  So an account that is not proven within
+`PROOF_PATIENCE_NS` is not waited for: its own gate takes the picture that its journal gives (live orders in full, and
+nothing can be sent while the account is not ready), and the firm gate counts the account at its whole limit, which is
+what its own gate can have let pass at most, until every one of its venues is proven.
+
 Reports that waited in the mailbox meanwhile may be in the pictures already; `exposure` sorts that out.
 
 **Trading state.**  ACTIVE, REDUCING (only reductions leave), HALTED (nothing leaves; cancels do not pass a gate and
@@ -23,6 +28,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from actors.risk.gate import DAY_NS, Refusal, RiskGate
@@ -72,6 +78,7 @@ FIRM_SCOPE = "firm"
 _MS = 1_000_000
 ASK_TIMEOUT_NS = 5_000 * _MS
 RETRY_NS = 100 * _MS
+PROOF_PATIENCE_NS = 5_000 * _MS
 INSTRUMENTS_TIMEOUT_NS = 1_000 * _MS
 """Not waited for longer: a venue that is down must not keep the gate from serving the others."""
 
@@ -105,6 +112,9 @@ class _Gate(Actor):
         self._accounts = tuple(accounts)
         self._listeners = tuple(listeners)
         self._approved: dict[tuple[AccountID, Venue], Path] = {}
+        self._whole: Mapping[AccountID, Decimal] = {}
+        """Most that an account may be worth, where this gate can count it so."""
+        self._unproven: set[tuple[AccountID, Venue]] = set()
         self._cause = ""
         self._waiting_for = ""
         self._refused: dict[OrdRejReason, int] = {}
@@ -132,12 +142,10 @@ class _Gate(Actor):
         await self._restore()
         for venue in dict.fromkeys(venue for _, venue in self._accounts):
             await self._ask_instruments(venue)
+        patient_until_ns = self.ctx.monotonic_ns + PROOF_PATIENCE_NS
         for account, venue in self._accounts:
             await self._settle_approved(account)
-            asked_ns = self.ctx.now_ns
-            picture = await self._ask(account_path(account, venue), AccountQuery())
-            assert isinstance(picture, AccountPicture)
-            self.gate.exposure.rebuild(picture, picture.taken_ns or asked_ns)
+            await self._take_picture(account, venue, patient_until_ns)
         self._waiting_for = ""
         self._announce()
         if self.gate.state is not TradingState.ACTIVE:
@@ -145,6 +153,35 @@ class _Gate(Actor):
 
     async def _settle_approved(self, account: AccountID) -> None:
         """Make sure that what a former incarnation approved has reached the account."""
+
+    async def _take_picture(self, account: AccountID, venue: Venue, patient_until_ns: int) -> None:
+        """What the account holds: as the venue has confirmed it, or else as our records have it."""
+        path = account_path(account, venue)
+        self._waiting_for = path
+        patience_ns = max(0, patient_until_ns - self.ctx.monotonic_ns)
+        if not await self._is_proven(path, patience_ns):
+            self._unproven.add((account, venue))
+            if account in self._whole:
+                self.gate.exposure.whole[account] = self._whole[account]
+            self.ctx.note("unproven", f"{path} is not reconciled: it counts as the worst that it can be")
+        asked_ns = self.ctx.now_ns
+        picture = await self._ask(path, AccountQuery(), ready=False)
+        assert isinstance(picture, AccountPicture)
+        self.gate.exposure.rebuild(picture, picture.taken_ns or asked_ns)
+
+    async def _is_proven(self, path: Path, patience_ns: int) -> bool:
+        try:
+            return await self.ctx.wait_ready(path, patience_ns)
+        except KeyError:  # not yet in the tree: its picture is waited for
+            return False
+
+    def _prove(self, account: AccountID, venue: Venue) -> None:
+        """The venue has confirmed what the account holds there."""
+        if (account, venue) in self._unproven:
+            self._unproven.discard((account, venue))
+            if not any(pair[0] == account for pair in self._unproven):
+                self.gate.exposure.whole.pop(account, None)
+            self.ctx.note("proven", f"{account_path(account, venue)} is reconciled")
 
     async def _restore(self) -> None:
         answer = await self._ask(JOURNAL, ReplayQuery(risk_key(self.gate.scope)))
@@ -171,12 +208,13 @@ class _Gate(Actor):
             return  # they are announced when the venue is up; until then its orders are refused as unknown
         self._on_instruments(changed)
 
-    async def _ask(self, path: Path, query: Query) -> object:
+    async def _ask(self, path: Path, query: Query, *, ready: bool = True) -> object:
         """An answer that must be had: wait for it as long as it takes, and show for whom."""
         while True:
             self._waiting_for = path
             try:
-                await self.ctx.wait_ready(path)
+                if ready:
+                    await self.ctx.wait_ready(path)
                 return await self.ctx.ask(path, query, ASK_TIMEOUT_NS)
             except (AskError, KeyError):  # down, or not yet in the tree: both pass, or are shown in `inspect`
                 await self.ctx.sleep(RETRY_NS)
@@ -246,6 +284,7 @@ class _Gate(Actor):
     def _on_account_resynced(self, message: AccountResynced) -> None:
         if (message.account, message.venue) in self._approved:
             self.gate.exposure.rebuild(message.picture, message.picture.taken_ns or self.ctx.now_ns)
+            self._prove(message.account, message.venue)
 
     # ---- trading state ----------------------------------------------------------------------------------------
 
@@ -313,7 +352,8 @@ class _Gate(Actor):
             "draining": gate.draining,
             "journal_healthy": gate.journal_healthy,
             "open_orders": len(gate.exposure.orders),
-            "exposure": str(gate.exposure.worth),
+            "exposure": str(gate.exposure.worth_with_unproven()),
+            "unproven": sorted(account_path(*pair) for pair in self._unproven),
             "orders_today": gate.orders_today,
             "refused": {reason.value: count for reason, count in self._refused.items()},
             "ignored": dict(self._ignored),
@@ -331,8 +371,11 @@ class FirmGate(_Gate):
         limits: FirmLimits,
         accounts: Iterable[tuple[AccountID, Venue]],
         listeners: Iterable[Path] = (),
+        whole: Mapping[AccountID, Decimal] | None = None,
     ) -> None:
+        """`whole`: the most that each account's own gate lets pass; it counts for an account that is not proven."""
         super().__init__(FIRM_SCOPE, limits, accounts, listeners)
+        self._whole = whole if whole is not None else {}
         self._approved = {pair: account_gate(pair[0]) for pair in self._accounts}
 
     async def _settle_approved(self, account: AccountID) -> None:

@@ -217,6 +217,8 @@ class Exposure:
         """Gross worst case of the whole scope."""
         self.unvalued = 0
         """Rows with exposure that has no price: while there are any, the scope's worth is not known."""
+        self.whole: dict[AccountID, Decimal] = {}
+        """Accounts that nobody has proven yet, each with the most that it may be worth: its own gate's limit."""
         self._unpictured: set[str] = set()
         """Orders in flight that were approved before their account's last picture, which does not show them."""
         self._pictured: dict[tuple[AccountID, Venue], int] = {}
@@ -281,6 +283,18 @@ class Exposure:
     def _markets_of(self, venue: Venue) -> list[Market]:
         return [market for market in self.markets.values() if market.venue == venue]
 
+    def worth_with_unproven(self, account: AccountID | None = None, more: Decimal = ZERO) -> Decimal:
+        """`worth`, with each unproven account at its whole limit; as if `more` were added to an account's worth."""
+        if not self.whole:
+            return self.worth + more
+        known = dict.fromkeys(self.whole, ZERO)
+        for row in self.rows():
+            if row.account in known:
+                known[row.account] += row.worth
+        if account in known:
+            known[account] += more
+        return self.worth + more + sum((max(self.whole[one] - known[one], ZERO) for one in known), ZERO)
+
     # ---- reservations -----------------------------------------------------------------------------------------
 
     def reserve(self, order: NewOrder, leg: Leg, value_px: Decimal) -> Breach | None:
@@ -309,6 +323,8 @@ class Exposure:
             gross += worth - row.worth
             if notional > total.max_position_notional:
                 return Breach(Why.MAX_POSITION, "max_position_notional", notional, total.max_position_notional)
+            if self.whole:
+                gross = self.worth_with_unproven(row.account, worth - row.worth)
             if gross > self._max_exposure:
                 return Breach(Why.MAX_EXPOSURE, "max_exposure", gross, self._max_exposure)
         open_orders = len(self.orders)
@@ -324,7 +340,8 @@ class Exposure:
         if net > row.qty:
             row.qty, total.qty = net, position
         if worth > row.worth:
-            row.worth, total.notional, self.worth = worth, notional, gross
+            self.worth += worth - row.worth
+            row.worth, total.notional = worth, notional
         self._hold(order, leg, value_px)
         return None
 

@@ -245,7 +245,7 @@ class RiskGate:
             ("max_orders_per_minute", pace.minute.total, limits.max_orders_per_minute),
             ("max_orders_per_day", self.orders_today, limits.max_orders_per_day),
         )
-        use = [("max_exposure", exposure.worth, limits.max_exposure)]
+        use = [("max_exposure", exposure.worth_with_unproven(), limits.max_exposure)]
         use += [(name, Decimal(used), Decimal(allowed)) for name, used, allowed in counts]
         for symbol, total in exposure.totals.items():
             use.append((f"max_position_qty {symbol}", total.qty, total.max_position_qty))

@@ -10,7 +10,7 @@ import attrs
 import pytest
 import trio
 
-from actors.risk.actor import FIRM_SCOPE, AccountGate, FirmGate, gate_path, risk_key
+from actors.risk.actor import FIRM_SCOPE, PROOF_PATIENCE_NS, AccountGate, FirmGate, gate_path, risk_key
 from actors.risk.limits import AccountLimits, FirmLimits
 from protocols.base import Message, Query
 from protocols.control import (
@@ -22,7 +22,7 @@ from protocols.control import (
     TradingStateIs,
 )
 from protocols.enums import GapReason, OrdRejReason, Side, TradingState
-from protocols.ids import Path
+from protocols.ids import Path, Venue
 from protocols.journal import (
     JOURNAL,
     Append,
@@ -448,6 +448,81 @@ def test_the_trading_state_is_announced_at_the_start() -> None:
     gate = account()
     trio.run(gate.actor.started)
     assert (LISTENER, TradingStateIs(MASTER, TradingState.ACTIVE, "")) in gate.ctx.take()
+
+
+# ---- accounts that nobody has proven ---------------------------------------------------------------------------------
+
+
+def with_unproven(whole: str = "600", max_exposure: str = "1000") -> Gate:
+    """The firm's gate, started while the second account's venue does not answer."""
+    limits = FirmLimits(**wide(max_exposure=D(max_exposure)))
+    gate = Gate(FirmGate(limits, PAIRS, [LISTENER], {MASTER: D(whole), SECOND: D(whole)}), FIRM_GATE)
+    gate.ctx.unready.add(account_path(SECOND, VENUE))
+    return gate.start()
+
+
+def test_an_account_that_is_not_proven_counts_at_its_whole_limit_and_the_others_trade() -> None:
+    gate = with_unproven()
+    gate.give(quote())
+    assert gate.actor.inspect()["unproven"] == [account_path(SECOND, VENUE)]
+    assert gate.actor.inspect()["exposure"] == "600"
+    assert ("unproven", gate.ctx.notes[0][1]) == gate.ctx.notes[0]
+    sent = gate.give(RoutedOrder(order(qty="3", price="100")))
+    assert account_gate(MASTER) in [to for to, _ in sent]
+    assert gate.actor.inspect()["exposure"] == "900"
+    refused = refusals(gate.give(RoutedOrder(order(qty="2", price="100"))))
+    assert refused[STRATEGY_PATH].reason is OrdRejReason.MAX_EXPOSURE
+
+
+def test_what_an_unproven_account_has_anyway_is_not_counted_twice() -> None:
+    gate = with_unproven()
+    gate.pictures[account_path(SECOND, VENUE)] = picture((), (position("2"),), account=SECOND)
+    gate.start()
+    gate.give(quote())
+    assert gate.exposure.worth > 0
+    assert gate.actor.inspect()["exposure"] == "600"
+
+
+def test_a_proven_account_counts_at_what_it_has() -> None:
+    gate = with_unproven()
+    gate.give(quote())
+    proof = picture((), (), account=SECOND, taken_ns=NOW_NS)
+    gate.give(AccountResynced(SECOND, VENUE, proof, account_path(SECOND, VENUE)))
+    assert gate.actor.inspect()["unproven"] == []
+    assert gate.actor.inspect()["exposure"] == "0"
+    assert not refusals(gate.give(RoutedOrder(order(qty="8", price="100"))))
+
+
+def test_an_account_is_proven_when_all_its_venues_are() -> None:
+    other = Venue("upbit")
+    limits = FirmLimits(**wide(max_exposure=D(1000)))
+    pairs = [(MASTER, VENUE), (SECOND, VENUE), (SECOND, other)]
+    gate = Gate(FirmGate(limits, pairs, [LISTENER], {MASTER: D(600), SECOND: D(600)}), FIRM_GATE)
+    gate.ctx.unready |= {account_path(SECOND, VENUE), account_path(SECOND, other)}
+    gate.start()
+    proof = picture((), (), account=SECOND, taken_ns=NOW_NS)
+    gate.give(AccountResynced(SECOND, VENUE, proof, account_path(SECOND, VENUE)))
+    assert gate.actor.inspect()["exposure"] == "600"
+    gate.give(AccountResynced(SECOND, other, proof, account_path(SECOND, other)))
+    assert gate.actor.inspect()["exposure"] == "0"
+
+
+def test_an_accounts_own_gate_takes_what_its_records_say_of_a_venue_that_is_down() -> None:
+    gate = account()
+    gate.ctx.unready.add(account_path(MASTER, VENUE))
+    gate.pictures[account_path(MASTER, VENUE)] = picture((), (position("5"),))
+    gate.start()
+    gate.give(quote())
+    assert gate.exposure.worth > 0
+    assert gate.actor.inspect()["unproven"] == [account_path(MASTER, VENUE)]
+
+
+def test_the_patience_for_proof_is_one_for_all_accounts_together() -> None:
+    gate = Gate(FirmGate(FirmLimits(**wide()), PAIRS, [LISTENER], {MASTER: D(1), SECOND: D(1)}), FIRM_GATE)
+    gate.ctx.unready |= {account_path(MASTER, VENUE), account_path(SECOND, VENUE)}
+    began_ns = gate.ctx.monotonic_ns
+    gate.start()
+    assert gate.ctx.monotonic_ns - began_ns == PROOF_PATIENCE_NS
 
 
 # ---- questions -----------------------------------------------------------------------------------------------------
