@@ -1,6 +1,10 @@
-"""When to try again: pure arithmetic for everything in the venue sessions that retries."""
+"""When to try again and how fast to send: the arithmetic of everything in the venue sessions that waits."""
 
 from __future__ import annotations
+
+from collections import deque
+
+import trio
 
 from actors.venue.settings import ReconnectSettings
 
@@ -39,3 +43,26 @@ class TokenBucket:
         self._updated_ns = now_ns
         self._tokens_ns -= self._interval_ns
         return max(0, -self._tokens_ns)
+
+
+class Pacer:
+    """At most `per_s` messages in any second and `per_min` in any minute; below 1: no such rule."""
+
+    __slots__ = ("_windows",)
+
+    def __init__(self, per_s: int, per_min: int = 0) -> None:
+        rules = ((per_s, 1.001), (per_min, 60.001))
+        self._windows = [(deque[float](maxlen=most), span) for most, span in rules if most > 0]
+
+    async def wait(self) -> None:
+        """Wait for one's turn, and take it."""
+        due = max((sent[0] + span for sent, span in self._windows if len(sent) == sent.maxlen), default=0.0)
+        if due > trio.current_time():
+            await trio.sleep_until(due)
+        self.count()
+
+    def count(self) -> None:
+        """A message was sent that could not wait."""
+        now = trio.current_time()
+        for sent, _ in self._windows:
+            sent.append(now)

@@ -1,9 +1,16 @@
-"""The public stream session: market data of all symbols of one venue, each message to its book.
+"""The public stream session: market data of all symbols of one venue, each message to its book and to its readers.
 
-The wanted subscriptions are state of this actor, not of a connection: after every connect the whole set is sent, a
-change sends the difference, always within the venue's message rate.  Books are told about holes (`StreamDown`,
-`StreamUp` with a new connection number); a planned replacement of the connection makes none, its overlap delivers
-some messages twice: trades and tickers are filtered here, deltas by the books' sequence check.
+What is wanted is state of this actor, not of a connection.  It is spread over *feeds* (`actors.venue.feed`): one for
+each path that the venue serves channels on, and further ones where a connection takes only so many subscriptions.
+After every connect a feed sends its whole set, a change sends the difference, or the whole set anew where the venue
+knows no difference; a feed of which nothing is wanted is closed.
+
+Everything is decided by `Capabilities`, `SessionRules` and the optional protocols of the codec (`RoutesStreams`,
+`KeepsAlive`, `ListsSubscriptions`); no venue is known by name.
+
+Books are told about holes in *their* stream (`StreamDown`, `StreamUp` with a new connection number), readers about
+holes in theirs.  A book whose stream begins with a snapshot asks for another by `Resync`; a budget of tokens for the
+whole venue keeps a storm of gaps from becoming a storm of requests: what waits for a token goes out in one request.
 """
 
 from __future__ import annotations
@@ -14,32 +21,38 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import trio
 
-from actors.venue.links import Link, LinkKeeper, Replies
+from actors.venue.backoff import TokenBucket
+from actors.venue.feed import Feed, FeedParts, Item
 from actors.venue.settings import SECOND, ReconnectSettings, TransportSettings, VenueEndpoints
 from actors.venue.wants import Stream, Wants
 from protocols.base import Message
-from protocols.errors import LocalProtocolError, VenueUnavailable
+from protocols.enums import Channel
 from protocols.ids import Path, Symbol
 from protocols.market import (
-    CANDLE_CHANNELS,
     BookDelta,
+    BookSnapshot,
     BookTicker,
     Candle,
+    Resync,
     StreamDown,
     StreamUp,
     Subscribe,
-    Ticker,
     Trade,
     Unsubscribe,
 )
 from protocols.reconcile import book_path
-from protocols.venue import Channel, Disposition, Frame, PublicCodec, Reply, StreamTerminated, UnrecognizedMessage
+from protocols.venue import PublicCodec, RoutesStreams, UnrecognizedMessage
 from supervisors.actor import Actor, ReadyWhen
 
 CHANNELS = (Channel.BOOK, Channel.BOOK_TICKER, Channel.TRADES)
 """What a book lives on, as far as the venue has it."""
+RESYNC_BURST = 20
+RESYNC_INTERVAL_NS = 15 * SECOND
+"""Beyond the burst: two requests every 15 s are what the strictest venue allows (okx-v5 section 3: 480 an hour)."""
 
-_OUR_BUG = (Disposition.BUG, Disposition.REJECTED, Disposition.NOT_FOUND)
+_SUMMED = frozenset(
+    {"connects", "losses", "replacements", "failures_in_a_row", "silences", "resyncs", "twice", "others"}
+)
 
 
 class PublicStreamActor(Actor):
@@ -60,13 +73,15 @@ class PublicStreamActor(Actor):
         reconnect: ReconnectSettings | None = None,
         tls: ssl.SSLContext | None = None,
         wants: Wants | None = None,
+        resync_burst: int = RESYNC_BURST,
+        resync_interval_ns: int = RESYNC_INTERVAL_NS,
     ) -> None:
         """`symbols` are always wanted, for their books; `Subscribe` adds streams as long as they have a reader.
 
         `wants`: the readers so far; the caller keeps it, so that they survive this incarnation.
         """
         self._codec = codec
-        self._url = endpoints.stream_url.rstrip("/") + codec.stream_path()
+        self._base_url = endpoints.stream_url.rstrip("/")
         self._limiter = limiter
         self._channels = tuple(channel for channel in channels if channel in codec.capabilities.channels)
         self._candles_to = candles_to
@@ -75,17 +90,16 @@ class PublicStreamActor(Actor):
         self._tls = tls
         self._fixed = frozenset((channel, symbol) for symbol in symbols for channel in self._channels)
         self._wants = wants if wants is not None else Wants()
+        self._resyncs = TokenBucket(resync_burst, resync_interval_ns)
+        self._paths = codec.stream_paths() if isinstance(codec, RoutesStreams) else {}
+        self._nursery: trio.Nursery | None = None
+        self._feeds: list[Feed] = []
+        self._feed_of: dict[Stream, Feed] = {}
         self._books: dict[Symbol, Path] = {}
         """By symbol: the books that are fed."""
-        self._subscribed: dict[int, set[Stream]] = {}
-        """By number of the link."""
-        self._changed = trio.Event()
-        self._pacer = Pacer(max(1, codec.rules.messages_per_s_max - 1))  # one is left for the pong
-        self._replies = Replies()
-        self._request_id = 0
-        self._overlap: Overlap | None = None
-        self._keeper: LinkKeeper | None = None
-        self._counts = {"deltas": 0, "trades": 0, "tickers": 0, "statistics": 0, "candles": 0, "others": 0, "twice": 0}
+        self._refused: dict[Stream, str] = {}
+        self._connections = 0
+        self._counts = {"deltas": 0, "snapshots": 0, "trades": 0, "tickers": 0, "candles": 0, "dropped": 0}
         self._unrecognized: deque[UnrecognizedMessage] = deque(maxlen=10)
         self._unrecognized_count = 0
         self._list_books()
@@ -94,239 +108,197 @@ class PublicStreamActor(Actor):
 
     def receive(self, message: Message) -> None:
         if isinstance(message, Subscribe):
-            channels = self._served(message.channels or self._channels, message.symbol)
-            self._wants.add(channels, message.symbol, message.reader)
+            self._add_reader(message)
         elif isinstance(message, Unsubscribe):
             self._wants.remove(message.channels or self._channels, message.symbol, message.reader)
+        elif isinstance(message, Resync):
+            self._resync(message)
+            return
         else:
             raise TypeError(f"the public stream does not understand {type(message).__name__}")
         self._list_books()
-        self._changed.set()
+        self._spread()
 
-    def _served(self, channels: Sequence[Channel], symbol: Symbol) -> list[Channel]:
-        """Those that the venue has; asking for another is said in the log and has no effect."""
-        served = [channel for channel in channels if channel in self._codec.capabilities.channels]
-        for channel in channels:
-            if channel not in served:
-                self.ctx.note("no_such_channel", f"{self._codec.venue} has no {channel.value} stream of {symbol}")
-        return served
+    def _add_reader(self, wish: Subscribe) -> None:
+        """A stream that is carried already is up for its new reader at once."""
+        venue = self._codec.venue
+        for channel in wish.channels or self._channels:
+            stream = (channel, wish.symbol)
+            if channel not in self._codec.capabilities.channels:
+                self.ctx.note("no_such_channel", f"{venue} has no {channel.value} stream of {wish.symbol}")
+                continue
+            self._refused.pop(stream, None)
+            self._wants.add((channel,), wish.symbol, wish.reader)
+            feed = self._feed_of.get(stream)
+            connection = feed.carried_by(stream) if feed is not None else None
+            if connection is not None:
+                self.ctx.send(wish.reader, self._up(stream, connection))
+
+    def _resync(self, wish: Resync) -> None:
+        feed = self._feed_of.get((Channel.BOOK, wish.symbol))
+        if feed is not None and feed.carried_by((Channel.BOOK, wish.symbol)) is not None:
+            self.ctx.note("resync", f"{self._codec.venue} {wish.symbol}: {wish.text}")
+            feed.resync((Channel.BOOK, wish.symbol))
 
     def _wanted(self) -> set[Stream]:
-        return {*self._fixed, *self._wants.streams()}
+        return {*self._fixed, *self._wants.streams()} - self._refused.keys()
 
     def _list_books(self) -> None:
         """A book is fed as long as somebody wants its symbol's book."""
-        venue = self._codec.venue
-        self._books = {
-            symbol: book_path(venue, symbol) for channel, symbol in self._wanted() if channel is Channel.BOOK
-        }
+        symbols = [symbol for channel, symbol in self._wanted() if channel is Channel.BOOK]
+        self._books = {symbol: book_path(self._codec.venue, symbol) for symbol in symbols}
+
+    # ---- feeds --------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        self._keeper = LinkKeeper(
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._spread()
+            await trio.sleep_forever()
+
+    async def stopped(self, reason: str) -> None:
+        async with trio.open_nursery() as nursery:
+            for feed in self._feeds:
+                nursery.start_soon(feed.aclose)
+
+    def _spread(self) -> None:
+        """Give every wanted stream a feed, and close the feeds that have none left.  A stream stays where it is."""
+        if self._nursery is None:
+            return
+        wanted = self._wanted()
+        changed: set[Feed] = set()
+        for stream in [stream for stream in self._feed_of if stream not in wanted]:
+            feed = self._feed_of.pop(stream)
+            feed.wanted.discard(stream)
+            changed.add(feed)
+        for stream in sorted(wanted - self._feed_of.keys(), key=lambda each: (each[1], each[0].value)):
+            feed = self._feed_with_room(stream[0], self._nursery)
+            feed.wanted.add(stream)
+            self._feed_of[stream] = feed
+            changed.add(feed)
+        for feed in changed:
+            if feed.wanted:
+                feed.adjust()
+            else:
+                self._feeds.remove(feed)
+                feed.close()
+        self.feed_changed()
+
+    def _feed_with_room(self, channel: Channel, nursery: trio.Nursery) -> Feed:
+        rules = self._codec.rules
+        url = self._base_url + (self._paths.get(channel) or self._codec.stream_path())
+        for feed in self._feeds:
+            if feed.url != url or (rules.subscriptions_max and len(feed.wanted) >= rules.subscriptions_max):
+                continue
+            is_book = channel is Channel.BOOK and rules.books_max
+            if not is_book or sum(each is Channel.BOOK for each, _ in feed.wanted) < rules.books_max:
+                return feed
+        parts = FeedParts(
             ctx=self.ctx,
-            session=self,
-            url=self._url,
-            rules=self._codec.rules,
+            codec=self._codec,
+            limiter=self._limiter,
             transport=self._transport,
             reconnect=self._reconnect,
             tls=self._tls,
-            limiter=self._limiter,
         )
-        self.ctx.set_unready("not connected yet")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._follow_changes, self._keeper)
-            await self._keeper.run()
+        feed = Feed(self, parts, url)
+        self._feeds.append(feed)
+        nursery.start_soon(feed.run)
+        return feed
 
-    async def stopped(self, reason: str) -> None:
-        if self._keeper is not None:
-            await self._keeper.aclose()
+    # ---- what the feeds say -------------------------------------------------------------------------------------
 
-    async def _follow_changes(self, keeper: LinkKeeper) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed = trio.Event()
-            link = keeper.current
-            if link is None:
-                continue  # the next link subscribes to everything that is wanted by then
-            try:
-                with trio.fail_after(self._reconnect.handshake_timeout_ns / SECOND):
-                    await self._adjust(link)
-            except (trio.TooSlowError, VenueUnavailable) as error:
-                link.socket.abort(f"subscription not confirmed: {error}")
+    def next_connection(self) -> int:
+        self._connections += 1
+        return (self.ctx.epoch << 20) + self._connections
 
-    async def _adjust(self, link: Link) -> None:
-        """Send what the link's subscriptions lack or have too much, and wait until it is confirmed."""
-        has = self._subscribed.setdefault(link.number, set())
-        wanted = self._wanted()
-        new, old = _ordered(wanted - has), _ordered(has - wanted)
-        frames = [*self._frames(new, old)]
-        for frame in frames:
-            self._replies.expect(frame.request_id)
-            await self._pacer.wait()
-            await link.socket.send(frame.text)
-        for frame in frames:
-            self._check(await self._replies.wait(frame.request_id))
-        has |= set(new)
-        has -= set(old)
+    def feed_changed(self) -> None:
+        failures = list(dict.fromkeys(feed.failure for feed in self._feeds if not feed.up))
+        if failures:
+            self.ctx.set_unready("; ".join(failures))
+        else:
+            self.ctx.set_ready()
 
-    def _frames(self, new: list[Stream], old: list[Stream]) -> Iterable[Frame]:
-        for build, streams in ((self._codec.subscribe, new), (self._codec.unsubscribe, old)):
-            if streams:
-                frames = build(streams, self._request_id + 1)
-                self._request_id += len(frames)
-                yield from frames
-
-    def _check(self, reply: Reply) -> None:
-        error = reply.error
-        if error is None:
-            return
-        text = f"{self._codec.venue} refuses a subscription: {error.code} {error.text}"
-        if error.disposition in _OUR_BUG:
-            raise LocalProtocolError(text)
-        raise VenueUnavailable(text)
-
-    # ---- hooks of the keeper ------------------------------------------------------------------------------------
-
-    async def prepare(self, link: Link) -> None:
-        if self._keeper is not None and self._keeper.current is not None:
-            self._overlap = Overlap()  # from before the first message of the new link
-        await self._adjust(link)
-
-    async def take(self, link: Link, raws: list[bytes]) -> None:
-        received_ns = self.ctx.now_ns
-        decode, epoch = self._codec.decode, link.epoch
-        # A first link is not in use before it is up; a successor's messages count from its first on.
-        forward = link.usable or (self._keeper is not None and self._keeper.current is not None)
-        for raw in raws:
-            for item in decode(raw, received_ns, epoch):
-                kind = type(item)
-                if kind is BookDelta or kind is Trade or kind is BookTicker:
-                    if forward:
-                        self._dispatch(item)  # type: ignore[arg-type]
-                else:
-                    self._other(item)
-
-    def _dispatch(self, item: BookDelta | Trade | BookTicker) -> None:
-        """To the symbol's book, and what is no change of a book to its readers, too."""
+    def deliver(self, stream: Stream, item: Item) -> None:
+        """To the symbol's book, and what is no change of a book to the stream's readers, too."""
         kind = type(item)
-        if self._overlap is not None and self._overlap.is_second(item):
-            self._counts["twice"] += 1
+        if kind is BookDelta or kind is BookSnapshot:
+            self._counts["deltas" if kind is BookDelta else "snapshots"] += 1
+            path = self._books.get(item.symbol)
+            if path is not None:
+                self.ctx.send(path, item)
             return
-        path = self._books.get(item.symbol)
-        if path is not None:
-            self.ctx.send(path, item)
-        if kind is BookDelta:
-            self._counts["deltas"] += 1
-            return
-        channel = Channel.TRADES if kind is Trade else Channel.BOOK_TICKER
-        self._counts["trades" if kind is Trade else "tickers"] += 1
-        self._forward(channel, item.symbol, item, path)
-
-    def _forward(self, channel: Channel, symbol: Symbol, item: Message, told: Path | None = None) -> None:
-        """To all readers of a stream but the one that has it already."""
-        for reader in self._wants.readers(channel, symbol):
+        told: Path | None = None
+        if kind is Trade or kind is BookTicker:
+            self._counts["trades" if kind is Trade else "tickers"] += 1
+            told = self._books.get(item.symbol)
+        elif kind is Candle:
+            self._counts["candles"] += 1
+            told = self._candles_to
+        if told is not None:
+            self.ctx.send(told, item)
+        for reader in self._wants.readers(*stream):
             if reader != told:
                 self.ctx.send(reader, item)
 
-    def _other(self, item: object) -> None:
-        if isinstance(item, Reply):
-            if not self._replies.settle(item):
-                self._counts["others"] += 1
-        elif isinstance(item, StreamTerminated):
-            assert self._keeper is not None
-            self._keeper.replace()
-        elif isinstance(item, UnrecognizedMessage):
-            self._unrecognized_count += 1
-            self._unrecognized.append(item)
-        elif isinstance(item, Candle):
-            self._counts["candles"] += 1
-            if self._candles_to is not None:
-                self.ctx.send(self._candles_to, item)
-            channel = CANDLE_CHANNELS.get(item.interval_ns)
-            if channel is not None:
-                self._forward(channel, item.symbol, item, self._candles_to)
-        elif isinstance(item, Ticker):
-            self._counts["statistics"] += 1
-            self._forward(Channel.TICKER, item.symbol, item)
-        else:
-            self._counts["others"] += 1
+    def stream_up(self, stream: Stream, connection: int) -> None:
+        up = self._up(stream, connection)
+        for path in self._listeners(stream):
+            self.ctx.send(path, up)
 
-    def not_opened(self, text: str) -> None:
-        self.ctx.set_unready(text)
+    def stream_down(self, stream: Stream, connection: int, text: str) -> None:
+        channel, symbol = stream
+        down = StreamDown(self.ctx.path, self._codec.venue, connection, self.ctx.now_ns, text, (channel,), symbol)
+        for path in self._listeners(stream):
+            self.ctx.send(path, down)
 
-    def link_up(self, link: Link) -> None:
-        self._overlap = None
-        self._tell_readers(StreamUp(self.ctx.path, self._codec.venue, link.epoch, self.ctx.now_ns))
-        self.ctx.set_ready()
+    def _up(self, stream: Stream, connection: int) -> StreamUp:
+        channel, symbol = stream
+        return StreamUp(self.ctx.path, self._codec.venue, connection, self.ctx.now_ns, (channel,), symbol)
 
-    def link_switched(self, old: Link, new: Link) -> None:
-        """Nothing is missing; the old link is still read, what it says second is filtered."""
+    def _listeners(self, stream: Stream) -> Iterable[Path]:
+        """The readers of a stream, and its symbol's book: of its own stream, and of trades that fail by themselves."""
+        channel, symbol = stream
+        listeners = dict.fromkeys(self._wants.readers(*stream))
+        if channel is Channel.BOOK:
+            # Also when nobody wants it any more: the book must not go on as if it were fed.
+            listeners[book_path(self._codec.venue, symbol)] = None
+        elif channel is Channel.TRADES and symbol in self._books:
+            book_feed = self._feed_of.get((Channel.BOOK, symbol))
+            if book_feed is not None and book_feed is not self._feed_of.get(stream):
+                listeners[self._books[symbol]] = None
+        return listeners
 
-    def link_down(self, link: Link, text: str) -> None:
-        self.ctx.set_unready(text)
-        self._tell_readers(StreamDown(self.ctx.path, self._codec.venue, link.epoch, self.ctx.now_ns, text))
+    def refused(self, stream: Stream, text: str) -> None:
+        """Kept out of what is wanted until somebody asks for it again; the other streams go on."""
+        self.ctx.note("subscription_refused", f"{stream[0].value} of {stream[1]}: {text}")
+        self._refused[stream] = text
+        self._list_books()
+        self._spread()
 
-    def link_over(self, link: Link) -> None:
-        self._subscribed.pop(link.number, None)
-        if len(self._subscribed) <= 1:
-            self._overlap = None
+    def unrecognized(self, item: UnrecognizedMessage) -> None:
+        self._unrecognized_count += 1
+        self._unrecognized.append(item)
 
-    def owes(self, link: Link) -> bool:
-        return False
-
-    def _tell_readers(self, event: StreamUp | StreamDown) -> None:
-        """To books and to whoever else reads this connection's streams."""
-        listeners = dict.fromkeys(self._books.values())
-        for channel, symbol in self._wants.streams():
-            listeners |= dict.fromkeys(self._wants.readers(channel, symbol))
-        for path in listeners:
-            self.ctx.send(path, event)
+    def resync_pause_ns(self) -> int:
+        return self._resyncs.take(self.ctx.monotonic_ns)
 
     def inspect(self) -> Mapping[str, object]:
-        links = self._keeper.inspect() if self._keeper is not None else {}
+        pictures = [feed.inspect() for feed in self._feeds]
+        picture: dict[str, object] = dict(pictures[0]) if pictures else {}
+        for other in pictures[1:]:
+            for key, value in other.items():
+                known = picture.get(key)
+                if isinstance(value, int) and isinstance(known, int) and key in _SUMMED:
+                    picture[key] = known + value
         return {
-            **links,
+            **picture,
             **self._counts,
+            "connected": all(each["connected"] for each in pictures),
+            "failure": "; ".join(dict.fromkeys(str(each["failure"]) for each in pictures if each["failure"])),
+            "feeds": {f"{feed.url} {number}": len(feed.wanted) for number, feed in enumerate(self._feeds, 1)},
             "wanted": len(self._wanted()),
+            "refused": {f"{channel.value} of {symbol}": text for (channel, symbol), text in self._refused.items()},
             "unrecognized": self._unrecognized_count,
             "last_unrecognized": [item.raw[:200] for item in self._unrecognized],
         }
-
-
-class Overlap:
-    """What was said while two links carried the same streams."""
-
-    def __init__(self) -> None:
-        self._trades: set[tuple[Symbol, str]] = set()
-        self._tickers: dict[Symbol, int] = {}
-
-    def is_second(self, item: BookDelta | Trade | BookTicker) -> bool:
-        """True when the other link has said this already (a delta is judged by the book's own sequence check)."""
-        if isinstance(item, Trade):
-            key = (item.symbol, item.trade_id)
-            if key in self._trades:
-                return True
-            self._trades.add(key)
-        elif isinstance(item, BookTicker):
-            if item.update_id <= self._tickers.get(item.symbol, -1):
-                return True
-            self._tickers[item.symbol] = item.update_id
-        return False
-
-
-class Pacer:
-    """At most `per_s` messages in any second."""
-
-    def __init__(self, per_s: int) -> None:
-        self._sent: deque[float] = deque(maxlen=per_s)
-
-    async def wait(self) -> None:
-        """Wait for one's turn."""
-        if len(self._sent) == self._sent.maxlen:
-            await trio.sleep_until(self._sent[0] + 1.001)
-        self._sent.append(trio.current_time())
-
-
-def _ordered(streams: set[Stream]) -> list[Stream]:
-    """Symbol by symbol, always in the same order."""
-    return sorted(streams, key=lambda stream: (stream[1], stream[0].value))

@@ -13,7 +13,9 @@ import trio.testing
 from websockets.frames import Opcode
 
 from actors.venue.limiter import LimiterActor
-from actors.venue.public import Overlap, Pacer, PublicStreamActor
+from actors.venue.backoff import Pacer
+from actors.venue.feed import Overlap
+from actors.venue.public import PublicStreamActor
 from actors.venue.settings import MS, SECOND, ReconnectSettings, VenueEndpoints
 from protocols.enums import Channel, Side
 from protocols.market import BookDelta, BookTicker, Candle, StreamDown, StreamUp, Subscribe, Trade, Unsubscribe
@@ -128,7 +130,7 @@ async def test_a_planned_replacement_makes_no_hole() -> None:
         for inbox in spot.books.values():
             assert not inbox.of(StreamDown)
             assert len(inbox.of(StreamUp)) == 1
-            assert len({delta.connection for delta in inbox.of(BookDelta)}) == 1
+            assert len({delta.connection for delta in inbox.of(BookDelta)}) >= 3, "each connection has its number"
             assert continuous(inbox)
         trades = [trade.trade_id for trade in spot.books[BTC].of(Trade)]
         assert len(trades) == len(set(trades)), "what both connections said is passed on once"
@@ -346,7 +348,7 @@ async def test_a_symbol_is_subscribed_as_long_as_it_has_a_reader() -> None:
         assert spot.world.inspect(PUBLIC)["wanted"] == 3
         spot.world.tell(PUBLIC, Subscribe(ETH, READER), Subscribe(ETH, "/other"), Unsubscribe(ETH, "/other"))
         await spot.world.until(lambda: spot.world.runtime.dead_letter_count > 0)  # no book of ETH runs here
-        assert {each.symbol for each in spot.reader.of(BookTicker)} == {ETH}, "the reader gets what it asked for"
+        assert (await spot.reader.one(BookTicker)).symbol == ETH, "the reader gets what it asked for"
         assert not spot.reader.of(BookDelta), "changes of a book are for the book"
         spot.sim.cut_connections("streams")
         await bounce(spot)
