@@ -528,6 +528,7 @@ class KeepsAlive(Protocol):
         ...
 
 
+@runtime_checkable
 class SignsUpgrade(Protocol):
     """A codec whose venue authenticates a connection by its upgrade request, not by a frame."""
 
@@ -545,6 +546,7 @@ class ListsSubscriptions(Protocol):
         ...
 
 
+@runtime_checkable
 class ContinuesAnswers(Protocol):
     """A codec whose venue answers in pages or in parts: an answer is whole when nothing continues it."""
 
@@ -556,6 +558,7 @@ class ContinuesAnswers(Protocol):
         ...
 
 
+@runtime_checkable
 class BatchCodec(Protocol):
     """A codec of a venue that takes several orders in one request; at most `capabilities.batch_size_max`.
 
@@ -591,6 +594,7 @@ class RoutesStreams(Protocol):
         ...
 
 
+@runtime_checkable
 class ListenKeys(Protocol):
     """A codec whose private stream is addressed by a key that REST hands out (`capabilities.listen_key`).
 
@@ -619,6 +623,7 @@ class ListenKeys(Protocol):
         ...
 
 
+@runtime_checkable
 class AmendsByTerms(Protocol):
     """A codec whose venue amends an order by stating its terms anew (`capabilities.amend_needs_terms`)."""
 
@@ -650,6 +655,7 @@ class AmendsByTerms(Protocol):
     ) -> HttpRequest: ...
 
 
+@runtime_checkable
 class AmendsByRest(Protocol):
     """A codec whose venue amends a quantity by REST too."""
 
@@ -660,6 +666,7 @@ class AmendsByRest(Protocol):
         ...
 
 
+@runtime_checkable
 class CancelsAllByRest(Protocol):
     """A codec whose venue cancels all orders of a symbol by REST (`capabilities.cancel_all_symbol`)."""
 
@@ -668,6 +675,7 @@ class CancelsAllByRest(Protocol):
         ...
 
 
+@runtime_checkable
 class CancelsByRest(Protocol):
     """A codec that can cancel several orders in one REST request, at most `capabilities.cancel_batch_max`."""
 
@@ -676,6 +684,7 @@ class CancelsByRest(Protocol):
     ) -> HttpRequest: ...
 
 
+@runtime_checkable
 class DecodesCancels(Protocol):
     """A codec that must know which cancels were asked for to read the answer to `rest_cancel_orders`."""
 
@@ -686,6 +695,7 @@ class DecodesCancels(Protocol):
         ...
 
 
+@runtime_checkable
 class DeadManSwitch(Protocol):
     """A codec of a venue that cancels for us when we fall silent (`capabilities.dead_man_switch`)."""
 
@@ -694,6 +704,7 @@ class DeadManSwitch(Protocol):
         ...
 
 
+@runtime_checkable
 class KnowsPositions(Protocol):
     """A codec of a venue that keeps positions of its own, netted over all strategies."""
 
@@ -704,13 +715,19 @@ class KnowsPositions(Protocol):
         ...
 
 
-class ChecksPositionMode(Protocol):
+@runtime_checkable
+class SetsPositionMode(Protocol):
     """A codec of a venue whose account holds one position a symbol, or two, by a setting that orders must fit."""
 
     @property
     def hedge_mode(self) -> bool:
-        """What this codec was told; must be what the account is set to, or every order is refused."""
+        """What this codec was told; must be what the account is set to, or orders are refused, or mean another."""
         ...
+
+
+@runtime_checkable
+class ChecksPositionMode(SetsPositionMode, Protocol):
+    """One whose venue can be asked how the account is set."""
 
     def position_mode_request(self, stamp_venue_ns: int) -> HttpRequest: ...
 
@@ -719,6 +736,7 @@ class ChecksPositionMode(Protocol):
         ...
 
 
+@runtime_checkable
 class ListsClosedOrders(Protocol):
     """A codec of a venue without a list of own trades (`capabilities.fills_by_time` False)."""
 
@@ -729,6 +747,7 @@ class ListsClosedOrders(Protocol):
         ...
 
 
+@runtime_checkable
 class LearnsInstruments(Protocol):
     """A private codec whose requests need facts of the instrument list (`Instrument.venue_code`)."""
 

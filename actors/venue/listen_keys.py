@@ -12,13 +12,12 @@ process that reads the account.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
 
 from actors.venue.calls import RestCalls
 from actors.venue.settings import SECOND
 from actors.venue.signing import SigningSession
 from protocols.errors import OutcomeUnknown, RemoteProtocolError, VenueUnavailable
-from protocols.venue import Disposition, HttpReply, HttpRequest, ListenKeys, PrivateCodec, VenueError
+from protocols.venue import Disposition, HttpReply, HttpRequest, ListenKeys, VenueError
 from supervisors.actor import Context
 
 RETRY_NS = 20 * SECOND
@@ -31,14 +30,14 @@ class ListenKeyKeeper:
     def __init__(
         self,
         ctx: Context,
-        codec: PrivateCodec,
+        codec: ListenKeys,
         calls: RestCalls,
         session: SigningSession,
         died: Callable[[str], None],
     ) -> None:
         """`died` is called with the reason when the venue says that the key is not alive any more."""
         self._ctx = ctx
-        self._codec = cast(ListenKeys, codec)
+        self._codec = codec
         self._calls = calls
         self._session = session
         self._died = died

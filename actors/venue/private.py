@@ -33,7 +33,7 @@ from protocols.control import ClockOffset
 from protocols.errors import ConfigError
 from protocols.ids import Path
 from protocols.orders import account_path
-from protocols.venue import PrivateCodec, Reply, StreamTerminated, UnrecognizedMessage
+from protocols.venue import ListenKeys, PrivateCodec, Reply, StreamTerminated, UnrecognizedMessage
 from supervisors.actor import Actor, ReadyWhen
 
 STAMP_MARGIN_NS = 20 * MS
@@ -108,6 +108,7 @@ class PrivateStreamActor(Actor):
             nursery.start_soon(self._session.learn_clock)
             if codec.capabilities.listen_key:
                 assert self._http is not None
+                assert isinstance(codec, ListenKeys)
                 calls = RestCalls(self.ctx, self._http, self._limiter, self._clock_path, codec, codec.account)
                 self._listen_key = ListenKeyKeeper(self.ctx, codec, calls, self._session, self._key_died)
                 nursery.start_soon(self._listen_key.refresh_for_ever)

@@ -1,17 +1,30 @@
 """Asks the venue what is true of one account, and decides nothing.
 
 `Reconcile` -> `Reconciled`: live orders, the state of each believed order that is not among them, own trades since
-the last known, balances; in this order, so that no trade can be missing that an order's state already includes
-(binance-spot section 16.3).  `QueryOrder` -> `OrderFound`, `OrderNotFound` or `QueryFailed`.
+the last known, balances, positions; in this order, so that no trade can be missing that an order's state already
+includes (binance-spot section 16.3).  `QueryOrder` -> `OrderFound`, `OrderNotFound` or `QueryFailed`.
 
 A picture is whole or it is not given: one failed question makes it `ReconcileFailed`, and the account asks again.
 "Not found" is passed on as it is; when it is proof is the account's decision.
+
+Venues answer in pages, or in parts by kind of order or coin; the codec says how an answer goes on
+(`ContinuesAnswers`), and every question here is asked to its end.  Own trades are found in one of three ways:
+
+=====================================  =========================================================================
+`capabilities.fills_from_trade_id`     after the last known trade, page by page
+`capabilities.fills_by_time`           from the time of the last known trade on; what overlaps is recognised
+neither                                with each order of which the venue counts more than we have trades for
+=====================================  =========================================================================
+
+An account whose position mode is not what our orders are written for is never ready (`ChecksPositionMode`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
+from typing import TypeVar
 
 import attrs
 import trio
@@ -24,8 +37,9 @@ from actors.venue.signing import SigningSession
 from protocols.base import Message
 from protocols.control import ClockOffset
 from protocols.errors import OutcomeUnknown, RemoteProtocolError, VenueUnavailable
-from protocols.ids import ClOrdID, Path, Symbol, TradeID
+from protocols.ids import ClOrdID, OrderID, Path, Symbol, TradeID
 from protocols.orders import ExecutionReport, OrderNotFound
+from protocols.positions import VenuePosition
 from protocols.reconcile import (
     BelievedOrder,
     FillsSince,
@@ -36,7 +50,18 @@ from protocols.reconcile import (
     Reconciled,
     ReconcileFailed,
 )
-from protocols.venue import Disposition, HttpReply, HttpRequest, PrivateCodec, VenueError
+from protocols.venue import (
+    ChecksPositionMode,
+    ContinuesAnswers,
+    Disposition,
+    HttpReply,
+    HttpRequest,
+    KnowsPositions,
+    ListsClosedOrders,
+    PrivateCodec,
+    SetsPositionMode,
+    VenueError,
+)
 from supervisors.actor import Actor
 
 STAMP_MARGIN_NS = 20 * MS
@@ -48,6 +73,14 @@ PAGE_SURELY_LAST = 100
 """A page of trades shorter than any venue's page is the last one."""
 FILLS_SPAN_NS = 24 * 3600 * SECOND
 """From a time, venues look this far and no further (binance-spot section 10)."""
+OVERLAP_NS = 10 * SECOND
+"""So much before the last known trade is asked for again where only times can be named: the venue's list may lag."""
+CLOSED_SPAN_NS = 7 * 24 * 3600 * SECOND
+"""Orders that are over are listed by when they were made, this far back at most (upbit section 5.4)."""
+PARTS_MAX = 1_000
+"""An answer that goes on for longer is none."""
+
+Row = TypeVar("Row")
 
 _FAILURES = (VenueUnavailable, OutcomeUnknown, RemoteProtocolError)
 
@@ -72,6 +105,7 @@ class ReconcilerActor(Actor):
         self._wanted: Reconcile | None = None
         self._wake = trio.Event()
         self._in_hand: trio.CancelScope | None = None
+        self._mode_checked = False
         self._queries, self._work = trio.open_memory_channel[QueryOrder](QUERIES_MAX)
         self._done = 0
         self._failed = 0
@@ -129,8 +163,9 @@ class ReconcilerActor(Actor):
     async def _picture(self, wanted: Reconcile) -> Reconciled:
         codec = self._codec
         asked_ns = self.ctx.now_ns
-        open_orders = codec.decode_open_orders(
-            await self._ask(lambda: codec.open_orders_request(None, self._session.stamp_ns()))
+        await self._check_position_mode()
+        open_orders = await self._all_of(
+            lambda: codec.open_orders_request(None, self._session.stamp_ns()), codec.decode_open_orders
         )
         live_ids = {report.cl_ord_id for report in open_orders}
         live_order_ids = {report.order_id for report in open_orders}
@@ -145,22 +180,61 @@ class ReconcilerActor(Actor):
             else:
                 statuses.append(found)
         fills: list[ExecutionReport] = []
-        for since in wanted.fills_since:
-            fills += await self._fills_since(since)
-        balances = codec.decode_balances(await self._ask(lambda: codec.balances_request(self._session.stamp_ns())))
-        fills.sort(key=lambda fill: fill.transact_ns)
+        if codec.capabilities.fills_by_time:
+            for since in wanted.fills_since:
+                fills += await self._fills_since(since)
+        else:
+            statuses += await self._closed_orders(wanted, {report.order_id for report in statuses})
+            fills += await self._fills_of_grown(wanted.believed, (*open_orders, *statuses))
+        balances = await self._all_of(lambda: codec.balances_request(self._session.stamp_ns()), codec.decode_balances)
+        positions = await self._positions()
         return Reconciled(
             wanted.attempt,
             tuple(open_orders),
             tuple(statuses),
             tuple(not_found),
-            tuple(fills),
+            tuple(sorted(_once(fills), key=_place)),
             tuple(balances),
             asked_ns,
+            positions,
         )
+
+    async def _check_position_mode(self) -> None:
+        """Once an incarnation: an account that is set up otherwise refuses every order, or takes it for another."""
+        codec = self._codec
+        if self._mode_checked or not (codec.capabilities.hedge_mode and isinstance(codec, ChecksPositionMode)):
+            return
+        reply = await self._ask(lambda: codec.position_mode_request(self._session.stamp_ns()))
+        self._compare_mode(codec.decode_position_mode(reply), codec.hedge_mode)
+        self._mode_checked = True
+
+    def _compare_mode(self, theirs: bool, ours: bool) -> None:
+        if theirs is ours:
+            return
+        words = {True: "hedge mode (two positions a symbol)", False: "one-way mode (one position a symbol)"}
+        venue, account = self._codec.venue, self._codec.account
+        raise VenueUnavailable(
+            f"account {account} is in {words[theirs]} at {venue}, and venues.{venue}.hedge_mode is "
+            f"{str(ours).lower()}: set it to {str(theirs).lower()}, or change the account's position mode at the venue"
+        )
+
+    async def _positions(self) -> tuple[VenuePosition, ...] | None:
+        """All that are not flat; None where the venue keeps none."""
+        codec = self._codec
+        if not (codec.capabilities.positions and isinstance(codec, KnowsPositions)):
+            return None
+        found = await self._all_of(lambda: codec.positions_request(self._session.stamp_ns()), codec.decode_positions)
+        held = tuple(position for position in found if position.qty)
+        if held and isinstance(codec, SetsPositionMode):
+            self._compare_mode(any(position.leg is not None for position in held), codec.hedge_mode)
+        return held
+
+    # ---- own trades ---------------------------------------------------------------------------------------------
 
     async def _fills_since(self, since: FillsSince) -> list[ExecutionReport]:
         """All own trades of one symbol after the last known one, or since a time when none is known."""
+        if not self._codec.capabilities.fills_from_trade_id:
+            return await self._fills_page(since.symbol, from_ns=max(since.since_ns - OVERLAP_NS, 0))
         if since.trade_id is not None:
             return await self._fills_after(since.symbol, since.trade_id)
         newest = await self._fills_page(since.symbol)
@@ -168,6 +242,39 @@ class ReconcilerActor(Actor):
         if len(newest) < PAGE_SURELY_LAST or len(wanted) < len(newest):
             return wanted
         return await self._fills_from(since.symbol, since.since_ns)
+
+    async def _fills_of_grown(
+        self, believed: Sequence[BelievedOrder], reports: Iterable[ExecutionReport]
+    ) -> list[ExecutionReport]:
+        """Trades of every order of which the venue counts more than we have."""
+        known = {order.order_id: order.cum_qty for order in believed if order.order_id is not None}
+        named = {order.cl_ord_id: order.cum_qty for order in believed}
+        fills: list[ExecutionReport] = []
+        for report in reports:
+            ours = known.get(report.order_id, named.get(report.cl_ord_id))
+            if report.cum_qty and (ours is None or report.cum_qty > ours):
+                fills += await self._fills_of(report.symbol, report.order_id)
+        return fills
+
+    async def _closed_orders(self, wanted: Reconcile, known: set[OrderID]) -> list[ExecutionReport]:
+        """Orders that were made and ended unseen since the account last knew everything; theirs are fills as well."""
+        codec = self._codec
+        if not isinstance(codec, ListsClosedOrders) or not wanted.fills_since:
+            return []
+        until_ns = self.ctx.now_ns
+        since_ns = max(min(since.since_ns for since in wanted.fills_since) - OVERLAP_NS, until_ns - CLOSED_SPAN_NS)
+        closed = await self._all_of(
+            lambda: codec.closed_orders_request(None, since_ns, until_ns, self._session.stamp_ns()),
+            codec.decode_open_orders,
+        )
+        return [report for report in closed if report.cum_qty and report.order_id not in known]
+
+    async def _fills_of(self, symbol: Symbol, order_id: OrderID) -> list[ExecutionReport]:
+        codec = self._codec
+        return await self._all_of(
+            lambda: codec.fills_request(symbol, self._session.stamp_ns(), order_id=order_id),
+            partial(codec.decode_fills, symbol),
+        )
 
     async def _fills_from(self, symbol: Symbol, from_ns: int) -> list[ExecutionReport]:
         """More than one page since `from_ns`: find the first trade, a span at a time, and go on from it by id."""
@@ -195,10 +302,10 @@ class ReconcilerActor(Actor):
         self, symbol: Symbol, *, last: TradeID | None = None, from_ns: int | None = None
     ) -> list[ExecutionReport]:
         codec = self._codec
-        reply = await self._ask(
-            lambda: codec.fills_request(symbol, self._session.stamp_ns(), from_trade_id=last, since_ns=from_ns)
+        return await self._all_of(
+            lambda: codec.fills_request(symbol, self._session.stamp_ns(), from_trade_id=last, since_ns=from_ns),
+            partial(codec.decode_fills, symbol),
         )
-        return list(codec.decode_fills(symbol, reply))
 
     # ---- one order ----------------------------------------------------------------------------------------------
 
@@ -219,14 +326,8 @@ class ReconcilerActor(Actor):
         found = await self._status(order)
         if isinstance(found, OrderNotFound):
             return found
-        fills: tuple[ExecutionReport, ...] = ()
-        if found.cum_qty:
-            codec = self._codec
-            reply = await self._ask(
-                lambda: codec.fills_request(order.symbol, self._session.stamp_ns(), order_id=found.order_id)
-            )
-            fills = tuple(codec.decode_fills(order.symbol, reply))
-        return OrderFound(found, fills)
+        fills = await self._fills_of(order.symbol, found.order_id) if found.cum_qty else []
+        return OrderFound(found, tuple(sorted(_once(fills), key=_place)))
 
     async def _status(self, order: BelievedOrder) -> ExecutionReport | OrderNotFound:
         """By the venue's id; without one by every name that the order may bear, before "not found" is said."""
@@ -236,18 +337,52 @@ class ReconcilerActor(Actor):
         if order.order_id is None:
             names += codec.other_names(order.cl_ord_id)
         for name in names:
-            reply, _ = await self._send(partial(self._status_request, name, order))
-            found = codec.decode_order_status(reply)
-            if isinstance(found, ExecutionReport):
-                return attrs.evolve(found, cl_ord_id=order.cl_ord_id)
-            if found.disposition is not Disposition.NOT_FOUND:
-                raise VenueUnavailable(f"status of {order.cl_ord_id}: {found.code} {found.text}")
+            async with aclosing(self._parts(partial(self._status_request, name, order))) as parts:
+                async for reply, _ in parts:
+                    found = codec.decode_order_status(reply)
+                    if isinstance(found, ExecutionReport):
+                        return attrs.evolve(found, cl_ord_id=order.cl_ord_id or found.cl_ord_id)
+                    if found.disposition is not Disposition.NOT_FOUND:
+                        raise VenueUnavailable(f"status of {order.cl_ord_id}: {found.code} {found.text}")
         return OrderNotFound(order.cl_ord_id, asked_ns)
 
     def _status_request(self, name: ClOrdID, order: BelievedOrder) -> HttpRequest:
         return self._codec.order_status_request(name, order.order_id, order.symbol, self._session.stamp_ns())
 
     # ---- asking -------------------------------------------------------------------------------------------------
+
+    async def _all_of(self, make: Callable[[], HttpRequest], decode: Callable[[HttpReply], Sequence[Row]]) -> list[Row]:
+        """Every row of an answer, part by part."""
+        rows: list[Row] = []
+        async with aclosing(self._parts(make)) as parts:
+            async for reply, error in parts:
+                if error is not None:
+                    raise VenueUnavailable(f"{error.code} {error.text}".strip())
+                rows += decode(reply)
+        return rows
+
+    async def _parts(
+        self, make: Callable[[], HttpRequest]
+    ) -> AsyncGenerator[tuple[HttpReply, VenueError | None], None]:
+        """The parts of one answer, as far as whoever reads them goes; a refusal is the last one."""
+        codec = self._codec if isinstance(self._codec, ContinuesAnswers) else None
+        asked: list[HttpRequest] = []
+        for _ in range(PARTS_MAX):
+            reply, error = await self._send(partial(_remember, make, asked))
+            yield reply, error
+            if codec is None or error is not None:
+                return
+            following = partial(codec.continuation, asked[-1], reply)
+            if following(self._session.stamp_ns()) is None:
+                return
+            make = partial(self._go_on, following)
+        raise VenueUnavailable(f"{asked[-1].path} goes on after {PARTS_MAX} answers")
+
+    def _go_on(self, following: Callable[[int], HttpRequest | None]) -> HttpRequest:
+        """The next part, signed now."""
+        request = following(self._session.stamp_ns())
+        assert request is not None
+        return request
 
     async def _ask(self, make: Callable[[], HttpRequest]) -> HttpReply:
         reply, error = await self._send(make)
@@ -272,3 +407,21 @@ class ReconcilerActor(Actor):
             "in_progress": self._in_hand is not None,
             "failure": self._failure,
         }
+
+
+def _remember(make: Callable[[], HttpRequest], asked: list[HttpRequest]) -> HttpRequest:
+    """Make a request and keep it: how its answer goes on depends on it."""
+    request = make()
+    asked.append(request)
+    return request
+
+
+def _once(fills: Iterable[ExecutionReport]) -> Iterable[ExecutionReport]:
+    """Pages may overlap."""
+    return {(fill.symbol, fill.trade_id or fill.exec_id): fill for fill in fills}.values()
+
+
+def _place(fill: ExecutionReport) -> tuple[int, int, str]:
+    """The venue's order of fills: by time, of one moment by trade id, numbers as numbers."""
+    trade_id = fill.trade_id or ""
+    return fill.transact_ns, len(trade_id), trade_id

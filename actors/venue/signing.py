@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import cast
 
 from actors.venue.clock import VenueClock
 from actors.venue.links import Dial, Link, Replies
@@ -48,20 +47,21 @@ class SigningSession:
     @property
     def keeps_alive(self) -> bool:
         """The venue wants to hear its own words instead of a WebSocket ping."""
-        return hasattr(self._codec, "keep_alive")
+        return isinstance(self._codec, KeepsAlive)
 
     def keep_alive_text(self) -> str:
         """The next keep-alive."""
-        frame = cast(KeepsAlive, self._codec).keep_alive(self.next_id())
+        assert isinstance(self._codec, KeepsAlive)
+        frame = self._codec.keep_alive(self.next_id())
         self._keep_alives.append(frame.request_id)
         return frame.text
 
     async def dial(self, url: str) -> Dial:
         """One attempt to connect to `url`, authenticated by its upgrade request where the venue wants that."""
-        if not hasattr(self._codec, "upgrade_headers"):
+        if not isinstance(self._codec, SignsUpgrade):
             return Dial(url, url)
         await self.clock.wait_usable()
-        headers = cast(SignsUpgrade, self._codec).upgrade_headers(self.stamp_ns())
+        headers = self._codec.upgrade_headers(self.stamp_ns())
         return Dial(url, url, headers, self._key_refused("the upgrade was answered with 401"))
 
     def next_id(self) -> str:
@@ -101,9 +101,9 @@ class SigningSession:
         """
         await self.clock.wait_usable()
         frame = self._codec.subscribe_private(self.next_id(), self.stamp_ns(), logged_on=link.logged_on)
-        if not frame.request_id and hasattr(self._codec, "list_subscriptions"):
+        if not frame.request_id and isinstance(self._codec, ListsSubscriptions):
             await link.socket.send(frame.text)
-            frame = cast(ListsSubscriptions, self._codec).list_subscriptions(self.next_id())
+            frame = self._codec.list_subscriptions(self.next_id())
         await self.request(link, frame)
 
     async def request(self, link: Link, frame: Frame) -> None:

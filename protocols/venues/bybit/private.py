@@ -104,6 +104,7 @@ class BybitPrivate:
         if not settle_coins:
             raise ConfigError("settle_coins is empty; name at least one, such as USDT")
         self._commands = Commands(product, hedge_mode=hedge_mode, smp_type=smp_type, trigger_by=trigger_by)
+        self._hedge_mode = hedge_mode
         self.product = product
         self.venue = VENUES[product]
         self.capabilities: Capabilities = capabilities_of(product, endpoints)
@@ -140,6 +141,11 @@ class BybitPrivate:
         self._executions_answer = msgspec.json.Decoder(wire.ExecutionsAnswer)
         self._wallet_answer = msgspec.json.Decoder(wire.WalletAnswer)
         self._positions_answer = msgspec.json.Decoder(wire.PositionsAnswer)
+
+    @property
+    def hedge_mode(self) -> bool:
+        """What this codec was told about the account."""
+        return self._hedge_mode
 
     # ---- frames out --------------------------------------------------------------------------------------------
 
