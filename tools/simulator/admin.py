@@ -9,6 +9,9 @@
 | `DELETE /sim/fault` | `{"fault_id": 4}` lifts one, `{}` lifts all |
 | `POST /sim/trade` | `{"symbol", "side", "qty", "price"?}`: somebody else trades |
 | `POST /sim/quote` | `{"symbol", "side", "qty", "price"}`: somebody else quotes |
+| `POST /sim/mark` | `{"symbol", "price"}`: the mark price of a contract, until further notice |
+| `POST /sim/funding` | `{"symbol", "rate"}`: funding is paid now |
+| `POST /sim/liquidate` | `{"account", "symbol", "side"?}`: the venue closes a position by force |
 | `GET /sim/accounts` | names, balances, API keys (no secrets) |
 | `POST /sim/accounts` | `{"name", "balances"?, "api_key"?, "kind"?, "secret"?}`: open one |
 | `POST /sim/deposit` | `{"account", "asset", "amount"}`; negative takes out |
@@ -24,11 +27,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import orjson
 
-from tools.simulator.core.accounts import Account, KeyKind
+from tools.simulator.core.accounts import Account, KeyKind, Position
 from tools.simulator.core.decimals import text8
 from tools.simulator.core.dialect import Dialect
 from tools.simulator.core.faults import Fault
-from tools.simulator.core.model import Fill, Order, Side
+from tools.simulator.core.model import Fill, Order, PositionSide, Side
 from tools.simulator.core.net import WsConnection
 from tools.simulator.core.server import HttpRequest, HttpResponse
 
@@ -105,6 +108,16 @@ class Admin:
                 side, price = Side(_text(body, "side")), _number(body, "price")
                 sim.quote(_text(body, "symbol"), side, _number(body, "qty"), price)
                 return _json(200, {})
+            case ("POST", "/sim/mark"):
+                sim.mark(_text(body, "symbol"), _number(body, "price"))
+                return _json(200, {})
+            case ("POST", "/sim/funding"):
+                sim.fund(_text(body, "symbol"), _number(body, "rate"))
+                return _json(200, {})
+            case ("POST", "/sim/liquidate"):
+                side = PositionSide(body.get("side", "BOTH"))
+                sim.liquidate(_text(body, "account"), _text(body, "symbol"), side)
+                return _json(200, {})
             case ("GET", "/sim/accounts"):
                 return _json(200, self._accounts())
             case ("POST", "/sim/accounts"):
@@ -145,6 +158,7 @@ class Admin:
                 name: {
                     "balances": _balances(account),
                     "orders": [_order(order) for order in account.orders],
+                    "positions": [_position(position) for position in account.positions.values() if position.qty],
                     "fills": {symbol: len(fills) for symbol, fills in account.fills.items()},
                     "subscriptions": venue.user_data.count(account),
                 }
@@ -237,6 +251,16 @@ def _number(body: dict[str, Any], name: str) -> Decimal:
 
 def _balances(account: Account) -> dict[str, list[str]]:
     return {asset: [text8(each.free), text8(each.locked)] for asset, each in account.balances.items()}
+
+
+def _position(position: Position) -> dict[str, Any]:
+    return {
+        "symbol": position.symbol,
+        "side": position.side.value,
+        "qty": text8(position.qty),
+        "entry_px": text8(position.entry_px),
+        "realized": text8(position.realized),
+    }
 
 
 def _fill(fill: Fill) -> dict[str, Any]:

@@ -20,8 +20,8 @@ import attrs
 import trio
 
 from tools.simulator.admin import Admin, Front
-from tools.simulator.core import families, outside
-from tools.simulator.core.accounts import Account, KeyKind
+from tools.simulator.core import contracts, families, outside
+from tools.simulator.core.accounts import Account, KeyKind, Position
 from tools.simulator.core.capture import CaptureConfig, Replay
 from tools.simulator.core.clock import MS, Clock, SystemClock
 from tools.simulator.core.dialect import Arrival, Dialect, Family, Instrument, Parts
@@ -30,7 +30,7 @@ from tools.simulator.core.faults import IMMEDIATE, Fault, FaultKind, FaultPlan
 from tools.simulator.core.generator import TICK_NS, Generator, GeneratorConfig
 from tools.simulator.core.latency import Latency
 from tools.simulator.core.live import LiveConfig, LiveFeed
-from tools.simulator.core.model import Fill, Order, Side
+from tools.simulator.core.model import Fill, Order, PositionSide, Side
 from tools.simulator.core.scheduler import Scheduler
 from tools.simulator.core.server import Server, ServerConfig
 from tools.simulator.credentials import Credentials, derive_credentials
@@ -134,6 +134,7 @@ class Simulator:
 
     def _tick(self, now_ns: int) -> None:
         """Every 100 ms."""
+        contracts.tick(self.exchange, now_ns)
         self.venue.tick(now_ns)
 
     # ------------------------------------------------------------------------------------------ running
@@ -240,6 +241,10 @@ class Simulator:
     def fills(self, account: str, symbol: str) -> list[Fill]:
         return list(self.account(account).fills.get(symbol, []))
 
+    def positions(self, account: str) -> list[Position]:
+        """Those that are not flat."""
+        return [position for position in self.account(account).positions.values() if position.qty]
+
     def balances(self, account: str) -> dict[str, tuple[Decimal, Decimal]]:
         """Asset -> (free, locked)."""
         return {asset: (balance.free, balance.locked) for asset, balance in self.account(account).balances.items()}
@@ -260,12 +265,37 @@ class Simulator:
 
         In a replayed market this is a print at `price` (the last price where none is given) that only users see.
         """
-        outside.trade(self.exchange, symbol, side, qty, price)
+        outside.trade(self.exchange, self.market_key(symbol), side, qty, price)
 
     def quote(self, symbol: str, side: Side, qty: Decimal, price: Decimal) -> None:
         """Somebody else's order rests in the book (generated market), or the displayed quantity of a price
         becomes `qty` (replayed market)."""
-        outside.quote(self.exchange, symbol, side, qty, price)
+        outside.quote(self.exchange, self.market_key(symbol), side, qty, price)
+
+    def mark(self, symbol: str, price: Decimal) -> None:
+        """The mark price of a contract is this from now on."""
+        contracts.pin_mark(self.exchange, self.market_key(symbol), price)
+
+    def fund(self, symbol: str, rate: Decimal) -> None:
+        """Funding is paid now, at this rate."""
+        contracts.fund(self.exchange, self.market_key(symbol), rate)
+
+    def liquidate(self, account: str, symbol: str, side: PositionSide = PositionSide.BOTH) -> None:
+        """The venue closes a position by force. Raises ValueError where there is none."""
+        key = self.market_key(symbol)
+        if contracts.liquidate(self.exchange, self.account(account).position(key, side)) is None:
+            raise ValueError(f"{account} has no {side.value} position in {key}")
+
+    def market_key(self, symbol: str) -> str:
+        """The market that a key, or a name that only one market has, means. Raises ValueError."""
+        if symbol in self.exchange.markets:
+            return symbol
+        found = [key for key, market in self.exchange.markets.items() if market.spec.name == symbol]
+        if len(found) != 1:
+            raise ValueError(
+                f"symbol {symbol!r} names {len(found)} markets; there are {', '.join(self.exchange.markets)}"
+            )
+        return found[0]
 
     def deposit(self, account: str, asset: str, amount: Decimal) -> None:
         """Money comes in (or goes out, negative). Raises ValueError where it is not there."""

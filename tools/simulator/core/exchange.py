@@ -15,14 +15,16 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-import attrs
-
-from tools.simulator.core import lists, matching, triggers
+from tools.simulator.core import lists, margin, matching, replacing, triggers
 from tools.simulator.core.accounts import Account, AccountBook, Position
+from tools.simulator.core.algos import AlgoBook
 from tools.simulator.core.clock import Clock
 from tools.simulator.core.decimals import ZERO
+from tools.simulator.core.listener import Listener as Listener
+from tools.simulator.core.listener import Moved
+from tools.simulator.core.listener import WalletChange as WalletChange
 from tools.simulator.core.lists import OrderList
-from tools.simulator.core.market import AggTrade, Market
+from tools.simulator.core.market import Market
 from tools.simulator.core.model import (
     PRICELESS,
     ExecType,
@@ -42,47 +44,6 @@ from tools.simulator.core.settlement import lock_needed, release, required_lock,
 REPORTED_REJECTS = frozenset({RejectReason.INSUFFICIENT_BALANCE, RejectReason.WOULD_MATCH, RejectReason.WOULD_TRIGGER})
 
 
-@attrs.frozen(kw_only=True)
-class WalletChange:
-    """What one action did to the money and the positions of one account."""
-
-    reason: str  # "ORDER", "FUNDING", "TRANSFER", "MARGIN", "ADJUSTMENT"
-    time_ns: int
-    balances: dict[str, Decimal]  # asset -> change of the wallet, commission and profit included
-    positions: tuple[Position, ...] = ()  # those that changed
-    symbol: str = ""  # of a funding payment
-    rate: Decimal = ZERO  # of a funding payment
-
-
-class Listener:
-    """What a dialect overrides to hear the exchange. Calls are synchronous; render at once, keep nothing."""
-
-    def on_execution(self, order: Order, execution: Execution) -> None:
-        """One change of one order of an account (never of the street)."""
-
-    def on_balances(self, account: Account, assets: set[str]) -> None:
-        """These balances may have changed in the action that just ended."""
-
-    def on_list(self, order_list: OrderList) -> None:
-        """An order list began, changed or ended."""
-
-    def on_trades(self, market: Market, trades: list[Trade], aggregates: list[AggTrade]) -> None:
-        """The public prints of the action that just ended."""
-
-    def on_book(self, market: Market) -> None:
-        """The book may have changed."""
-
-    def on_wallet(self, account: Account, change: WalletChange) -> None:
-        """Contracts only: an action that ended has moved balances or positions.  Once an action and account, after
-        `on_execution` and `on_balances`.  Absolute values are in the account; the change says which, why, how much."""
-
-    def on_settings(self, account: Account, symbol: str) -> None:
-        """Leverage or margin mode of a symbol changed (or, with an empty symbol, the position mode)."""
-
-    def on_mark(self, market: Market) -> None:
-        """The mark price of a linear market moved."""
-
-
 class Exchange:
     """All markets and all orders of one venue."""
 
@@ -100,7 +61,11 @@ class Exchange:
         self.open_by_cl: dict[tuple[str, str, str], Order] = {}  # (account, symbol, client id)
         self.last_by_cl: dict[tuple[str, str, str], Order] = {}  # newest bearer of the id, open or not
         self._next_list_id = 0
+        self.algos = AlgoBook(self)
+        self.name_liquidation: Callable[[Position], str] = lambda position: f"liquidation-{position.update_ns}"
+        self.after_action: list[Callable[[], None]] = []  # done when the action's consequences are
         self._touched: dict[Account, set[str]] = {}
+        self._moved: dict[Account, Moved] = {}
         self._prints: list[Trade] = []
         self.activations: list[Order] = []  # pending legs of lists whose working order has filled
 
@@ -154,17 +119,26 @@ class Exchange:
             return
         if order.is_conditional and triggers.would_trigger(market, order):
             raise Reject(RejectReason.WOULD_TRIGGER, order)
-        if order.ord_type is OrdType.LIMIT_MAKER and matching.would_match(market, order):
+        post_only = order.post_only or order.ord_type is OrdType.LIMIT_MAKER
+        if post_only and matching.would_match(market, order):
             raise Reject(RejectReason.WOULD_MATCH, order)
 
     def lock_new(self, market: Market, order: Order) -> None:
-        """Reserve the money, or reject."""
+        """Reserve the money (for a contract: see that there is margin), or reject."""
+        if market.spec.is_linear:
+            if not order.is_conditional and "liquidation" not in order.extra:
+                margin.check_order(self, market, order)
+            return
         if order.quote_order_qty:
             order.order_qty = matching.qty_for_quote(market, order)
         if order.account is None:
             return
+        if market.spec.fee_in_quote and order.is_buy:
+            order.lock_rate = order.account.taker_rate
         cost = matching.market_cost(market, order) if order.ord_type in PRICELESS else ZERO
-        if not reserve(order, market.spec, required_lock(order, cost)):
+        needed = required_lock(order, cost)
+        asset = market.spec.quote if order.is_buy else market.spec.base
+        if not margin.can_spend(self, order.account, asset, needed) or not reserve(order, market.spec, needed):
             raise Reject(RejectReason.INSUFFICIENT_BALANCE, order)
         self.touch_balance(order)
 
@@ -214,7 +188,9 @@ class Exchange:
             self.expire(market, order, "UNFILLED_FOK_ORDER_EXPIRED")
             return []
         fills = matching.match(self, market, order, now)
-        if order.is_live:
+        if order.is_live and market.spec.is_linear and order.account is not None and not margin.tradable_qty(order):
+            self.expire(market, order, "REDUCE_ONLY")
+        elif order.is_live:
             self._rest_or_expire(market, order)
         return fills
 
@@ -230,10 +206,11 @@ class Exchange:
             market.touch(order.side, order.price)
 
     # --------------------------------------------------------------------------------------- changes
-    def cancel(self, order: Order, new_cl_ord_id: str) -> None:
-        """Cancel one live order; the order takes `new_cl_ord_id`. Raises Reject for a final order."""
+    def cancel(self, order: Order, new_cl_ord_id: str | None = None) -> None:
+        """Cancel one live order, which takes `new_cl_ord_id` where one is given. Raises Reject for a final order."""
         if not order.is_live:
             raise Reject(RejectReason.UNKNOWN_ORDER, order)
+        new_cl_ord_id = order.cl_ord_id if new_cl_ord_id is None else new_cl_ord_id
         market = self.markets[order.symbol]
         if order.order_list is not None:
             lists.cancel(self, order.order_list, {order.order_id: new_cl_ord_id})
@@ -291,6 +268,26 @@ class Exchange:
         self.finish_action(market)
         return exec_id
 
+    def replace(
+        self,
+        order: Order,
+        *,
+        price: Decimal | None = None,
+        qty: Decimal | None = None,
+        stop_px: Decimal | None = None,
+        cl_ord_id: str | None = None,
+        keeps_place: bool = False,
+    ) -> list[Fill]:
+        """Change a live order in place, see `core.replacing.replace`.  Raises Reject."""
+        return replacing.replace(
+            self, order, price=price, qty=qty, stop_px=stop_px, cl_ord_id=cl_ord_id, keeps_place=keeps_place
+        )
+
+    def expire_resting(self, market: Market, order: Order, reason: str) -> None:
+        """The venue takes a waiting or resting order back."""
+        self.take_off(market, order)
+        self.expire(market, order, reason)
+
     def expire(self, market: Market, order: Order, reason: str) -> None:
         """End an order that is not (or no longer) on the book."""
         order.ord_status = OrdStatus.EXPIRED
@@ -330,6 +327,8 @@ class Exchange:
         account = order.account
         if account is None:
             return
+        if order.algo is not None:
+            self.algos.child_ended(order.algo)
         self.open_by_cl.pop((account.name, order.symbol, order.cl_ord_id), None)
         account.open_orders.pop((order.symbol, order.order_id), None)
         market.open_orders.pop(order.order_id, None)
@@ -392,24 +391,63 @@ class Exchange:
         account.update_ns = self.clock.now_ns()
         self._touched.setdefault(account, set()).add(asset)
 
+    def touch_position(
+        self, position: Position, reason: str, asset: str, change: Decimal, *, rate: Decimal = ZERO
+    ) -> None:
+        """A position, or the wallet because of it, has changed by `change`."""
+        moved = self._moved.setdefault(position.account, Moved(reason))
+        moved.positions[position] = None
+        moved.balances[asset] = moved.balances.get(asset, ZERO) + change
+        moved.symbol, moved.rate = position.symbol, rate
+        if change:
+            self.touch_asset(position.account, asset)
+
+    def _set_off(self, market: Market) -> bool:
+        """One round of consequences: what prices woke, pending legs, reduce-only orders with nothing left to close."""
+        paths = triggers.take_paths(market)
+        stops = [] if paths is None else triggers.due(market, paths, self.clock.now_ns())
+        algos = [] if paths is None else self.algos.due(market, paths)
+        for order in stops:
+            if order.order_id in market.stops:  # not expired meanwhile by its own OCO twin
+                self._activate_stop(market, order)
+        for algo, leg in algos:
+            self.algos.fire(market, algo, leg)
+        waiting, self.activations = self.activations, []
+        for order in waiting:
+            lists.activate(self, order)
+        void = self._without_position(market) if self._moved else []
+        for order in void:
+            self.expire_resting(market, order, "REDUCE_ONLY")
+        return bool(stops or algos or waiting or void)
+
+    def _without_position(self, market: Market) -> list[Order]:
+        """Resting orders that only reduce and whose position is closed."""
+        return [
+            order
+            for account in self._moved
+            for order in account.open_orders.values()
+            if order.symbol == market.symbol
+            and order.is_working
+            and margin.reduces(order)
+            and not margin.reducible(order)
+        ]
+
     def finish_action(self, market: Market) -> None:
-        """Do what the action set off (stops, list legs), then publish balances, prints and the book."""
-        while True:
-            triggered = triggers.due(market, self.clock.now_ns())
-            if not triggered and not self.activations:
-                break
-            for order in triggered:
-                if order.order_id in market.stops:  # not expired meanwhile by its own OCO twin
-                    self._activate_stop(market, order)
-            waiting, self.activations = self.activations, []
-            for order in waiting:
-                lists.activate(self, order)
+        """Do what the action set off, then publish balances, positions, prints and the book."""
+        while self._set_off(market):
+            pass
+        later, self.after_action = self.after_action, []
+        for action in later:
+            action()
+        moved, self._moved = self._moved, {}
         prints, self._prints = self._prints, []
         touched, self._touched = self._touched, {}
         aggregates = market.aggregate(prints) if prints else []
         for listener in self.listeners:
             for account, assets in touched.items():
                 listener.on_balances(account, assets)
+            for account, change in moved.items():
+                listener.on_wallet(account, change.told(self.clock.now_ns()))
             if prints:
                 listener.on_trades(market, prints, aggregates)
             listener.on_book(market)
@@ -419,6 +457,16 @@ class Exchange:
         market.stops.pop(order.order_id, None)
         order.is_working, order.working_ns = True, self.clock.now_ns()
         lists.member_triggered(self, order)
+        if market.spec.is_linear:
+            try:
+                if order.close_position:
+                    order.order_qty = margin.reducible(order)
+                margin.check_order(self, market, order)
+            except Reject as reject:
+                order.ord_status = OrdStatus.REJECTED
+                self.finalize(market, order)
+                self.report(market, order, ExecType.REJECTED, ord_rej_reason=reject.reason)
+                return
         self.report(market, order, ExecType.NEW)
         self.enter(market, order)
 

@@ -18,7 +18,7 @@ import trio
 
 from tools.simulator.core.candles import Candle
 from tools.simulator.core.clock import MINUTE, MS, SECOND
-from tools.simulator.core.decimals import ZERO, floor_to, quote_floor
+from tools.simulator.core.decimals import ZERO, ceil_to, floor_to
 from tools.simulator.core.exchange import Exchange
 from tools.simulator.core.market import Market
 from tools.simulator.core.model import Order, OrdType, Side, TimeInForce
@@ -54,8 +54,9 @@ class SymbolModel:
         self.start_px = start_px
         # A grain is about a fifth of a basis point: the natural distance between quotes.
         self._grain = max(1, self.fair // 50_000)
-        # A typical order is worth about 10,000 of the quote asset's large unit, whatever the price.
-        self._unit_qty = max(1, int(Decimal(10_000) / (start_px * self._step))) if start_px > 1 else 5_000
+        # A typical order has the same worth whatever the price.
+        worth = market.spec.order_worth / market.spec.contract_size
+        self._unit_qty = max(1, int(worth / (start_px * self._step))) if start_px > 1 else 5_000
         self._street: list[Order] = []
         self._burst_until_ns = 0
         market.last_px = start_px
@@ -68,13 +69,22 @@ class SymbolModel:
             steps *= 10
         return steps * self._step
 
+    def _price(self, side: Side, ticks: int) -> Decimal:
+        """Where the step depends on the price, on the grid that holds there, away from the other side."""
+        price, spec = ticks * self._tick, self.market.spec
+        if spec.tick_rule is None:
+            return price
+        step = spec.tick_at(price)
+        return max(step, floor_to(price, step)) if side is Side.BUY else ceil_to(price, step)
+
     def _place(self, side: Side, ticks: int, qty: Decimal) -> None:
         """A street order that rests; one that would cross is put behind the other side's best."""
         book = self.market.book
         facing = (book.asks if side is Side.BUY else book.bids).best()
         if facing is not None:
+            gap = int(self.market.spec.tick_at(facing.price) / self._tick)
             best = int(facing.price / self._tick)
-            ticks = min(ticks, best - 1) if side is Side.BUY else max(ticks, best + 1)
+            ticks = min(ticks, best - gap) if side is Side.BUY else max(ticks, best + gap)
         if ticks < 1:
             return
         order = Order(
@@ -83,7 +93,7 @@ class SymbolModel:
             cl_ord_id="",
             side=side,
             ord_type=OrdType.LIMIT,
-            price=ticks * self._tick,
+            price=self._price(side, ticks),
             order_qty=qty,
         )
         self._ex.submit(order)
@@ -187,7 +197,7 @@ class SymbolModel:
             high = max(opened, close) + int(rng.expovariate(0.1) * self._grain)
             low = max(1, min(opened, close) - int(rng.expovariate(0.1) * self._grain))
             volume = (1 + int(rng.expovariate(0.02) * self._unit_qty)) * self._step
-            quote = quote_floor(close * self._tick, volume)
+            quote = self.market.spec.amount(close * self._tick, volume)
             share = Decimal(rng.randrange(20, 80)) / 100
             history.append(
                 Candle(

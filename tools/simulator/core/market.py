@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections import deque
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import attrs
 
 from tools.simulator.core.book import Book, Level
 from tools.simulator.core.candles import CandleStore
 from tools.simulator.core.decimals import ZERO
-from tools.simulator.core.model import Order, Side, SymbolSpec, Trade
+from tools.simulator.core.model import Order, PriceKind, Side, SymbolSpec, Trade
+
+if TYPE_CHECKING:
+    from tools.simulator.core.algos import Algo
 
 TRADES_KEPT = 5_000  # enough for the largest public query of every dialect
 
@@ -59,7 +63,13 @@ class Market:
         self.candles = CandleStore()
         self.stops: dict[int, Order] = {}  # conditional orders that wait for their trigger, by order id
         self.open_orders: dict[int, Order] = {}
-        self.price_path: list[Decimal] = []  # prices since the triggers were last looked at
+        self.algos: dict[int, Algo] = {}  # conditional orders of venues that keep them apart, that wait
+        self.paths: dict[PriceKind, list[Decimal]] = {kind: [] for kind in PriceKind}  # since triggers were looked at
+        self.index_px = ZERO  # of a linear market, as the next four
+        self.funding_rate = Decimal("0.0001")
+        self.next_funding_ns = 0
+        self.mark_pinned = False  # given by a recording or by hand
+        self._mark_px = ZERO
         self._next_order_id = first_id
         self._next_trade_id = first_id
         self._next_exec_id = first_id
@@ -141,10 +151,38 @@ class Market:
         self.last_px = trade.price
         self.candles.add(trade)
 
-    def note_price(self, price: Decimal) -> None:
-        """A price that stop orders must look at when the action ends."""
-        if self.stops:
-            self.price_path.append(price)
+    def note_price(self, price: Decimal, kind: PriceKind = PriceKind.LAST) -> None:
+        """A price that waiting orders must look at when the action ends."""
+        if self.stops or self.algos:
+            self.paths[kind].append(price)
+
+    @property
+    def mark_px(self) -> Decimal:
+        """What positions are valued at: the mark price, before there is one the last price."""
+        return self._mark_px or self.last_px
+
+    def move_mark(self, price: Decimal) -> bool:
+        """The mark price is this now; False where it was already."""
+        if price == self._mark_px or price <= 0:
+            return False
+        self._mark_px = price
+        if not self.mark_pinned or not self.index_px:
+            self.index_px = price
+        self.note_price(price, PriceKind.MARK)
+        self.note_price(self.index_px, PriceKind.INDEX)
+        return True
+
+    def fair_px(self) -> Decimal:
+        """The middle one of best bid, best ask and last price: no single print moves it far."""
+        top = self.top()
+        prices = sorted(price for price in (top.bid, top.ask, self.last_px or None) if price is not None)
+        return prices[len(prices) // 2] if prices else ZERO
+
+    def price_of(self, kind: PriceKind) -> Decimal:
+        """Zero where there is none yet."""
+        if kind is PriceKind.LAST:
+            return self.last_px
+        return self.mark_px if kind is PriceKind.MARK else self.index_px or self.mark_px
 
     def aggregate(self, trades: list[Trade]) -> list[AggTrade]:
         """Group one taker's consecutive prints of one price, remember and return them."""

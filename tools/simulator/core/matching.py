@@ -10,8 +10,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from tools.simulator.core import margin
 from tools.simulator.core.book import BookSide, Level
-from tools.simulator.core.decimals import ZERO, floor_to, quote_ceil, quote_floor
+from tools.simulator.core.decimals import ZERO, floor_to
 from tools.simulator.core.market import Market
 from tools.simulator.core.model import ExecType, Fill, Order, OrdStatus, StpMode, Trade
 from tools.simulator.core.settlement import affordable_qty, settle
@@ -44,7 +45,7 @@ def market_cost(market: Market, order: Order) -> Decimal:
     for level in market.book.facing(order):
         take = min(left, level.tradable)
         if take > 0:
-            cost += quote_ceil(level.price, take)
+            cost += market.spec.amount_up(level.price, take)
             left -= take
         if left <= 0:
             break
@@ -63,7 +64,7 @@ def qty_for_quote(market: Market, order: Order) -> Decimal:
         affordable = floor_to(left / level.price, step)
         take = min(affordable, level.tradable)
         total += take
-        left -= quote_floor(level.price, take)
+        left -= market.spec.amount(level.price, take)
         if take == affordable:
             return total
     return total + step if order.is_buy else total
@@ -92,6 +93,19 @@ def match(ex: Exchange, market: Market, taker: Order, now_ns: int) -> list[Fill]
             continue
         available = level.available if maker is None else maker.show_qty
         qty = min(taker.open_qty, available)
+        if market.spec.is_linear:
+            qty = min(qty, margin.tradable_qty(taker))
+            if qty <= 0:
+                break
+            if maker is not None:
+                qty = min(qty, margin.tradable_qty(maker))
+                if qty <= 0:  # it was to reduce a position that is no more
+                    ex.expire_resting(market, maker, "REDUCE_ONLY")
+                    continue
+            fill = _trade(ex, market, facing, level, taker, maker, qty, now_ns)
+            if fill is not None:
+                fills.append(fill)
+            continue
         limit = affordable_qty(taker.account, taker, market.spec, level.price)
         if limit is not None and limit < qty:
             qty = floor_to(limit, market.spec.step_size)
@@ -120,7 +134,7 @@ def _trade(
         trade_id=market.next_trade_id(),
         price=price,
         qty=qty,
-        quote_qty=quote_floor(price, qty),
+        quote_qty=market.spec.amount(price, qty),
         time_ns=now_ns,
         buyer_is_maker=not taker.is_buy,
     )
@@ -129,7 +143,7 @@ def _trade(
     else:
         fill_maker(ex, market, maker, trade)
     ex.print_trade(market, trade)
-    fill = settle(taker, market.spec, trade, is_maker=False)
+    fill = _settle(ex, taker, market, trade, is_maker=False)
     taker.ord_status = OrdStatus.FILLED if taker.open_qty <= 0 else OrdStatus.PARTIALLY_FILLED
     ex.report_fill(market, taker, fill)
     return fill
@@ -139,7 +153,7 @@ def fill_maker(ex: Exchange, market: Market, maker: Order, trade: Trade) -> None
     """Book a print on a resting order and keep its place, its slice and its level right."""
     side = market.book.side_of(maker)
     level = side.level(maker.price)
-    fill = settle(maker, market.spec, trade, is_maker=True)
+    fill = _settle(ex, maker, market, trade, is_maker=True)
     if maker.iceberg_qty:
         maker.visible_qty -= trade.qty
     if maker.open_qty <= 0:
@@ -156,14 +170,25 @@ def fill_maker(ex: Exchange, market: Market, maker: Order, trade: Trade) -> None
     ex.report_fill(market, maker, fill)
 
 
+def _settle(ex: Exchange, order: Order, market: Market, trade: Trade, *, is_maker: bool) -> Fill | None:
+    """Assets change hands, or a position moves."""
+    if market.spec.is_linear:
+        return margin.settle(ex, order, market.spec, trade, is_maker=is_maker)
+    return settle(order, market.spec, trade, is_maker=is_maker)
+
+
 def fill_alone(ex: Exchange, market: Market, maker: Order, qty: Decimal, now_ns: int) -> None:
     """A resting order trades with the recorded market, which has no account here."""
+    if market.spec.is_linear:
+        qty = min(qty, margin.tradable_qty(maker))
+        if qty <= 0:
+            return
     trade = Trade(
         symbol=market.symbol,
         trade_id=market.next_trade_id(),
         price=maker.price,
         qty=qty,
-        quote_qty=quote_floor(maker.price, qty),
+        quote_qty=market.spec.amount(maker.price, qty),
         time_ns=now_ns,
         buyer_is_maker=maker.is_buy,
     )
@@ -229,7 +254,7 @@ def _transfer(market: Market, taker: Order, maker: Order, price: Decimal, qty: D
     buyer, seller = (taker, maker) if taker.is_buy else (maker, taker)
     if buyer.account is seller.account or buyer.account is None or seller.account is None:
         return
-    quote = quote_floor(price, qty)
+    quote = market.spec.amount(price, qty)
     for order, asset, amount, receiver in (
         (buyer, market.spec.quote, quote, seller.account),
         (seller, market.spec.base, qty, buyer.account),

@@ -18,6 +18,7 @@ from tools.simulator.core.decimals import ONE, ZERO, quote_ceil, quote_floor
 
 if TYPE_CHECKING:
     from tools.simulator.core.accounts import Account
+    from tools.simulator.core.algos import Algo
     from tools.simulator.core.lists import OrderList
 
 
@@ -38,6 +39,11 @@ class OrdType(Enum):
     STOP_LOSS_LIMIT = "STOP_LOSS_LIMIT"
     TAKE_PROFIT = "TAKE_PROFIT"
     TAKE_PROFIT_LIMIT = "TAKE_PROFIT_LIMIT"
+
+
+def with_commission(amount: Decimal, rate: Decimal) -> Decimal:
+    """`amount` with commission at `rate` on top, rounded up to the asset unit."""
+    return amount if not rate else quote_ceil(amount, ONE + rate)
 
 
 CONDITIONAL = frozenset({OrdType.STOP_LOSS, OrdType.STOP_LOSS_LIMIT, OrdType.TAKE_PROFIT, OrdType.TAKE_PROFIT_LIMIT})
@@ -124,6 +130,7 @@ class RejectReason(Enum):
     ZERO_NOTIONAL = "price times quantity is zero"
     LIST_PRICES = "the prices of the list's legs are on the wrong sides"
     AMEND_INCREASE = "an amend may not increase the quantity"
+    AMEND_BELOW_FILLED = "an amend may not go below what has traded"
     AMEND_NO_CHANGE = "the amend would change nothing"
     INSUFFICIENT_MARGIN = "margin is insufficient"
     REDUCE_ONLY = "a reduce-only order would not reduce"
@@ -212,6 +219,7 @@ class Order:
     order_id: int = 0
     venue_id: str = ""  # its number as the venue writes it
     order_list: OrderList | None = None
+    algo: Algo | None = None  # the conditional order that set it free
     ord_status: OrdStatus = OrdStatus.NEW
     cum_qty: Decimal = ZERO
     cum_quote: Decimal = ZERO
@@ -219,6 +227,7 @@ class Order:
     prevented_match_id: int | None = None
     locked: Decimal = ZERO  # what is still reserved for this order, in `locked_asset`
     locked_asset: str = ""
+    lock_rate: Decimal = ZERO  # commission that a buy must have locked on top (Upbit)
     is_working: bool = False  # on the book, or past it
     visible_qty: Decimal = ZERO  # the slice of an iceberg that shows
     trail_px: Decimal = ZERO  # best price seen since a trailing stop became active; 0 = not active

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from tools.simulator.core import matching
 from tools.simulator.core.book import BookSide
-from tools.simulator.core.decimals import ZERO, quote_floor
+from tools.simulator.core.decimals import ZERO
 from tools.simulator.core.exchange import Exchange
 from tools.simulator.core.market import Market
 from tools.simulator.core.model import Order, OrdType, Side, TimeInForce, Trade
@@ -25,7 +25,7 @@ def trade(ex: Exchange, symbol: str, side: Side, qty: Decimal, price: Decimal | 
             trade_id=market.next_trade_id(),
             price=price or market.last_px,
             qty=qty,
-            quote_qty=quote_floor(price or market.last_px, qty),
+            quote_qty=market.spec.amount(price or market.last_px, qty),
             time_ns=market.time_ns(ex.clock.now_ns()),
             buyer_is_maker=side is Side.SELL,
         )

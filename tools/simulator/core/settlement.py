@@ -3,6 +3,9 @@
 Reserved on entry: a buy locks quote (rounded up), a sell locks base. In a fill the buyer pays quote out of its
 lock and receives base less commission; the seller the reverse. Commission is taken in the asset received. What
 a better price saved is released at once, so that the lock always equals what the leaves can still cost.
+
+Where the venue takes its commission in quote from both sides (`SymbolSpec.fee_in_quote`), a buy locks and pays it on
+top and receives its base whole.
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tools.simulator.core.accounts import Account
-from tools.simulator.core.decimals import ZERO, fee_floor, quote_ceil
-from tools.simulator.core.model import PRICELESS, Fill, Order, SymbolSpec, Trade
+from tools.simulator.core.decimals import ONE, ZERO, fee_floor, quote_ceil
+from tools.simulator.core.model import PRICELESS, Fill, Order, SymbolSpec, Trade, with_commission
 
 
 def required_lock(order: Order, market_cost: Decimal) -> Decimal:
@@ -20,12 +23,14 @@ def required_lock(order: Order, market_cost: Decimal) -> Decimal:
     if not order.is_buy:
         return order.open_qty
     if order.quote_order_qty:
-        return order.quote_order_qty
-    if order.is_conditional and order.ord_type in PRICELESS:
-        return quote_ceil(order.stop_px, order.open_qty) if order.stop_px else market_cost
-    if order.ord_type in PRICELESS:
-        return market_cost
-    return quote_ceil(order.price, order.open_qty)
+        cost = order.quote_order_qty
+    elif order.is_conditional and order.ord_type in PRICELESS:
+        cost = quote_ceil(order.stop_px, order.open_qty) if order.stop_px else market_cost
+    elif order.ord_type in PRICELESS:
+        cost = market_cost
+    else:
+        cost = quote_ceil(order.price, order.open_qty)
+    return with_commission(cost, order.lock_rate)
 
 
 def reserve(order: Order, spec: SymbolSpec, amount: Decimal) -> bool:
@@ -57,20 +62,27 @@ def settle(order: Order, spec: SymbolSpec, trade: Trade, *, is_maker: bool) -> F
     account = order.account
     if account is None:
         return None
+    rate = account.maker_rate if is_maker else account.taker_rate
     paid = trade.quote_qty if order.is_buy else trade.qty
     received = trade.qty if order.is_buy else trade.quote_qty
+    commission = fee_floor(trade.quote_qty if spec.fee_in_quote else received, rate)
+    if spec.fee_in_quote and order.is_buy:
+        paid += commission
+    else:
+        received -= commission
     pay_asset, receive_asset = (spec.quote, spec.base) if order.is_buy else (spec.base, spec.quote)
     from_lock = min(paid, order.locked)
     account.spend_locked(pay_asset, from_lock)
     order.locked -= from_lock
     if paid > from_lock:  # a triggered market buy may cost more than its stop price let it lock
         account.credit(pay_asset, from_lock - paid)
-    rate = account.maker_rate if is_maker else account.taker_rate
-    commission = fee_floor(received, rate)
-    account.credit(receive_asset, received - commission)
+    commission_asset = spec.quote if spec.fee_in_quote else receive_asset
+    account.credit(receive_asset, received)
     account.update_ns = trade.time_ns
+    order.commission += commission
+    order.commission_asset = commission_asset
     if order.is_buy and order.limit_px is not None:
-        release(order, quote_ceil(order.price, order.open_qty))
+        release(order, lock_needed(order))
     fill = Fill(
         trade=trade,
         order_id=order.order_id,
@@ -78,7 +90,7 @@ def settle(order: Order, spec: SymbolSpec, trade: Trade, *, is_maker: bool) -> F
         side=order.side,
         is_maker=is_maker,
         commission=commission,
-        commission_asset=receive_asset,
+        commission_asset=commission_asset,
     )
     account.fills.setdefault(spec.symbol, []).append(fill)
     return fill
@@ -88,7 +100,7 @@ def affordable_qty(account: Account | None, order: Order, spec: SymbolSpec, pric
     """How much a priceless buy can still pay for at `price`; None where money is no limit."""
     if account is None or not order.is_buy or order.limit_px is not None:
         return None
-    return (order.locked + account.balance(spec.quote).free) / price
+    return (order.locked + account.balance(spec.quote).free) / (price * (ONE + order.lock_rate))
 
 
 def lock_needed(order: Order) -> Decimal:
@@ -96,5 +108,5 @@ def lock_needed(order: Order) -> Decimal:
     if not order.is_buy:
         return order.open_qty
     if order.limit_px is not None:
-        return quote_ceil(order.price, order.open_qty)
+        return with_commission(quote_ceil(order.price, order.open_qty), order.lock_rate)
     return order.locked

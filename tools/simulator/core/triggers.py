@@ -1,7 +1,7 @@
 """Stop, take-profit and trailing orders: when the last price wakes them.
 
-The trigger source is the last trade. A stop-loss buy and a take-profit sell wake when it rises to the stop price,
-the other two when it falls to it. A trailing order follows the best price since its start and wakes when the
+The trigger source is the last trade unless the order names another. A stop-loss buy and a take-profit sell wake when
+it rises to the stop price, the other two when it falls to it. A trailing order follows the best price since its start and wakes when the
 price comes back by its distance (basis points).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tools.simulator.core.market import Market
-from tools.simulator.core.model import Order, OrdType
+from tools.simulator.core.model import Order, OrdType, PriceKind
 
 _RISING = {
     (OrdType.STOP_LOSS, True),
@@ -23,6 +23,8 @@ BASIS = Decimal(10_000)
 
 def wakes_on_rise(order: Order) -> bool:
     """True where the order waits for a higher price."""
+    if order.trigger_rises is not None:
+        return order.trigger_rises
     return (order.ord_type, order.is_buy) in _RISING
 
 
@@ -32,7 +34,8 @@ def _reached(order: Order, price: Decimal) -> bool:
 
 def would_trigger(market: Market, order: Order) -> bool:
     """Is the stop price already met? Such an order is refused. A market without a print has no opinion."""
-    return bool(order.stop_px) and bool(market.last_px) and _reached(order, market.last_px)
+    price = market.price_of(order.trigger_by)
+    return bool(order.stop_px) and bool(price) and _reached(order, price)
 
 
 def start_trailing(market: Market, order: Order, now_ns: int) -> None:
@@ -55,14 +58,19 @@ def _trail(order: Order, price: Decimal, now_ns: int) -> bool:
     return price <= order.trail_px * (1 - distance)
 
 
-def due(market: Market, now_ns: int) -> list[Order]:
-    """The orders that the prices since the last call wake, oldest first. Forgets those prices."""
-    prices, market.price_path = market.price_path, []
-    if not prices or not market.stops:
-        return []
+def take_paths(market: Market) -> dict[PriceKind, list[Decimal]] | None:
+    """The prices since the last call, which forgets them; None where there are none."""
+    if not any(market.paths.values()):
+        return None
+    paths, market.paths = market.paths, {kind: [] for kind in PriceKind}
+    return paths
+
+
+def due(market: Market, paths: dict[PriceKind, list[Decimal]], now_ns: int) -> list[Order]:
+    """The orders that these prices wake, oldest first."""
     woken: list[Order] = []
     for order in market.stops.values():
-        for price in prices:
+        for price in paths[order.trigger_by]:
             if _trail(order, price, now_ns) if order.trailing_delta else _reached(order, price):
                 woken.append(order)
                 break
