@@ -83,6 +83,8 @@ class Capabilities:
     """A resting order's quantity can be changed; where not, an amend is refused before it is sent."""
     amend_needs_terms: bool = False
     """An amend states side, price and quantity anew (`AmendsByTerms`): `amend_order` knows too little."""
+    candles_max: int = 200
+    """Bars that one `candles_request` can have."""
     listen_key: bool = False
     """The private stream is addressed by a key from REST (`ListenKeys`) and needs no subscription."""
     ws_batches: bool = False
@@ -390,7 +392,10 @@ class PublicCodec(Protocol):
         """Fresh sequence rules for one symbol's book."""
         ...
 
-    def candles_request(self, symbol: Symbol, interval_ns: int, limit: int) -> HttpRequest: ...
+    def candles_request(self, symbol: Symbol, interval_ns: int, limit: int, end_ns: int | None = None) -> HttpRequest:
+        """The last `limit` bars, or the last of those that open before `end_ns`; never more than
+        `capabilities.candles_max`."""
+        ...
 
     def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:
         """Closed bars only, oldest first."""

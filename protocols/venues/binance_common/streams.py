@@ -24,6 +24,7 @@ __all__ = [
     "control_frames",
     "control_reply",
     "interval_text",
+    "klines_span",
     "stream_error",
     "ticker_of",
     "ticker_of_row",
@@ -66,6 +67,15 @@ def interval_text(interval_ns: int) -> str:
     if text is None:
         raise LocalProtocolError(f"interval_ns was {interval_ns}, the venue has {', '.join(INTERVALS)}")
     return text
+
+
+def klines_span(limit: int, most: int, end_ns: int | None) -> tuple[tuple[str, str], ...]:
+    """The parameters that say how many bars, and until when: those that open before `end_ns`.
+
+    Without an end one more than asked for, because the newest bar is still open.
+    """
+    rows = ("limit", str(min(max(limit, 1) + (end_ns is None), most)))
+    return (rows,) if end_ns is None else (rows, ("endTime", str(-(-end_ns // 1_000_000) - 1)))
 
 
 def bar_of(venue: Venue, symbol: str, bar: Bar, interval_ns: int) -> Candle:

@@ -43,6 +43,7 @@ from protocols.venues.binance_common.streams import (
     control_frames,
     control_reply,
     interval_text,
+    klines_span,
     ticker_of,
     ticker_of_row,
 )
@@ -83,6 +84,7 @@ CAPABILITIES = Capabilities(
     market_by_quote=True,
     cl_ord_id_reusable=True,
     channels=frozenset(_SUFFIX),
+    candles_max=1000,
 )
 
 KLINES_MAX = 1000
@@ -287,10 +289,9 @@ class BinanceSpotPublic:
         """Section 13 for one symbol."""
         return BinanceSpotSequencer(self._book_depth)
 
-    def candles_request(self, symbol: Symbol, interval_ns: int, limit: int) -> HttpRequest:
+    def candles_request(self, symbol: Symbol, interval_ns: int, limit: int, end_ns: int | None = None) -> HttpRequest:
         """`GET /api/v3/klines`, one bar more than asked for, because the newest is still open."""
-        rows = min(max(limit, 1) + 1, KLINES_MAX)
-        params = (("symbol", symbol), ("interval", interval_text(interval_ns)), ("limit", str(rows)))
+        params = (("symbol", symbol), ("interval", interval_text(interval_ns)), *klines_span(limit, KLINES_MAX, end_ns))
         return public_request(self._paths.klines, params, WEIGHT["klines"])
 
     def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:

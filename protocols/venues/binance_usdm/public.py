@@ -44,6 +44,7 @@ from protocols.venues.binance_common.streams import (
     control_frames,
     control_reply,
     interval_text,
+    klines_span,
     ticker_of,
     ticker_of_row,
 )
@@ -98,6 +99,7 @@ CAPABILITIES = Capabilities(
     dead_man_by_symbol=True,
     positions=True,
     channels=frozenset(_SUFFIX),
+    candles_max=1500,
 )
 
 KLINES_MAX = 1500
@@ -336,13 +338,13 @@ class BinanceUsdmPublic:
         """Section 14 for one symbol."""
         return BinanceUsdmSequencer(self._book_depth)
 
-    def candles_request(self, symbol: Symbol, interval_ns: int, limit: int) -> HttpRequest:
+    def candles_request(self, symbol: Symbol, interval_ns: int, limit: int, end_ns: int | None = None) -> HttpRequest:
         """`GET /fapi/v1/klines`, one bar more than asked for, because the newest is still open."""
         if interval_ns == _ONE_SECOND:
             raise LocalProtocolError(f"interval_ns was {interval_ns}, the shortest bar of this product is a minute")
-        rows = min(max(limit, 1) + 1, KLINES_MAX)
-        params = (("symbol", symbol), ("interval", interval_text(interval_ns)), ("limit", str(rows)))
-        return public_request(self._paths.klines, params, klines_weight(rows))
+        span = klines_span(limit, KLINES_MAX, end_ns)
+        params = (("symbol", symbol), ("interval", interval_text(interval_ns)), *span)
+        return public_request(self._paths.klines, params, klines_weight(int(span[0][1])))
 
     def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:
         """Bars that had ended when the request was sent, oldest first."""

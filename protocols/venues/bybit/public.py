@@ -102,6 +102,7 @@ CAPABILITIES: Mapping[Product, Capabilities] = {
         positions=product is Product.LINEAR,
         wallet=WALLET,
         channels=_CHANNELS,
+        candles_max=1000,
     )
     for product in VENUES
 }
@@ -358,13 +359,15 @@ class BybitPublic:
         """Section 8.1 for one symbol."""
         return BybitSequencer(self._book_depth)
 
-    def candles_request(self, symbol: Symbol, interval_ns: int, limit: int) -> HttpRequest:
+    def candles_request(self, symbol: Symbol, interval_ns: int, limit: int, end_ns: int | None = None) -> HttpRequest:
         """`GET /v5/market/kline`, one bar more than asked for, because the newest is still open."""
         interval = _INTERVAL_TEXT.get(interval_ns)
         if interval is None:
             raise LocalProtocolError(f"interval_ns was {interval_ns}, the venue has {', '.join(INTERVALS)}")
-        rows = str(min(max(limit, 1) + 1, KLINES_MAX))
-        params = (("category", self._category), ("symbol", symbol), ("interval", interval), ("limit", rows))
+        rows = str(min(max(limit, 1) + (end_ns is None), KLINES_MAX))
+        params = [("category", self._category), ("symbol", symbol), ("interval", interval), ("limit", rows)]
+        if end_ns is not None:
+            params.append(("end", str(-(-end_ns // 1_000_000) - 1)))  # bars that open until then
         return public_request(self._paths.klines, params)
 
     def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:

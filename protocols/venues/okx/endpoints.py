@@ -53,6 +53,7 @@ class Paths:
     instruments: str = "/api/v5/public/instruments"
     books: str = "/api/v5/market/books"
     candles: str = "/api/v5/market/candles"
+    history_candles: str = "/api/v5/market/history-candles"
     ticker: str = "/api/v5/market/ticker"
     tickers: str = "/api/v5/market/tickers"
     order: str = "/api/v5/trade/order"

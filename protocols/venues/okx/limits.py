@@ -45,6 +45,7 @@ PER_WINDOW: Mapping[str, int] = {
     "instruments": 20,
     "books": 40,
     "candles": 40,  # assumed: the reference does not state it
+    "history-candles": 20,  # assumed
     "tickers": 20,  # assumed as well, for one symbol and for all
     "order": 60,
     "orders-pending": 60,

@@ -62,6 +62,7 @@ PING, PONG = "ping", b"pong"
 NOTICE_OF_UPGRADE = "64008"
 BOOK_LEVELS_MAX = 400
 CANDLES_MAX = 300
+HISTORY_CANDLES_MAX = 100
 _NO_PREDECESSOR = -1
 
 _S = 1_000_000_000
@@ -140,6 +141,7 @@ def capabilities_of(product: Product) -> Capabilities:
         positions=contracts,
         wallet=WALLET,
         channels=frozenset(_CHANNELS),
+        candles_max=HISTORY_CANDLES_MAX,
     )
 
 
@@ -367,14 +369,18 @@ class OkxPublic:
         """Section 7.1 for one instrument."""
         return OkxSequencer(self._snapshot_depth)
 
-    def candles_request(self, symbol: Symbol, interval_ns: int, limit: int) -> HttpRequest:
-        """`GET /api/v5/market/candles`, one bar more than asked for, because the newest is still open."""
+    def candles_request(self, symbol: Symbol, interval_ns: int, limit: int, end_ns: int | None = None) -> HttpRequest:
+        """`GET /api/v5/market/candles`, one bar more than asked for, because the newest is still open; with an end
+        `/history-candles`, because the other one goes back a day only."""
         interval = _INTERVAL_TEXT.get(interval_ns)
         if interval is None:
             raise LocalProtocolError(f"interval_ns was {interval_ns}, the venue has {', '.join(INTERVALS)}")
-        rows = min(max(limit, 1) + 1, CANDLES_MAX)
+        rows = min(max(limit, 1) + (end_ns is None), CANDLES_MAX if end_ns is None else HISTORY_CANDLES_MAX)
         params = (("instId", str(symbol)), ("bar", interval), ("limit", str(rows)))
-        return public_request(self._paths.candles, params, "candles")
+        if end_ns is None:
+            return public_request(self._paths.candles, params, "candles")
+        before = ("after", str(-(-end_ns // 1_000_000)))  # the venue's word for older than
+        return public_request(self._paths.history_candles, (*params, before), "history-candles")
 
     def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:
         """Bars that the venue calls closed, oldest first; it sends the newest first."""

@@ -44,7 +44,7 @@ from protocols.venues.upbit.endpoints import PRODUCTION, STREAM_RULES, Endpoints
 from protocols.venues.upbit.errors import classify, stream_error
 from protocols.venues.upbit.instruments import instruments_of
 from protocols.venues.upbit.limits import DOCUMENTED, usage_of_headers
-from protocols.venues.upbit.reports import iso_ns
+from protocols.venues.upbit.reports import iso_ns, iso_text
 from protocols.venues.upbit.requests import check_success, legal_code, public_request, refusal_of
 from protocols.venues.values import (
     AMOUNT_END,
@@ -274,14 +274,17 @@ class UpbitPublic:
         """Section 6.6 for one market."""
         return UpbitSequencer()
 
-    def candles_request(self, symbol: Symbol, interval_ns: int, limit: int) -> HttpRequest:
+    def candles_request(self, symbol: Symbol, interval_ns: int, limit: int, end_ns: int | None = None) -> HttpRequest:
         """`GET /v1/candles/<unit>`, one bar more than asked for, because the newest may still be open."""
         unit = _REST_CANDLES.get(interval_ns)
         if unit is None:
             raise LocalProtocolError(
                 f"interval_ns was {interval_ns}, the venue has {', '.join(_REST_CANDLES.values())}"
             )
-        pairs = (("market", str(legal_code(symbol))), ("count", str(min(max(limit, 1) + 1, CANDLES_MAX))))
+        count = min(max(limit, 1) + (end_ns is None), CANDLES_MAX)
+        pairs = [("market", str(legal_code(symbol))), ("count", str(count))]
+        if end_ns is not None:
+            pairs.append(("to", iso_text(end_ns)))  # bars that open before then
         return public_request(f"{self._paths.candles}/{unit}", pairs, "candle")
 
     def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:

@@ -27,7 +27,7 @@ from protocols.venue import OrderState
 from protocols.venues.upbit.wire import AnyMyOrder, OrderRow
 from protocols.venues.values import ZERO, checked_amount, stamp_ns
 
-__all__ = ["Reports", "UnknownWord", "iso_ns"]
+__all__ = ["Reports", "UnknownWord", "iso_ns", "iso_text"]
 
 Word = TypeVar("Word")
 
@@ -87,6 +87,12 @@ def iso_ns(text: str, *, utc: bool = False) -> int:
     if not 0 <= micros < 9 * 10**15:
         raise RemoteProtocolError(f"time out of range: {text!r}")
     return micros * 1000
+
+
+def iso_text(time_ns: int) -> str:
+    """A time as the venue takes it in queries of candles: ISO, UTC, rounded up to the second."""
+    moment = _EPOCH + timedelta(seconds=-(-time_ns // 1_000_000_000))
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Reports:
