@@ -83,6 +83,7 @@ class Account:
     balances: dict[str, Balance] = attrs.Factory(dict)
     maker_rate: Decimal = Decimal("0.001")
     taker_rate: Decimal = Decimal("0.001")
+    rates: dict[str, tuple[Decimal, Decimal]] = attrs.Factory(dict)  # category -> maker, taker, where it has its own
     trade_group: int = -1
     can_trade: bool = True
     orders: list[Order] = attrs.Factory(list)
@@ -93,6 +94,11 @@ class Account:
     hedge: bool = False  # two positions a symbol
     default_leverage: Decimal = Decimal(20)
     update_ns: int = 0
+
+    def rate(self, category: str, *, maker: bool) -> Decimal:
+        """The commission rate in a category of instruments."""
+        makers, takers = self.rates.get(category, (self.maker_rate, self.taker_rate))
+        return makers if maker else takers
 
     def position(self, symbol: str, side: PositionSide = PositionSide.BOTH) -> Position:
         """The position, made flat where there is none yet."""

@@ -199,6 +199,8 @@ class Family:
     """Of a demo account."""
     maker_rate: Decimal = Decimal("0.001")
     taker_rate: Decimal = Decimal("0.001")
+    rates: dict[str, tuple[Decimal, Decimal]] = attrs.Factory(dict)
+    """Category -> maker's and taker's rate, where a category has its own."""
     ping_every_s: float = 20.0
     """Server pings on WebSockets; 0 where the venue sends none and the client must."""
     shared_order_ids: bool = False

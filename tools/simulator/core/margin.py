@@ -210,8 +210,11 @@ def wallet(ex: Exchange, account: Account, asset: str, plus: Order | None = None
 
 
 # ------------------------------------------------------------------------------------------------- checks
-def check_order(ex: Exchange, market: Market, order: Order) -> None:
-    """May this order enter, or stand as it is about to be?  Raises Reject."""
+def check_order(ex: Exchange, market: Market, order: Order, before: Decimal | None = None) -> None:
+    """May this order enter, or stand as it is about to be?  Raises Reject.
+
+    `before` is the symbol's order margin until now; it need not be given for an order that is not open yet.
+    """
     account = order.account
     if account is None:
         return
@@ -219,7 +222,7 @@ def check_order(ex: Exchange, market: Market, order: Order) -> None:
         if not reducible(order):
             raise Reject(RejectReason.REDUCE_ONLY, order)
         return
-    before = order_margin(market, account)
+    before = order_margin(market, account) if before is None else before
     purse = wallet(ex, account, market.spec.settle, plus=order)
     if purse.available < 0 and order_margin(market, account, order) > before:
         raise Reject(RejectReason.INSUFFICIENT_MARGIN, order)
@@ -244,7 +247,7 @@ def settle(ex: Exchange, order: Order, spec: SymbolSpec, trade: Trade, *, is_mak
     position = account.position(spec.symbol, order.position_side)
     signed = trade.qty if order.is_buy else -trade.qty
     realized = move(position, signed, trade.price, spec, ex.clock.now_ns())
-    rate = account.maker_rate if is_maker else account.taker_rate
+    rate = account.rate(spec.category, maker=is_maker)
     commission = fee_floor(trade.quote_qty, rate)
     position.fees += commission
     account.book(spec.settle, realized - commission)

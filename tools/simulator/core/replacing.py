@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tools.simulator.core import margin, matching, triggers
+from tools.simulator.core.decimals import ZERO
 from tools.simulator.core.model import ExecType, Fill, Order, OrdType, Reject, RejectReason
 from tools.simulator.core.settlement import lock_needed, release
 
@@ -47,9 +48,10 @@ def replace(
     if after[1] <= order.cum_qty + order.prevented_qty:
         raise Reject(RejectReason.AMEND_BELOW_FILLED, order)
     waiting = order.order_id in market.stops
+    bound = margin.order_margin(market, order.account) if market.spec.is_linear and order.account else ZERO
     order.price, order.order_qty, order.stop_px = after
     try:
-        _check(ex, market, order, waiting=waiting)
+        _check(ex, market, order, bound, waiting=waiting)
     except Reject:
         order.price, order.order_qty, order.stop_px = before
         raise
@@ -62,7 +64,7 @@ def replace(
     return _carry_out(ex, market, order, cl_ord_id, stays=stays)
 
 
-def _check(ex: Exchange, market: Market, order: Order, *, waiting: bool) -> None:
+def _check(ex: Exchange, market: Market, order: Order, bound: Decimal, *, waiting: bool) -> None:
     """May the order stand with its new values?"""
     if order.limit_px is not None and order.price * order.order_qty <= 0:
         raise Reject(RejectReason.ZERO_NOTIONAL, order)
@@ -73,7 +75,7 @@ def _check(ex: Exchange, market: Market, order: Order, *, waiting: bool) -> None
         raise Reject(RejectReason.WOULD_MATCH, order)
     if market.spec.is_linear:
         if not waiting and not margin.reduces(order):
-            margin.check_order(ex, market, order)
+            margin.check_order(ex, market, order, bound)
         return
     account, extra = order.account, lock_needed(order) - order.locked
     if account is not None and extra > 0:

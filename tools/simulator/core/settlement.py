@@ -62,7 +62,7 @@ def settle(order: Order, spec: SymbolSpec, trade: Trade, *, is_maker: bool) -> F
     account = order.account
     if account is None:
         return None
-    rate = account.maker_rate if is_maker else account.taker_rate
+    rate = account.rate(spec.category, maker=is_maker)
     paid = trade.quote_qty if order.is_buy else trade.qty
     received = trade.qty if order.is_buy else trade.quote_qty
     commission = fee_floor(trade.quote_qty if spec.fee_in_quote else received, rate)

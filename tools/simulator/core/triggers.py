@@ -1,8 +1,8 @@
 """Stop, take-profit and trailing orders: when the last price wakes them.
 
 The trigger source is the last trade unless the order names another. A stop-loss buy and a take-profit sell wake when
-it rises to the stop price, the other two when it falls to it. A trailing order follows the best price since its start and wakes when the
-price comes back by its distance (basis points).
+it rises to the stop price, the other two when it falls to it. A trailing order follows the best price since its start
+and wakes when the price comes back by its distance (basis points).
 """
 
 from __future__ import annotations
