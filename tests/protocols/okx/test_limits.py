@@ -17,6 +17,7 @@ READS: dict[str, HttpRequest] = {
     "instruments": PUBLIC.instruments_request([]),
     "books": PUBLIC.snapshot_request(SWAP, 400),
     "candles": PUBLIC.candles_request(SWAP, 60_000_000_000, 10),
+    "history-candles": PUBLIC.candles_request(SWAP, 60_000_000_000, 10, 1),
     "tickers": PUBLIC.tickers_request([SWAP]),
     "order": PRIVATE.order_status_request(CL_ORD_ID, None, SWAP, STAMP_NS),
     "orders-pending": PRIVATE.open_orders_request(None, STAMP_NS),
