@@ -216,6 +216,8 @@ class Simulator:
             taker_rate=family.taker_rate if config.taker_rate is None else config.taker_rate,
             trade_group=config.trade_group,
         )
+        if config.maker_rate is None and config.taker_rate is None:
+            account.rates.update(family.rates)
         for api_key, kind, secret in config.keys:
             self.exchange.accounts.add_key(account, api_key, kind, secret, passphrase=config.passphrase)
         return account
