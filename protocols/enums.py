@@ -219,6 +219,7 @@ class GapReason(Word):
     STALE = "stale"
     OVERFLOW = "overflow"
     VENUE_RESET = "venue_reset"
+    CHECKSUM = "checksum"
 
 
 class Channel(Word):
@@ -250,3 +251,33 @@ class StatsPeriod(Word):
 
     ROLLING_24H = "rolling_24h"
     UTC_DAY = "utc_day"
+
+
+class Source(Word):
+    """Where a piece of market data comes from."""
+
+    STREAM = "stream"
+    """The venue's WebSocket."""
+    REST = "rest"
+    BUILT = "built"
+    """Computed here, from trades."""
+
+
+class Quality(enum.Flag):
+    """What is wrong with a piece of market data; nothing is repaired, it is said.  `GOOD` is false, doubt is true."""
+
+    GOOD = 0
+    UNPROVEN = enum.auto()
+    """Its stream is interrupted, or the book's sequence is not continuous: the last that was known."""
+    STALE = enum.auto()
+    """Older than it may be."""
+    CROSSED = enum.auto()
+    """Best bid not below best ask."""
+    JUMP = enum.auto()
+    """The price moved further at once than is plausible."""
+    DEVIATES = enum.auto()
+    """REST and stream say different things."""
+    BACKWARD = enum.auto()
+    """The venue's clock stands before that of the piece before it."""
+    GAP = enum.auto()
+    """Pieces are missing between the one before and this one."""

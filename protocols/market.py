@@ -8,11 +8,16 @@ from decimal import Decimal
 import attrs
 
 from protocols.base import Event, MarketData, Query, message
-from protocols.enums import Channel, GapReason, Side, StatsPeriod
+from protocols.enums import Channel, GapReason, Quality, Side, Source, StatsPeriod
 from protocols.ids import Path, Symbol, Venue
 
 Level = tuple[Decimal, Decimal]
 """(price, quantity); quantity 0 removes the level."""
+
+BOOK_STREAM = "book"
+"""`GapOpened.stream` of a symbol's book."""
+TRADE_STREAM = "trades"
+"""`GapOpened.stream` of a symbol's trades where they are lost alone: who counts them cares, who prices does not."""
 
 _MINUTE_NS = 60_000_000_000
 CANDLE_CHANNELS: Mapping[int, Channel] = {
@@ -148,6 +153,46 @@ class BookTicker(Event):
 
 
 @message
+class Depth(MarketData):
+    """The best levels of a book, best first; an empty side has none.  `quality` says whether it is proven."""
+
+    venue: Venue
+    symbol: Symbol
+    event_ns: int
+    """The venue's clock as of the last change; 0 where it does not say."""
+    received_ns: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    update_id: int
+    source: Source = Source.STREAM
+    quality: Quality = Quality.GOOD
+
+    @property
+    def conflation_key(self) -> tuple[str, ...]:
+        return ("depth", self.venue, self.symbol)
+
+
+@message
+class WatchDepth(Event):
+    """A reader wants the best `levels` of a book after each change: `Depth`, and `GapOpened` and `GapClosed`.
+
+    Told to the book; holds as long as the book's incarnation (`Context.watch` it, and ask anew on each `Up`).
+    """
+
+    symbol: Symbol
+    reader: Path
+    levels: int
+
+
+@message
+class UnwatchDepth(Event):
+    """The reader wants the levels no more."""
+
+    symbol: Symbol
+    reader: Path
+
+
+@message
 class Ticker(MarketData):
     """What a venue says about a symbol in 24 hours, by stream or by REST.  None: it does not say; never an invented 0.
 
@@ -177,6 +222,8 @@ class Ticker(MarketData):
     turnover: Decimal | None = None
     """As `volume`, in the quote asset."""
     period: StatsPeriod = StatsPeriod.ROLLING_24H
+    source: Source = Source.STREAM
+    quality: Quality = Quality.GOOD
 
     @property
     def conflation_key(self) -> tuple[str, ...]:
@@ -208,6 +255,9 @@ class Trade(Event):
     aggressor: Side
     event_ns: int
     received_ns: int
+    source: Source = Source.STREAM
+    quality: Quality = Quality.GOOD
+    """GAP: trades are missing before this one."""
 
 
 @message
@@ -225,6 +275,16 @@ class Candle(Event):
     volume: Decimal
     closed: bool
     has_gap: bool = False
+    """Trades of the bar may be missing."""
+    received_ns: int = 0
+    """When we were told, or built it; 0: not kept."""
+    source: Source = Source.BUILT
+    quality: Quality = Quality.GOOD
+
+    @property
+    def event_ns(self) -> int:
+        """The venue's clock at the end of the bar."""
+        return self.open_ns + self.interval_ns
 
 
 @message

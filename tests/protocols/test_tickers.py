@@ -9,12 +9,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import attrs
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.enums import Channel, StatsPeriod
+from protocols.enums import Channel, Source, StatsPeriod
 from protocols.errors import RemoteProtocolError
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Product
@@ -55,6 +56,12 @@ def tickers(codec: PublicCodec, raw: str | bytes, connection: int = 1) -> list[T
 def lines(path: Path) -> Iterator[dict[str, Any]]:
     raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     return (json.loads(line) for line in raw.splitlines() if line.strip())
+
+
+def by_rest(streamed: list[Ticker]) -> list[Ticker]:
+    """The same, if REST had said it."""
+    assert {ticker.source for ticker in streamed} == {Source.STREAM}
+    return [attrs.evolve(ticker, source=Source.REST) for ticker in streamed]
 
 
 def close_to(value: Decimal | None, stated: str, places: int) -> bool:
@@ -113,7 +120,9 @@ def test_stream_and_rest_of_upbit_give_the_same_record(data_dir: Path) -> None:
     ]
     for row in rows:
         rest = {"market": row["code"], **{name: value for name, value in row.items() if name != "code"}}
-        assert tickers(CODECS["upbit"], json.dumps(row)) == list(CODECS["upbit"].decode_tickers(answer([rest])))
+        assert by_rest(tickers(CODECS["upbit"], json.dumps(row))) == list(
+            CODECS["upbit"].decode_tickers(answer([rest]))
+        )
 
 
 @pytest.mark.req("R332", "R391")
@@ -123,9 +132,8 @@ def test_stream_and_rest_of_okx_give_the_same_record(data_dir: Path) -> None:
         frame = line["json"]
         if line["dir"] == "recv" and frame.get("arg", {}).get("channel") == "tickers" and "data" in frame:
             rest = {"code": "0", "msg": "", "data": frame["data"]}
-            assert tickers(CODECS["okx-spot"], json.dumps(frame)) == list(
-                CODECS["okx-spot"].decode_tickers(answer(rest))
-            )
+            streamed = tickers(CODECS["okx-spot"], json.dumps(frame))
+            assert by_rest(streamed) == list(CODECS["okx-spot"].decode_tickers(answer(rest)))
             seen += 1
     assert seen == 4
 
@@ -145,7 +153,7 @@ BINANCE_ROW = {
 def test_stream_and_rest_of_binance_give_the_same_record() -> None:
     codec = CODECS["binance-spot"]
     (streamed,) = tickers(codec, json.dumps({"stream": "btcusdt@ticker", "data": BINANCE_STREAM}))
-    assert list(codec.decode_tickers(answer(BINANCE_ROW))) == [streamed]
+    assert list(codec.decode_tickers(answer(BINANCE_ROW))) == by_rest([streamed])
     assert streamed.change_rate == D("0.01")
     assert (streamed.bid_px, streamed.ask_qty, streamed.event_ns) == (D("100.9"), D(4), NOW_NS)
     without = {name: value for name, value in BINANCE_STREAM.items() if name not in "bBaA"}
@@ -172,7 +180,7 @@ def test_what_is_missing_is_none_and_never_zero() -> None:
     assert ticker.volume == 0, "nothing traded is a fact"
     row = {"instId": "A-B", "last": "", "ts": "1790000000000", "bidPx": "", "open24h": ""}
     (bare,) = CODECS["okx-spot"].decode_tickers(answer({"code": "0", "data": [row]}))
-    assert bare == Ticker(Venue("okx-spot"), Symbol("A-B"), NOW_NS, NOW_NS)
+    assert bare == Ticker(Venue("okx-spot"), Symbol("A-B"), NOW_NS, NOW_NS, source=Source.REST)
 
 
 # ---- Bybit's deltas ----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from protocols.enums import Source
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.ids import Symbol, Venue
 from protocols.market import CANDLE_LENGTHS_NS, Candle, Ticker
@@ -78,7 +79,7 @@ def klines_span(limit: int, most: int, end_ns: int | None) -> tuple[tuple[str, s
     return (rows,) if end_ns is None else (rows, ("endTime", str(-(-end_ns // 1_000_000) - 1)))
 
 
-def bar_of(venue: Venue, symbol: str, bar: Bar, interval_ns: int) -> Candle:
+def bar_of(venue: Venue, symbol: str, bar: Bar, interval_ns: int, received_ns: int) -> Candle:
     """The `k` of a kline message."""
     return Candle(
         venue,
@@ -91,6 +92,8 @@ def bar_of(venue: Venue, symbol: str, bar: Bar, interval_ns: int) -> Candle:
         amount(bar.close),
         amount(bar.volume),
         bar.closed,
+        received_ns=received_ns,
+        source=Source.STREAM,
     )
 
 
@@ -110,6 +113,8 @@ def bars_of(
             amount(row[4]),
             amount(row[5]),
             closed=True,
+            received_ns=reply.received_ns,
+            source=Source.REST,
         )
         for row in rows
         if stamp_ns(row[6]) < reply.sent_ns
@@ -157,6 +162,7 @@ def ticker_of_row(venue: Venue, row: TickerRow, received_ns: int) -> Ticker:
         low_px=price_or_none(row.lowPrice),
         volume=amount_or_none(row.volume),
         turnover=amount_or_none(row.quoteVolume),
+        source=Source.REST,
     )
 
 

@@ -242,7 +242,7 @@ class BinanceSpotPublic:
         interval_ns = INTERVALS.get(bar.interval)
         if interval_ns is None:
             return (UnrecognizedMessage(VENUE, (Unrecognized("kline.i", bar.interval),), ""),)
-        return (bar_of(VENUE, data.symbol, bar, interval_ns),)
+        return (bar_of(VENUE, data.symbol, bar, interval_ns, received_ns),)
 
     def _ticker(self, data: wire.TickerEvent, received_ns: int, connection: int) -> Sequence[Message]:
         return (ticker_of(VENUE, data, received_ns),)

@@ -294,7 +294,7 @@ class BinanceUsdmPublic:
         interval_ns = INTERVALS.get(data.bar.interval)
         if interval_ns is None:
             return (UnrecognizedMessage(VENUE, (Unrecognized("kline.i", data.bar.interval[:100]),), ""),)
-        return (bar_of(VENUE, data.symbol, data.bar, interval_ns),)
+        return (bar_of(VENUE, data.symbol, data.bar, interval_ns, received_ns),)
 
     def _ticker(self, data: wire.TickerEvent, received_ns: int, connection: int) -> Sequence[Message]:
         return () if data.product == wire.COIN_M else (ticker_of(VENUE, data, received_ns),)

@@ -18,7 +18,7 @@ import attrs
 import msgspec
 
 from protocols.base import Message
-from protocols.enums import Side
+from protocols.enums import Side, Source
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, Unrecognized
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument, Product
@@ -270,6 +270,8 @@ class BybitPublic:
                     amount(bar.close),
                     amount(bar.volume),
                     bar.confirm,
+                    received_ns=received_ns,
+                    source=Source.STREAM,
                 )
             )
         return events
@@ -280,7 +282,7 @@ class BybitPublic:
         if frame.type not in ("snapshot", "delta"):
             return (self._unrecognized("type", frame.type, raw),)
         row = self._merged.merge(frame, connection)
-        return () if row is None else (ticker_of(self.venue, row, frame.ts, received_ns),)
+        return () if row is None else (ticker_of(self.venue, row, frame.ts, received_ns, Source.STREAM),)
 
     def _answer(self, raw: bytes, received_ns: int) -> Reply:
         whole = msgspec.json.decode(raw)
@@ -377,7 +379,19 @@ class BybitPublic:
             open_ns = time_ns(start)
             if open_ns + interval_ns <= reply.sent_ns:
                 prices = (amount(open_px), amount(high), amount(low), amount(close))
-                bars.append(Candle(self.venue, symbol, interval_ns, open_ns, *prices, amount(volume), closed=True))
+                bars.append(
+                    Candle(
+                        self.venue,
+                        symbol,
+                        interval_ns,
+                        open_ns,
+                        *prices,
+                        amount(volume),
+                        closed=True,
+                        received_ns=reply.received_ns,
+                        source=Source.REST,
+                    )
+                )
         return tuple(bars)
 
     def tickers_request(self, symbols: Sequence[Symbol]) -> HttpRequest:
@@ -392,7 +406,9 @@ class BybitPublic:
         answer = decoded(self._tickers_answer, reply)
         if answer.result.category != self._category:
             raise RemoteProtocolError(f"tickers of {answer.result.category!r} instead of {self._category!r}")
-        return tuple(ticker_of(self.venue, row, answer.time, reply.received_ns) for row in answer.result.list)
+        return tuple(
+            ticker_of(self.venue, row, answer.time, reply.received_ns, Source.REST) for row in answer.result.list
+        )
 
     def usage(self, reply: HttpReply) -> Sequence[Usage]:
         """Nothing: what is limited here is the address, and the venue does not say how much of that is used."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from protocols.enums import Source
 from protocols.ids import Symbol, Venue
 from protocols.market import Ticker
 from protocols.venues.bybit.wire import TickerFrame, TickerRow
@@ -51,7 +52,7 @@ class MergedTickers:
         return row
 
 
-def ticker_of(venue: Venue, row: TickerRow, event_ms: int, received_ns: int) -> Ticker:
+def ticker_of(venue: Venue, row: TickerRow, event_ms: int, received_ns: int, source: Source) -> Ticker:
     """A whole row as of the venue's `event_ms`.  Spot's stream has neither best bid nor best ask."""
     return Ticker(
         venue,
@@ -69,4 +70,5 @@ def ticker_of(venue: Venue, row: TickerRow, event_ms: int, received_ns: int) -> 
         low_px=price_or_none(row.low_px),
         volume=amount_or_none(row.volume),
         turnover=amount_or_none(row.turnover),
+        source=source,
     )

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from protocols.base import Message
-from protocols.enums import Side
+from protocols.enums import Side, Source
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, Unrecognized
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument, Product
@@ -286,12 +286,15 @@ class OkxPublic:
         if interval_ns is None:
             return (_unrecognized(self.venue, "channel", channel, raw),)
         symbol = _symbol(frame)
-        return tuple(self._candle(symbol, interval_ns, row) for row in self._candle_rows.decode(frame.data))
+        return tuple(
+            self._candle(symbol, interval_ns, row, received_ns, Source.STREAM)
+            for row in self._candle_rows.decode(frame.data)
+        )
 
     def _tickers(self, frame: wire.Frame, raw: bytes, received_ns: int, connection: int) -> Sequence[Message]:
-        return tuple(self._ticker(row, received_ns) for row in self._ticker_rows.decode(frame.data))
+        return tuple(self._ticker(row, received_ns, Source.STREAM) for row in self._ticker_rows.decode(frame.data))
 
-    def _ticker(self, row: wire.TickerRow, received_ns: int) -> Ticker:
+    def _ticker(self, row: wire.TickerRow, received_ns: int, source: Source) -> Ticker:
         """`vol24h` has the unit of orders everywhere; contracts have no turnover here."""
         base_px = price_or_none(row.open24h)
         return Ticker(
@@ -311,12 +314,13 @@ class OkxPublic:
             low_px=price_or_none(row.low24h),
             volume=amount_or_none(row.vol24h),
             turnover=amount_or_none(row.volCcy24h) if self.product is Product.SPOT else None,
+            source=source,
         )
 
     def _unknown_channel(self, frame: wire.Frame, raw: bytes, received_ns: int, connection: int) -> Sequence[Message]:
         return (_unrecognized(self.venue, "channel", "" if frame.arg is None else frame.arg.channel, raw),)
 
-    def _candle(self, symbol: Symbol, interval_ns: int, row: wire.Candle) -> Candle:
+    def _candle(self, symbol: Symbol, interval_ns: int, row: wire.Candle, received_ns: int, source: Source) -> Candle:
         return Candle(
             self.venue,
             symbol,
@@ -328,6 +332,8 @@ class OkxPublic:
             amount(row[4]),
             amount(row[5]),
             row[8] == "1",
+            received_ns=received_ns,
+            source=source,
         )
 
     # ---- REST --------------------------------------------------------------------------------------------------
@@ -385,7 +391,7 @@ class OkxPublic:
     def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:
         """Bars that the venue calls closed, oldest first; it sends the newest first."""
         rows = _decoded(self._candle_rows, reply)
-        bars = (self._candle(symbol, interval_ns, row) for row in rows)
+        bars = (self._candle(symbol, interval_ns, row, reply.received_ns, Source.REST) for row in rows)
         return tuple(sorted((bar for bar in bars if bar.closed), key=lambda bar: bar.open_ns))
 
     def tickers_request(self, symbols: Sequence[Symbol]) -> HttpRequest:
@@ -398,7 +404,7 @@ class OkxPublic:
         """All rows of either answer."""
         rows = _decoded(self._ticker_rows, reply)
         try:
-            return tuple(self._ticker(row, reply.received_ns) for row in rows)
+            return tuple(self._ticker(row, reply.received_ns, Source.REST) for row in rows)
         except REFUSED as error:
             raise RemoteProtocolError(f"tickers refused: {error}") from error
 

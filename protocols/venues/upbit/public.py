@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from protocols.base import Message
-from protocols.enums import Side, StatsPeriod
+from protocols.enums import Side, Source, StatsPeriod
 from protocols.errors import LocalProtocolError, RemoteProtocolError, Unrecognized
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument
@@ -179,7 +179,7 @@ class UpbitPublic:
             bids, asks = levels_of(event.orderbook_units)
             return (BookSnapshot(VENUE, Symbol(event.code), event.timestamp, bids, asks, received_ns, connection),)
         if isinstance(event, wire.Ticker | wire.SimpleTicker):
-            return (_ticker(event.code, event, received_ns),)
+            return (_ticker(event.code, event, received_ns, Source.STREAM),)
         side = _SIDES.get(event.ask_bid)
         if side is None:
             return (_unrecognized("trade.ask_bid", event.ask_bid, raw),)
@@ -218,7 +218,7 @@ class UpbitPublic:
                 return self._build(event, raw, received_ns, connection)
             if name.startswith(_CANDLE):
                 candle = (self._long_candle if is_long else self._short_candle).decode(raw)
-                return (_candle(candle, raw),)
+                return (_candle(candle, raw, received_ns),)
             return (_unrecognized("type", name, raw),)
         reply = reply_of(whole, received_ns)
         if reply is None:
@@ -304,6 +304,8 @@ class UpbitPublic:
                 checked_amount(row.trade_price),
                 checked_amount(row.candle_acc_trade_volume),
                 closed=True,
+                received_ns=reply.received_ns,
+                source=Source.REST,
             )
             for row in rows
         ]
@@ -318,7 +320,9 @@ class UpbitPublic:
     def decode_tickers(self, reply: HttpReply) -> Sequence[Ticker]:
         """One row for each market."""
         try:
-            return tuple(_ticker(row.market, row, reply.received_ns) for row in _decoded(self._tickers, reply))
+            return tuple(
+                _ticker(row.market, row, reply.received_ns, Source.REST) for row in _decoded(self._tickers, reply)
+            )
         except REFUSED as error:
             raise RemoteProtocolError(f"tickers refused: {error}") from error
 
@@ -369,7 +373,7 @@ def reply_of(whole: Mapping[str, Any], received_ns: int) -> Reply | None:
     return None
 
 
-def _ticker(code: str, row: wire.AnyTicker | wire.RestTicker, received_ns: int) -> Ticker:
+def _ticker(code: str, row: wire.AnyTicker | wire.RestTicker, received_ns: int, source: Source) -> Ticker:
     """The change counts from the close of the day before; best bid and ask are not in it."""
     return Ticker(
         VENUE,
@@ -385,10 +389,11 @@ def _ticker(code: str, row: wire.AnyTicker | wire.RestTicker, received_ns: int) 
         volume=amount_or_none(row.acc_trade_volume_24h),
         turnover=amount_or_none(row.acc_trade_price_24h),
         period=StatsPeriod.UTC_DAY,
+        source=source,
     )
 
 
-def _candle(bar: wire.AnyCandle, raw: bytes) -> Message:
+def _candle(bar: wire.AnyCandle, raw: bytes, received_ns: int) -> Message:
     interval_ns = INTERVALS.get(bar.type.removeprefix(_CANDLE))
     if interval_ns is None:
         return _unrecognized("type", bar.type, raw)
@@ -402,6 +407,8 @@ def _candle(bar: wire.AnyCandle, raw: bytes) -> Message:
         checked_amount(bar.low_price),
         checked_amount(bar.trade_price),
         checked_amount(bar.candle_acc_trade_volume),
+        received_ns=received_ns,
+        source=Source.STREAM,
         closed=False,  # the venue never says that a bar is final: the next one does
     )
 

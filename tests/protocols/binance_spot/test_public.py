@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from protocols.base import Message
-from protocols.enums import Side
+from protocols.enums import Side, Source
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.ids import Symbol
 from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Trade
@@ -71,7 +71,20 @@ EVENTS: list[tuple[str, dict[str, Any], Message]] = [
     (
         "btcusdt@kline_1m",
         KLINE,
-        Candle(VENUE, SYMBOL, 60 * SECOND, 1789999980000 * MS, D(1), D(3), D("0.5"), D(2), D(100), False),
+        Candle(
+            VENUE,
+            SYMBOL,
+            60 * SECOND,
+            1789999980000 * MS,
+            D(1),
+            D(3),
+            D("0.5"),
+            D(2),
+            D(100),
+            False,
+            received_ns=RECEIVED_NS,
+            source=Source.STREAM,
+        ),
     ),
 ]
 
@@ -321,7 +334,18 @@ def test_only_bars_that_had_ended_are_candles() -> None:
     candles = CODEC.decode_candles(SYMBOL, 60 * SECOND, reply(rows))
     assert [candle.open_ns for candle in candles] == [(open_now - 2 * minute_ms) * MS, (open_now - minute_ms) * MS]
     assert candles[0] == Candle(
-        VENUE, SYMBOL, 60 * SECOND, (open_now - 2 * minute_ms) * MS, D(1), D(3), D("0.5"), D(2), D(100), True
+        VENUE,
+        SYMBOL,
+        60 * SECOND,
+        (open_now - 2 * minute_ms) * MS,
+        D(1),
+        D(3),
+        D("0.5"),
+        D(2),
+        D(100),
+        True,
+        received_ns=RECEIVED_NS,
+        source=Source.REST,
     )
 
 

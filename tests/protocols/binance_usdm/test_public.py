@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from protocols.base import Message
-from protocols.enums import Side
+from protocols.enums import Side, Source
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from protocols.ids import Symbol
 from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Trade
@@ -70,7 +70,7 @@ EVENTS: list[tuple[str, dict[str, Any], Message]] = [
         BOOK_TICKER,
         BookTicker(VENUE, SYMBOL, D("89999.9"), D("1.2"), PRICE, D("0.75"), 400900217, AT + MS, RECEIVED_NS),
     ),
-    ("btcusdt@kline_1m", KLINE, Candle(VENUE, SYMBOL, *BAR)),
+    ("btcusdt@kline_1m", KLINE, Candle(VENUE, SYMBOL, *BAR, received_ns=RECEIVED_NS, source=Source.STREAM)),
 ]
 
 

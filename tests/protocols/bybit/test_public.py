@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from protocols.base import Message
-from protocols.enums import Side
+from protocols.enums import Side, Source
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from protocols.ids import Symbol
 from protocols.instruments import Product
@@ -86,7 +86,8 @@ EVENTS: list[tuple[str, dict[str, Any], tuple[Message, ...]]] = [
     (
         "candle",
         KLINE,
-        (Candle(VENUE, SYMBOL, MINUTE_NS, 1767225600000 * MS, D(60000), D(60003), D(59999), D(60002), D("1.5"), True),),
+        (Candle(VENUE, SYMBOL, MINUTE_NS, 1767225600000 * MS, D(60000), D(60003), D(59999), D(60002), D("1.5"), True,
+                received_ns=RECEIVED_NS, source=Source.STREAM),),
     ),
 ]  # fmt: skip
 
@@ -320,7 +321,20 @@ class TestRest:
         rows = [[str(start), "1", "4", "0.5", "2", "10", "20"] for start in starts]
         got = CODEC.decode_candles(SYMBOL, MINUTE_NS, reply(envelope({"category": "linear", "list": rows})))
         assert [candle.open_ns for candle in got] == [1767225480000 * MS, 1767225540000 * MS]
-        assert got[0] == Candle(VENUE, SYMBOL, MINUTE_NS, 1767225480000 * MS, D(1), D(4), D("0.5"), D(2), D(10), True)
+        assert got[0] == Candle(
+            VENUE,
+            SYMBOL,
+            MINUTE_NS,
+            1767225480000 * MS,
+            D(1),
+            D(4),
+            D("0.5"),
+            D(2),
+            D(10),
+            True,
+            received_ns=RECEIVED_NS,
+            source=Source.REST,
+        )
 
     def test_a_candle_without_a_time_is_refused(self) -> None:
         for start in ("", "soon", "9" * 20, "-1", "１７６７"):

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from protocols.enums import OrdRejReason, Side
+from protocols.enums import OrdRejReason, Side, Source
 from protocols.errors import LocalProtocolError, RemoteProtocolError, Unrecognized
 from protocols.ids import Symbol
 from protocols.instruments import Product
@@ -104,7 +104,20 @@ def test_trades(channel: str) -> None:
 
 def test_candles() -> None:
     open_ns = 1_767_225_600_000_000_000
-    bar = Candle(PUBLIC.venue, SWAP, MINUTE, open_ns, D(60000), D(60010), D(59990), D(60005), D("12.3"), False)
+    bar = Candle(
+        PUBLIC.venue,
+        SWAP,
+        MINUTE,
+        open_ns,
+        D(60000),
+        D(60010),
+        D(59990),
+        D(60005),
+        D("12.3"),
+        False,
+        received_ns=RECEIVED_NS,
+        source=Source.STREAM,
+    )
     assert only(public_frame("candle1m", [CANDLE])) == bar
     assert only(public_frame("candle1m", [[*CANDLE[:8], "1"]])).closed
     assert only(public_frame("candle1Dutc", [CANDLE])).interval_ns == 86_400_000_000_000

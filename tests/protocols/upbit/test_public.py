@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from protocols.base import Message
-from protocols.enums import Side
+from protocols.enums import Side, Source
 from protocols.errors import LocalProtocolError, RemoteProtocolError, Unrecognized
 from protocols.ids import Symbol
 from protocols.market import BookSnapshot, Candle, Trade
@@ -52,8 +52,9 @@ THE_TRADE = Trade(
     VENUE, SYMBOL, "17672256001300001", D(155772000), D("0.0012"), Side.BUY, 1767225600130 * MS, RECEIVED_NS
 )
 THE_CANDLE = Candle(
-    VENUE, SYMBOL, MINUTE, 1767225600 * SECOND, D(155770000), D(155780000), D(155760000), D(155772000), D("1.25"), False
-)
+    VENUE, SYMBOL, MINUTE, 1767225600 * SECOND, D(155770000), D(155780000), D(155760000), D(155772000), D("1.25"),
+    False, received_ns=RECEIVED_NS, source=Source.STREAM,
+)  # fmt: skip
 
 
 def decode(raw: bytes | str) -> Message | Reply:
@@ -301,7 +302,9 @@ def test_only_bars_that_had_ended_are_candles_oldest_first() -> None:
     candles = CODEC.decode_candles(SYMBOL, MINUTE, reply([candle_row(minute) for minute in (13, 12, 11, 9)]))
     base = 1_790_000_000 * SECOND - 13 * MINUTE - 20 * SECOND
     assert [(candle.open_ns - base) // MINUTE for candle in candles] == [9, 11, 12]
-    assert candles[0] == Candle(VENUE, SYMBOL, MINUTE, base + 9 * MINUTE, D(1), D(3), D("0.5"), D(2), D("100.25"), True)
+    assert candles[0] == Candle(VENUE, SYMBOL, MINUTE, base + 9 * MINUTE, D(1), D(3), D("0.5"), D(2), D("100.25"), True,
+        received_ns=RECEIVED_NS, source=Source.REST,
+    )  # fmt: skip
 
 
 def test_candles_of_another_market_are_refused() -> None:
