@@ -61,7 +61,7 @@ def instruments_url(config: LiveConfig, symbols: tuple[str, ...]) -> str:
     return f"{config.rest_url.rstrip('/')}/api/v3/exchangeInfo?symbols={wanted}"
 
 
-async def _connect(address: SplitResult) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
+async def connect(address: SplitResult) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
     """TCP, with TLS where the address says so.  Ours to close: the client library leaves its own one open."""
     assert address.hostname is not None
     secure = address.scheme == "wss"
@@ -124,7 +124,7 @@ class LiveFeed:
         address = urlsplit(self.config.stream_url)
         if address.scheme not in ("ws", "wss") or not address.hostname:
             raise FeedBroken(f"{self.config.stream_url}: must be ws://host[:port] or wss://host[:port]")
-        async with await _connect(address) as stream, trio.open_nursery() as nursery:
+        async with await connect(address) as stream, trio.open_nursery() as nursery:
             with trio.fail_after(_TIMEOUT_S):
                 socket = await wrap_client_stream(
                     nursery, stream, address.netloc, f"/stream?streams={names}", message_queue_size=_UNREAD
