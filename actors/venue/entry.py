@@ -6,42 +6,67 @@ kernel.  What comes back is matched by request id and becomes one of `ExecutionR
 `VenueCancelReject`, or `OrderInDoubt`.
 
 The rule about paths (R001): the WebSocket first.  REST only when not one byte of the request has left: the socket was
-down, or the write was refused whole.  Whatever may have left and was not answered is *in doubt*, on either path, and
-is never sent again: `SentOnce` outlives crashes of this actor.
+down, or the write was refused whole; when the socket has no words for it (`commands`); or when the venue takes no
+orders by WebSocket at all.  Whatever may have left and was not answered is *in doubt*, on either path, and is never
+sent again: `SentOnce` outlives crashes of this actor.
 
-Nothing is sent (`NotSent`) while the venue's clock is not known, during a ban, without a permit, or when the order has
-waited so long that its account may have given it up.
+Orders that arrive together leave in one request where the venue takes batches, each with its own part of the answer.
+
+Nothing is sent (`NotSent`) while the venue's clock is not known, during a ban, without a permit, when the venue has no
+words for the request, or when the order has waited so long that its account may have given it up.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import trio
 
 from actors.venue.calls import RestCalls
 from actors.venue.clock import VenueClock
+from actors.venue.commands import Commands
+from actors.venue.dead_man import DeadMan
 from actors.venue.entry_rest import RestPath
 from actors.venue.http import HttpClient
-from actors.venue.leases import Leases
-from actors.venue.links import Link, LinkKeeper
+from actors.venue.leases import Lease, Leases
+from actors.venue.links import Dial, Link, LinkKeeper
 from actors.venue.messages import BlockedByVenue
-from actors.venue.outcomes import Outcomes, Pending, Submit, Way
+from actors.venue.outcomes import Change, OrderGroup, Outcomes, Pending, Submit, Way
 from actors.venue.sent import SentOnce
-from actors.venue.settings import MS, EntrySettings, ReconnectSettings, TransportSettings, VenueEndpoints
+from actors.venue.settings import MS, SECOND, EntrySettings, ReconnectSettings, TransportSettings, VenueEndpoints
 from actors.venue.signing import SigningSession
 from actors.venue.transport import Backlogged, ConnectionLost
 from protocols.base import Message
-from protocols.control import ClockOffset, LimiterLease, VenueBlocked
+from protocols.control import ClockOffset, InstrumentsChanged, LimiterLease, VenueBlocked
 from protocols.enums import DoubtReason, OrdRejReason
-from protocols.ids import Path
-from protocols.orders import SubmitAmend, SubmitCancel, SubmitCancelAll, SubmitOrder
-from protocols.venue import Frame, PrivateCodec, Reply, StreamTerminated, UnrecognizedMessage
-from supervisors.actor import Actor, Down, Up
+from protocols.errors import LocalProtocolError
+from protocols.ids import Path, Symbol
+from protocols.orders import (
+    ExecutionReport,
+    SubmitAmend,
+    SubmitCancel,
+    SubmitCancelAll,
+    SubmitCancels,
+    SubmitOrder,
+    VenueCancelReject,
+    account_path,
+)
+from protocols.reconcile import InstrumentsQuery, instruments_path
+from protocols.venue import (
+    DeadManSwitch,
+    Frame,
+    LearnsInstruments,
+    PrivateCodec,
+    Reply,
+    StreamTerminated,
+    UnrecognizedMessage,
+)
+from supervisors.actor import GROUP_RESTART, Actor, AskError, Down, Up
 
 SWEEP_NS = 50 * MS
+ASK_AGAIN_NS = SECOND
 LATE_MAX = 10_000
 """Requests in doubt whose late replies are still understood."""
 
@@ -62,10 +87,17 @@ class OrderEntryActor(Actor):
         transport: TransportSettings | None = None,
         reconnect: ReconnectSettings | None = None,
         tls: ssl.SSLContext | None = None,
+        symbols: Sequence[Symbol] = (),
     ) -> None:
-        """`sent` belongs to the account, not to the incarnation: give every incarnation the same one."""
+        """`sent` belongs to the account, not to the incarnation: give every incarnation the same one.
+
+        `symbols` are those that the dead-man switch covers from the start, where it works by symbol.
+        """
         self._codec = codec
         self._url = endpoints.entry_url.rstrip("/") + codec.entry_path()
+        self._has_socket = codec.capabilities.ws_order_entry and bool(endpoints.entry_url)
+        self._symbols = tuple(symbols)
+        self._account = account_path(codec.account, codec.venue)
         self._http = http
         self._sent = sent
         self._limiter = limiter
@@ -76,9 +108,15 @@ class OrderEntryActor(Actor):
         self._tls = tls
         self._clock = VenueClock(self._settings.stamp_margin_ns)
         self._leases = Leases("orders")
-        window_ns = self._settings.request_window_ns + codec.rules.request_timeout_ns + self._settings.skew_ns
-        self._outcomes = Outcomes(self, limiter=limiter, clock=clock, settle_after_ns=window_ns)
-        self._rest = RestPath(codec, self._settings, sent, self._outcomes)
+        window_ns = self._settings.request_window_ns if codec.capabilities.request_window else 0
+        settle_ns = window_ns + codec.rules.request_timeout_ns + self._settings.skew_ns
+        self._outcomes = Outcomes(self, limiter=limiter, clock=clock, settle_after_ns=settle_ns)
+        self._commands = Commands(codec)
+        self._rest = RestPath(self._commands, self._settings, sent, self._outcomes)
+        self._held: list[SubmitOrder] = []
+        """Orders of the messages in hand, to leave together."""
+        self._dead_man: DeadMan | None = None
+        self._learned = not isinstance(codec, LearnsInstruments)
         self._keeper: LinkKeeper | None = None
         self._pending: dict[str, Pending] = {}
         """By request id, oldest first: all have the same time-out."""
@@ -91,14 +129,21 @@ class OrderEntryActor(Actor):
         kind = type(message)
         if kind is SubmitOrder:
             assert isinstance(message, SubmitOrder)
-            self._submit_order(message)
-        elif kind is SubmitCancel or kind is SubmitAmend or kind is SubmitCancelAll:
-            assert isinstance(message, SubmitCancel | SubmitAmend | SubmitCancelAll)
+            if self._commands.batches_on_socket or (self._commands.batch_max > 1 and self._link is None):
+                self._held.append(message)
+            else:
+                self._submit_order(message)
+            return
+        if self._held:
+            self._release()  # what came first leaves first
+        if isinstance(message, SubmitCancel | SubmitCancels | SubmitAmend | SubmitCancelAll):
             self._submit_change(message)
         elif isinstance(message, LimiterLease):
             self._leases.add(message)
         elif isinstance(message, ClockOffset):
             self._clock.update(message)
+        elif isinstance(message, InstrumentsChanged):
+            self._learn(message)
         elif isinstance(message, VenueBlocked):
             self._outcomes.blocked_until_ns = message.until_ns
         elif isinstance(message, Up):
@@ -106,82 +151,159 @@ class OrderEntryActor(Actor):
         elif not isinstance(message, Down):
             raise TypeError(f"order entry does not understand {kind.__name__}")
 
+    def batch_done(self) -> None:
+        """All messages at hand are read: the orders among them leave together."""
+        if self._held:
+            self._release()
+
+    @property
+    def _link(self) -> Link | None:
+        return self._keeper.current if self._keeper is not None else None
+
+    # ---- new orders ---------------------------------------------------------------------------------------------
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        if len(held) == 1:
+            self._submit_order(held[0])
+            return
+        now_ns = self.ctx.now_ns
+        held = [message for message in held if not self._is_stale(message, now_ns)]
+        held = [message for message in held if not self._cannot(message, now_ns)]
+        most = self._commands.batch_max
+        for start in range(0, len(held), most):
+            self._submit_group(held[start : start + most], now_ns)
+
+    def _submit_group(self, members: list[SubmitOrder], now_ns: int) -> None:
+        """Several orders in one request; one by one when the venue has no words for them together."""
+        link = self._link
+        if link is None:
+            self._rest.take(OrderGroup(tuple(members)) if len(members) > 1 else members[0])
+            return
+        chosen: list[SubmitOrder] = []
+        leases: list[Lease] = []
+        for message in members:
+            lease = self._permit(message, now_ns)
+            if lease is not None:
+                chosen.append(message)
+                leases.append(lease)
+        if len(chosen) < 2:
+            self._return(chosen, leases)
+            for message in chosen:
+                self._submit_order(message)
+            return
+        group = OrderGroup(tuple(chosen))
+        request_id = self._session.next_id()
+        try:
+            frame = self._commands.frame(group, request_id, self._clock.stamp_ns(now_ns), logged_on=link.logged_on)
+        except LocalProtocolError:
+            self._return(chosen, leases)
+            for message in chosen:
+                self._submit_order(message)
+            return
+        if not self._took(link, frame):
+            self._return(chosen, leases)
+            self._elsewhere(link, group)
+            return
+        self._left(request_id, group, now_ns, link, tuple(leases))
+        for message in chosen:
+            self._cover(message)
+
     def _submit_order(self, message: SubmitOrder) -> None:
         now_ns = self.ctx.now_ns
-        order = message.order
-        if now_ns - order.created_ns > self._settings.order_age_max_ns:
-            text = (
-                f"order is {(now_ns - order.created_ns) // MS} ms old, may be {self._settings.order_age_max_ns // MS}"
-            )
-            self._outcomes.refuse(message, OrdRejReason.STALE, text)
+        if self._is_stale(message, now_ns) or self._cannot(message, now_ns):
             return
-        if self._cannot(message, now_ns):
-            return
-        keeper = self._keeper
-        link = keeper.current if keeper is not None else None
+        link = self._link
         if link is None:
             self._rest.take(message)
             return
+        lease = self._permit(message, now_ns)
+        if lease is None:
+            return
+        request_id = self._session.next_id()
+        stamp_ns = self._clock.stamp_ns(now_ns)
+        try:
+            frame = self._codec.new_order(message.order, request_id, stamp_ns, logged_on=link.logged_on)
+        except LocalProtocolError as error:
+            self._return((message,), (lease,))
+            self._outcomes.refuse(message, OrdRejReason.UNSUPPORTED, str(error))
+            return
+        if not self._took(link, frame):
+            self._return((message,), (lease,))
+            self._elsewhere(link, message)
+            return
+        self._left(request_id, message, now_ns, link, (lease,))
+        self._cover(message)
+
+    def _is_stale(self, message: SubmitOrder, now_ns: int) -> bool:
+        age_ns, most_ns = now_ns - message.order.created_ns, self._settings.order_age_max_ns
+        if age_ns <= most_ns:
+            return False
+        text = f"order is {age_ns // MS} ms old, may be {most_ns // MS}"
+        self._outcomes.refuse(message, OrdRejReason.STALE, text)
+        return True
+
+    def _permit(self, message: SubmitOrder, now_ns: int) -> Lease | None:
+        """A permit for one order that was not sent before; None when it was refused or is in doubt."""
         lease = self._leases.take(now_ns)
         if lease is None:
             self._want_lease()
             self._outcomes.refuse(message, OrdRejReason.RATE_LIMITED, "no order permit left in this window")
-            return
-        if not self._sent.first_time(order.cl_ord_id):
+            return None
+        if not self._sent.first_time(message.order.cl_ord_id):
             self._leases.put_back(lease)
             self._outcomes.duplicate(message, now_ns)
-            return
-        session = self._session
-        request_id = session.next_id()
-        stamp_ns = self._clock.stamp_ns(now_ns)
-        frame = self._codec.new_order(order, request_id, stamp_ns, logged_on=link.logged_on)
-        if not self._took(link, frame):
+            return None
+        return lease
+
+    def _return(self, messages: Iterable[SubmitOrder], leases: Iterable[Lease]) -> None:
+        """They surely did not leave: nothing was used, and another path may be tried."""
+        for lease in leases:
             self._leases.put_back(lease)
-            self._sent.take_back(order.cl_ord_id)
-            self._elsewhere(link, message)
-            return
-        pending = self._outcomes.sent(message, Way.SOCKET, now_ns, link, lease)
+        for message in messages:
+            self._sent.take_back(message.order.cl_ord_id)
+
+    def _left(self, request_id: str, message: Submit, now_ns: int, link: Link, leases: tuple[Lease, ...] = ()) -> None:
+        pending = self._outcomes.sent(message, Way.SOCKET, now_ns, link, leases)
         self._pending[request_id] = pending
         self._outcomes.announce(pending)
-        if self._leases.low(now_ns):
+        if leases and self._leases.low(now_ns):
             self._want_lease()
 
-    def _submit_change(self, message: SubmitCancel | SubmitAmend | SubmitCancelAll) -> None:
+    def _cover(self, message: SubmitOrder) -> None:
+        if self._dead_man is not None:
+            self._dead_man.cover(message.order.symbol)
+
+    # ---- cancels and amends -------------------------------------------------------------------------------------
+
+    def _submit_change(self, message: Change) -> None:
         now_ns = self.ctx.now_ns
         if self._cannot(message, now_ns):
             return
-        link = self._keeper.current if self._keeper is not None else None
-        if link is None:
+        if isinstance(message, SubmitCancels):
+            for part in self._commands.in_fewest(message, on_socket=self._link is not None):
+                self._submit_part(part, now_ns)
+        else:
+            self._submit_part(message, now_ns)
+
+    def _submit_part(self, message: Change, now_ns: int) -> None:
+        link = self._link
+        if link is None or self._commands.goes_by_rest(message):
             self._rest.take(message)
             return
         request_id = self._session.next_id()
-        frame = self._change_frame(message, request_id, self._clock.stamp_ns(now_ns), link.logged_on)
+        stamp_ns = self._clock.stamp_ns(now_ns)
+        try:
+            frame = self._commands.frame(message, request_id, stamp_ns, logged_on=link.logged_on)
+        except LocalProtocolError as error:
+            self._outcomes.refuse(message, OrdRejReason.UNSUPPORTED, str(error))
+            return
         if not self._took(link, frame):
             self._elsewhere(link, message)
             return
-        pending = self._outcomes.sent(message, Way.SOCKET, now_ns, link)
-        self._pending[request_id] = pending
-        self._outcomes.announce(pending)
+        self._left(request_id, message, now_ns, link)
 
-    def _change_frame(
-        self, message: SubmitCancel | SubmitAmend | SubmitCancelAll, request_id: str, stamp_ns: int, logged_on: bool
-    ) -> Frame:
-        codec = self._codec
-        if isinstance(message, SubmitCancel):
-            return codec.cancel_order(
-                message.cl_ord_id, message.order_id, message.symbol, request_id, stamp_ns, logged_on=logged_on
-            )
-        if isinstance(message, SubmitAmend):
-            return codec.amend_order(
-                message.cl_ord_id,
-                message.order_id,
-                message.symbol,
-                message.order_qty,
-                request_id,
-                stamp_ns,
-                logged_on=logged_on,
-            )
-        return codec.cancel_all(message.symbol, request_id, stamp_ns, logged_on=logged_on)
+    # ---- what may leave, and how --------------------------------------------------------------------------------
 
     def _cannot(self, message: Submit, now_ns: int) -> bool:
         """Refuse what must not be sent now, whatever the path; True when it was refused."""
@@ -211,6 +333,8 @@ class OrderEntryActor(Actor):
             self._outcomes.refuse(message, OrdRejReason.OVERLOADED, text)
 
     def _want_lease(self) -> None:
+        if not self._has_socket:
+            return  # each REST request asks for itself
         wanted = self._leases.wish(self._codec.account, self.ctx.path, self.ctx.monotonic_ns)
         if wanted is not None:
             self.ctx.send(self._limiter, wanted)
@@ -228,29 +352,72 @@ class OrderEntryActor(Actor):
         codec = self._codec
         self._session = SigningSession(self.ctx, codec, self._clock_path, self._clock)
         calls = RestCalls(self.ctx, self._http, self._limiter, self._clock_path, codec, codec.account)
-        self._keeper = LinkKeeper(
-            ctx=self.ctx,
-            session=self,
-            url=self._url,
-            rules=codec.rules,
-            transport=self._transport,
-            reconnect=self._reconnect,
-            tls=self._tls,
-            limiter=self._limiter,
-            account=codec.account,
-        )
+        if self._has_socket:
+            self._keeper = LinkKeeper(
+                ctx=self.ctx,
+                session=self,
+                url=self._url,
+                rules=codec.rules,
+                transport=self._transport,
+                reconnect=self._reconnect,
+                tls=self._tls,
+                limiter=self._limiter,
+                account=codec.account,
+                dial=self._dial,
+                keep_alive=self._session.keep_alive_text if self._session.keeps_alive else None,
+                probe_quiet=True,
+            )
         self.ctx.watch(self._limiter)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._session.learn_clock)
             nursery.start_soon(self._sweep_for_ever)
+            nursery.start_soon(self._ask_instruments)
             for _ in range(self._settings.rest_workers):
                 nursery.start_soon(self._rest.worker, self.ctx, calls, self._session)
             await self._clock.wait_usable()
-            await self._keeper.run()
+            self._arm_dead_man(nursery, calls)
+            if self._keeper is not None:
+                await self._keeper.run()
 
     async def stopped(self, reason: str) -> None:
+        if self._dead_man is not None and reason != GROUP_RESTART:
+            await self._dead_man.disarm()
         if self._keeper is not None:
             await self._keeper.aclose()
+
+    async def _dial(self) -> Dial:
+        return await self._session.dial(self._url)
+
+    def _arm_dead_man(self, nursery: trio.Nursery, calls: RestCalls) -> None:
+        codec, timeout_ns = self._codec, self._settings.dead_man_ns
+        if not (timeout_ns and codec.capabilities.dead_man_switch and isinstance(codec, DeadManSwitch)):
+            return
+        self._dead_man = DeadMan(
+            self.ctx,
+            codec,
+            calls,
+            self._session,
+            timeout_ns,
+            by_symbol=codec.capabilities.dead_man_by_symbol,
+            symbols=self._symbols,
+        )
+        nursery.start_soon(self._dead_man.run)
+
+    def _learn(self, event: InstrumentsChanged) -> None:
+        if isinstance(self._codec, LearnsInstruments):
+            self._codec.learn(event.instruments)
+            self._learned = True
+
+    async def _ask_instruments(self) -> None:
+        """Until we know them; from then on the changes are told."""
+        while not self._learned:
+            try:
+                known = await self.ctx.ask(instruments_path(self._codec.venue), InstrumentsQuery(), SECOND)
+            except AskError:
+                await self.ctx.sleep(ASK_AGAIN_NS)
+            else:
+                assert isinstance(known, InstrumentsChanged)
+                self._learn(known)
 
     async def _sweep_for_ever(self) -> None:
         while True:
@@ -282,8 +449,8 @@ class OrderEntryActor(Actor):
             self._want_lease()
 
     def _in_doubt(self, pending: Pending, reason: DoubtReason) -> None:
-        if pending.lease is not None:
-            pending.lease.finished += 1  # it may be in the venue's count: not to be used again
+        for lease in pending.leases:
+            lease.finished += 1  # it may be in the venue's count: not to be used again
         self._outcomes.doubt(pending, reason)
 
     # ---- hooks of the keeper ------------------------------------------------------------------------------------
@@ -302,6 +469,8 @@ class OrderEntryActor(Actor):
                     self._keeper.replace()
                 elif isinstance(item, UnrecognizedMessage):
                     self._unrecognized.append(item)
+                elif isinstance(item, ExecutionReport | VenueCancelReject):
+                    self.ctx.send(self._account, item)  # what a mass cancel ended, before its reply
                 else:
                     self._outcomes.counts["unmatched"] += 1
 
@@ -338,8 +507,9 @@ class OrderEntryActor(Actor):
                     self._outcomes.counts["unmatched"] += 1
                 return
             self._outcomes.counts["late"] += 1
-        elif pending.lease is not None:
-            pending.lease.finished += 1
+        else:
+            for lease in pending.leases:
+                lease.finished += 1
         if reply.usage:
             self._leases.note_usage(reply.usage, pending.sent_ns)
         self._outcomes.answered(pending, reply)
@@ -349,6 +519,9 @@ class OrderEntryActor(Actor):
         return {
             **links,
             **self._outcomes.inspect(),
+            **(self._dead_man.inspect() if self._dead_man is not None else {}),
+            "socket": self._has_socket,
+            "learned": self._learned,
             "by_rest": self._rest.used,
             "in_flight": len(self._pending),
             "permits": self._leases.left,

@@ -1,4 +1,5 @@
-"""Order entry's second path: REST, for requests of which the socket has surely not taken a byte.
+"""Order entry's second path, REST: for requests of which the socket has surely not taken a byte, and for those that the
+socket has no words for.  At a venue without order entry by WebSocket it is the only one.
 
 A request that REST could not send either is `NotSent`; one that may have left and was not answered is in doubt.
 `RequestSent` is said only when that is known, so that a refused connection never looks like a sent order.
@@ -6,20 +7,19 @@ A request that REST could not send either is `NotSent`; one that may have left a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import trio
 
 from actors.venue.calls import NotPermitted, RestCalls, costs_of
+from actors.venue.commands import Commands
 from actors.venue.messages import Costs, Permit
-from actors.venue.outcomes import Outcomes, Submit, Way
+from actors.venue.outcomes import OrderGroup, Outcomes, Pending, Submit, Way
 from actors.venue.sent import SentOnce
 from actors.venue.settings import EntrySettings
 from actors.venue.signing import SigningSession
-from protocols.enums import DoubtReason, ExecInst, OrdRejReason
-from protocols.errors import OutcomeUnknown, RemoteProtocolError, VenueUnavailable
-from protocols.orders import SubmitAmend, SubmitCancel, SubmitCancelAll, SubmitOrder
-from protocols.venue import HttpRequest, Lane, PrivateCodec, Reply
+from protocols.enums import DoubtReason, OrdRejReason
+from protocols.errors import LocalProtocolError, OutcomeUnknown, RemoteProtocolError, VenueUnavailable
+from protocols.orders import SubmitOrder
+from protocols.venue import HttpReply, HttpRequest, Reply, VenueError
 from supervisors.actor import Context
 
 QUEUE_MAX = 256
@@ -28,63 +28,81 @@ QUEUE_MAX = 256
 class RestPath:
     """A bounded queue of requests and the workers that send them."""
 
-    def __init__(self, codec: PrivateCodec, settings: EntrySettings, sent: SentOnce, outcomes: Outcomes) -> None:
-        self._codec = codec
+    def __init__(self, commands: Commands, settings: EntrySettings, sent: SentOnce, outcomes: Outcomes) -> None:
+        self._commands = commands
         self._settings = settings
         self._sent = sent
         self._outcomes = outcomes
-        self._jobs, self._work = trio.open_memory_channel[SubmitOrder | SubmitCancel](QUEUE_MAX)
+        self._jobs, self._work = trio.open_memory_channel[Submit](QUEUE_MAX)
         self.used = 0
 
     def take(self, message: Submit) -> None:
-        """The socket cannot send this: queue it, or refuse what REST cannot do."""
-        if isinstance(message, SubmitAmend | SubmitCancelAll):
-            self._outcomes.refuse(message, OrdRejReason.NOT_SENT, "order entry is not connected")
-            return
+        """Queue a request, or refuse it when too many wait."""
         try:
             self._jobs.send_nowait(message)
         except trio.WouldBlock:
-            text = f"order entry is not connected and {QUEUE_MAX} requests wait for REST"
-            self._outcomes.refuse(message, OrdRejReason.OVERLOADED, text)
+            self._outcomes.refuse(message, OrdRejReason.OVERLOADED, f"{QUEUE_MAX} requests wait for REST")
 
     async def worker(self, ctx: Context, calls: RestCalls, session: SigningSession) -> None:
         """Send what is queued, one after the other; several workers may run."""
         async for job in self._work:
-            make, lane, counted = self._request(job, session)
-            costs: Costs = (*costs_of(make()), *counted)
-            try:
-                permit = await calls.permit(lane, costs, self._settings.permit_timeout_ns)
-            except NotPermitted as error:
-                self._outcomes.refuse(job, OrdRejReason.RATE_LIMITED, str(error))
-                ctx.flush()
-                continue
-            if self._may_leave(job, ctx, session):
-                await self._send(job, ctx, calls, permit, costs, make())  # signed now, after permission
-            else:
-                calls.settle(permit, unused=costs)
+            await self._carry_out(job, ctx, calls, session)
             ctx.flush()
 
-    def _may_leave(self, job: SubmitOrder | SubmitCancel, ctx: Context, session: SigningSession) -> bool:
+    async def _carry_out(self, job: Submit, ctx: Context, calls: RestCalls, session: SigningSession) -> None:
+        try:
+            draft = self._commands.request(job, session.stamp_ns())
+        except LocalProtocolError as error:
+            self._unsayable(job, error)
+            return
+        costs = _costs(job, draft)
+        try:
+            permit = await calls.permit(draft.lane, costs, self._settings.permit_timeout_ns)
+        except NotPermitted as error:
+            self._outcomes.refuse(job, OrdRejReason.RATE_LIMITED, str(error))
+            return
+        if self._may_leave(job, ctx, session):
+            request = self._commands.request(job, session.stamp_ns())  # signed now, after permission
+            await self._send(job, ctx, calls, session, permit, costs, request)
+        else:
+            calls.settle(permit, unused=costs)
+
+    def _unsayable(self, job: Submit, error: LocalProtocolError) -> None:
+        """The venue has no words for it; of a batch perhaps for its members."""
+        if isinstance(job, OrderGroup):
+            for member in job.members:
+                self.take(member)
+        else:
+            self._outcomes.refuse(job, OrdRejReason.UNSUPPORTED, str(error))
+
+    def _may_leave(self, job: Submit, ctx: Context, session: SigningSession) -> bool:
         """The last look before the wire: time has passed since the request was queued."""
         if not session.clock.usable:
             self._outcomes.refuse(job, OrdRejReason.CLOCK, "the venue's clock is not known: nothing can be signed")
             return False
-        if isinstance(job, SubmitCancel):
-            return True
+        members = job.members if isinstance(job, OrderGroup) else (job,) if isinstance(job, SubmitOrder) else ()
         now_ns = ctx.now_ns
-        if now_ns - job.order.created_ns > self._settings.order_age_max_ns:
+        oldest_ns = now_ns - self._settings.order_age_max_ns
+        if any(member.order.created_ns < oldest_ns for member in members):
             self._outcomes.refuse(job, OrdRejReason.STALE, "waited too long for the REST path")
             return False
-        if not self._sent.first_time(job.order.cl_ord_id):
-            self._outcomes.duplicate(job, now_ns)
-            return False
-        return True
+        repeated = [member for member in members if not self._sent.first_time(member.order.cl_ord_id)]
+        if not repeated:
+            return True
+        for member in members:
+            if member in repeated:
+                self._outcomes.duplicate(member, now_ns)
+            else:  # the group leaves without it
+                self._sent.take_back(member.order.cl_ord_id)
+                self.take(member)
+        return False
 
     async def _send(
         self,
-        job: SubmitOrder | SubmitCancel,
+        job: Submit,
         ctx: Context,
         calls: RestCalls,
+        session: SigningSession,
         permit: Permit,
         costs: Costs,
         request: HttpRequest,
@@ -103,26 +121,46 @@ class RestPath:
             return
         self.used += 1
         outcomes.announce(pending)
+        try:
+            reply, refusal = await self._go_on(job, calls, session, request, reply, refusal)
+        except (VenueUnavailable, OutcomeUnknown, RemoteProtocolError):
+            outcomes.doubt(pending, DoubtReason.NO_REPLY)  # a part of it was carried out
+            return
+        self._answered(job, pending, reply, refusal)
+
+    def _answered(self, job: Submit, pending: Pending, reply: HttpReply, refusal: VenueError | None) -> None:
         if refusal is not None:
-            outcomes.answered(pending, Reply("", error=refusal))
+            self._outcomes.answered(pending, Reply("", error=refusal))
             return
         try:
-            outcomes.answered(pending, self._codec.decode_rest_order("", reply))
+            self._outcomes.answered(pending, self._commands.decode(job, reply))
         except RemoteProtocolError:
-            outcomes.doubt(pending, DoubtReason.VENUE_UNKNOWN)
+            self._outcomes.doubt(pending, DoubtReason.VENUE_UNKNOWN)
 
-    def _request(
-        self, job: SubmitOrder | SubmitCancel, session: SigningSession
-    ) -> tuple[Callable[[], HttpRequest], Lane, Costs]:
-        """How to make the request (and sign it), its lane, and what it costs besides weight."""
-        codec = self._codec
-        if isinstance(job, SubmitCancel):
-            cancel = job
-            return (
-                lambda: codec.rest_cancel_order(cancel.cl_ord_id, cancel.order_id, cancel.symbol, session.stamp_ns()),
-                Lane.CANCEL,
-                (),
-            )
-        order = job.order
-        lane = Lane.REDUCE if ExecInst.REDUCE_ONLY in order.exec_inst else Lane.NEW
-        return (lambda: codec.rest_new_order(order, session.stamp_ns())), lane, (("orders", 1),)
+    async def _go_on(
+        self,
+        job: Submit,
+        calls: RestCalls,
+        session: SigningSession,
+        request: HttpRequest,
+        reply: HttpReply,
+        refusal: VenueError | None,
+    ) -> tuple[HttpReply, VenueError | None]:
+        """The further requests of a mass cancel; the last answer stands for all, a refusal ends them."""
+        while refusal is None:
+            following = self._commands.next_request(job, request, reply, session.stamp_ns())
+            if following is None:
+                break
+            costs = costs_of(following)
+            permit = await calls.permit(following.lane, costs, self._settings.permit_timeout_ns)
+            signed = self._commands.next_request(job, request, reply, session.stamp_ns())
+            assert signed is not None
+            request = signed
+            reply, refusal = await calls.send(permit, costs, request)
+        return reply, refusal
+
+
+def _costs(job: Submit, request: HttpRequest) -> Costs:
+    """What a request costs; orders are counted besides weight."""
+    orders = len(job.members) if isinstance(job, OrderGroup) else 1 if isinstance(job, SubmitOrder) else 0
+    return (*costs_of(request), ("orders", orders)) if orders else costs_of(request)

@@ -9,7 +9,11 @@ success                     fills, then the report      fills, then the report
 refused                     VenueReject                 VenueCancelReject
 not found, already final    in doubt: it was there      VenueCancelReject, order_gone
 unknown                     in doubt                    in doubt
+no more than "received"     RequestAcknowledged         RequestAcknowledged
 ==========================  ==========================  =========================================
+
+A request may be about several orders (a batch, a mass cancel).  Each of them hears its own part of the answer; where
+the answer has no parts it is the answer to all, and parts that do not match the request prove nothing.
 """
 
 from __future__ import annotations
@@ -26,19 +30,34 @@ from protocols.ids import ClOrdID, Path
 from protocols.orders import (
     NotSent,
     OrderInDoubt,
+    RequestAcknowledged,
     RequestSent,
     SubmitAmend,
     SubmitCancel,
     SubmitCancelAll,
+    SubmitCancels,
     SubmitOrder,
     VenueCancelReject,
     VenueReject,
 )
-from protocols.venue import Disposition, Reply, VenueError
+from protocols.venue import Disposition, OrderState, Reply, VenueError
 from supervisors.actor import Actor
 from supervisors.statistics import Histogram
 
-Submit = SubmitOrder | SubmitCancel | SubmitAmend | SubmitCancelAll
+
+@attrs.frozen
+class OrderGroup:
+    """New orders that leave in one request."""
+
+    members: tuple[SubmitOrder, ...]
+
+    @property
+    def reply_to(self) -> Path:
+        return self.members[0].reply_to
+
+
+Change = SubmitCancel | SubmitCancels | SubmitAmend | SubmitCancelAll
+Submit = SubmitOrder | OrderGroup | Change
 
 _REASONS = {
     Disposition.RATE_LIMITED: OrdRejReason.RATE_LIMITED,
@@ -64,7 +83,8 @@ class Way(enum.Enum):
 class Pending:
     """A request that left (or may have) and is not answered."""
 
-    cl_ord_id: ClOrdID
+    cl_ord_ids: tuple[ClOrdID, ...]
+    """Of the orders that it is about; one "" when it is about all of a symbol."""
     is_order: bool
     reply_to: Path
     sent_ns: int
@@ -72,7 +92,7 @@ class Pending:
     settles_ns: int
     way: Way
     link: Link | None = None
-    lease: Lease | None = None
+    leases: tuple[Lease, ...] = ()
 
 
 class Outcomes:
@@ -90,39 +110,49 @@ class Outcomes:
         self.refusals: dict[str, int] = {}
 
     def sent(
-        self, message: Submit, way: Way, now_ns: int, link: Link | None = None, lease: Lease | None = None
+        self, message: Submit, way: Way, now_ns: int, link: Link | None = None, leases: tuple[Lease, ...] = ()
     ) -> Pending:
         """A request that leaves now; announced separately."""
+        kind = type(message)
         return Pending(
-            id_of(message),
-            type(message) is SubmitOrder,
+            ids_of(message),
+            kind is SubmitOrder or kind is OrderGroup,
             message.reply_to,
             now_ns,
             self._actor.ctx.monotonic_ns,
             now_ns + self._settle_after_ns,
             way,
             link,
-            lease,
+            leases,
         )
 
     def announce(self, pending: Pending) -> None:
         """Tell the account that it left."""
-        self.counts["sent"] += 1
-        self._actor.ctx.send(pending.reply_to, RequestSent(pending.cl_ord_id, pending.sent_ns, pending.settles_ns))
+        ctx = self._actor.ctx
+        for cl_ord_id in pending.cl_ord_ids:
+            self.counts["sent"] += 1
+            ctx.send(pending.reply_to, RequestSent(cl_ord_id, pending.sent_ns, pending.settles_ns))
 
     def refuse(self, message: Submit, reason: OrdRejReason, text: str) -> None:
         """It surely did not leave."""
-        self.counts["not_sent"] += 1
-        self.refusals[reason.value] = self.refusals.get(reason.value, 0) + 1
-        cancel = not isinstance(message, SubmitOrder)
-        self._actor.ctx.send(message.reply_to, NotSent(id_of(message), cancel, reason, text))
+        cancel = not isinstance(message, SubmitOrder | OrderGroup)
+        for cl_ord_id in ids_of(message):
+            self.counts["not_sent"] += 1
+            self.refusals[reason.value] = self.refusals.get(reason.value, 0) + 1
+            self._actor.ctx.send(message.reply_to, NotSent(cl_ord_id, cancel, reason, text))
 
     def doubt(self, pending: Pending, reason: DoubtReason) -> None:
         """It left, or may have, and no answer that can be trusted came."""
+        for cl_ord_id in pending.cl_ord_ids:
+            self._doubt(pending, cl_ord_id, reason)
+
+    def _doubt(self, pending: Pending, cl_ord_id: ClOrdID, reason: DoubtReason) -> None:
         self.counts["in_doubt"] += 1
         ctx = self._actor.ctx
-        doubt = OrderInDoubt(pending.cl_ord_id, not pending.is_order, reason, ctx.now_ns, pending.settles_ns)
-        ctx.send(pending.reply_to, doubt)
+        ctx.send(
+            pending.reply_to,
+            OrderInDoubt(cl_ord_id, not pending.is_order, reason, ctx.now_ns, pending.settles_ns),
+        )
 
     def duplicate(self, message: SubmitOrder, now_ns: int) -> None:
         """This ClOrdID was given to a wire before: never again; the venue knows what became of it."""
@@ -133,34 +163,57 @@ class Outcomes:
 
     def answered(self, pending: Pending, reply: Reply) -> None:
         """The venue's answer, timed and passed on."""
-        ctx = self._actor.ctx
-        self.latency[pending.way].record(ctx.monotonic_ns - pending.sent_mono_ns)
-        if reply.error is not None:
-            self._refused(pending, reply.error)
-            return
+        self.latency[pending.way].record(self._actor.ctx.monotonic_ns - pending.sent_mono_ns)
+        cl_ord_ids = pending.cl_ord_ids
+        error, parts = reply.error, reply.parts
+        if error is not None:
+            self._note(error)
+            for cl_ord_id in cl_ord_ids:
+                self._refused(pending, cl_ord_id, error)
+        elif len(cl_ord_ids) == 1 and not parts:
+            self._accepted(pending, cl_ord_ids[0], reply.report)
+        elif parts and len(parts) == len(cl_ord_ids):
+            for cl_ord_id, part in zip(cl_ord_ids, parts, strict=True):
+                if part.error is not None:
+                    self._note(part.error)
+                    self._refused(pending, cl_ord_id, part.error)
+                else:
+                    self._accepted(pending, cl_ord_id, part.report)
+        elif pending.is_order or parts or reply.report is not None:
+            self.doubt(pending, DoubtReason.VENUE_UNKNOWN)
+        else:
+            for cl_ord_id in cl_ord_ids:  # a mass cancel that the venue has taken
+                self._accepted(pending, cl_ord_id, None)
+
+    def _accepted(self, pending: Pending, cl_ord_id: ClOrdID, state: OrderState | None) -> None:
         self.counts["acked"] += 1
-        state = reply.report
+        ctx = self._actor.ctx
+        if state is None or state.report is None:
+            order_id = state.order_id or None if state is not None else None
+            acknowledged = RequestAcknowledged(
+                cl_ord_id, order_id, not pending.is_order, ctx.now_ns, pending.settles_ns
+            )
+            ctx.send(pending.reply_to, acknowledged)
         if state is None:
-            return  # a bare acknowledgement: the private stream tells the rest
+            return
         for fill in state.fills:
             ctx.send(pending.reply_to, fill)
         if state.report is not None:
             ctx.send(pending.reply_to, state.report)
 
-    def _refused(self, pending: Pending, error: VenueError) -> None:
+    def _refused(self, pending: Pending, cl_ord_id: ClOrdID, error: VenueError) -> None:
         disposition = error.disposition
-        self._note(error)
         if disposition is Disposition.UNKNOWN or (pending.is_order and disposition in _GONE):
-            self.doubt(pending, DoubtReason.VENUE_UNKNOWN)
+            self._doubt(pending, cl_ord_id, DoubtReason.VENUE_UNKNOWN)
             return
         self.counts["rejected"] += 1
         ctx = self._actor.ctx
         if pending.is_order:
             reason = _REASONS.get(disposition, error.reason)
-            ctx.send(pending.reply_to, VenueReject(pending.cl_ord_id, reason, error.code, error.text))
+            ctx.send(pending.reply_to, VenueReject(cl_ord_id, reason, error.code, error.text))
         else:
             gone = disposition in _GONE
-            ctx.send(pending.reply_to, VenueCancelReject(pending.cl_ord_id, error.code, error.text, gone))
+            ctx.send(pending.reply_to, VenueCancelReject(cl_ord_id, error.code, error.text, gone))
 
     def _note(self, error: VenueError) -> None:
         """A ban stops this actor at once, and all others through the limiter."""
@@ -181,10 +234,14 @@ class Outcomes:
         }
 
 
-def id_of(message: Submit) -> ClOrdID:
-    """The order that a request is about; "" when it is about all of a symbol."""
+def ids_of(message: Submit) -> tuple[ClOrdID, ...]:
+    """The orders that a request is about; one "" when it is about all of a symbol."""
     if isinstance(message, SubmitOrder):
-        return message.order.cl_ord_id
-    if isinstance(message, SubmitCancelAll):
-        return ClOrdID("")
-    return message.cl_ord_id
+        return (message.order.cl_ord_id,)
+    if isinstance(message, SubmitCancel | SubmitAmend):
+        return (message.cl_ord_id,)
+    if isinstance(message, OrderGroup):
+        return tuple(member.order.cl_ord_id for member in message.members)
+    if isinstance(message, SubmitCancels):
+        return tuple(cl_ord_id for cl_ord_id, _ in message.orders)
+    return (ClOrdID(""),)

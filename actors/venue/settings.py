@@ -92,3 +92,5 @@ class EntrySettings:
     permit_timeout_ns: int = 1 * SECOND
     """Longest wait for the limiter on the REST path."""
     rest_workers: int = 4
+    dead_man_ns: int = 0
+    """The venue cancels our orders when it has not heard us for so long, where it can; 0: it is not asked to."""
