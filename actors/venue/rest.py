@@ -1,4 +1,4 @@
-"""The public REST session: book snapshots for the books, candle history for whoever asks.
+"""The public REST session: book snapshots for the books, candle history, tickers and books for whoever asks.
 
 Snapshots are dear (binance-spot section 13: 24 deep ones use up a minute), so besides the limiter a token bucket
 spaces them, and a symbol that already waits is not asked for twice.
@@ -6,7 +6,8 @@ spaces them, and a symbol that already waits is not asked for twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import trio
 
@@ -14,23 +15,28 @@ from actors.venue.backoff import TokenBucket
 from actors.venue.calls import RestCalls
 from actors.venue.http import HttpClient
 from actors.venue.settings import MS
+from protocols.backbone import RestBookQuery, RestTickersQuery
 from protocols.base import Message, Query
-from protocols.errors import OutcomeUnknown, RemoteProtocolError, VenueUnavailable
+from protocols.errors import LocalProtocolError, OutcomeUnknown, RemoteProtocolError, VenueUnavailable
 from protocols.ids import Path
 from protocols.market import SnapshotFailed, SnapshotRequest
 from protocols.reconcile import CandlesQuery
-from protocols.venue import PublicCodec, VenueError
+from protocols.venue import Disposition, HttpReply, HttpRequest, PublicCodec, VenueError
 from supervisors.actor import Actor, Later
 
 SNAPSHOT_BURST = 20
 SNAPSHOT_INTERVAL_NS = 500 * MS
 WORKERS = 4
 
-_Job = SnapshotRequest | tuple[CandlesQuery, Later]
+_Reads = CandlesQuery | RestTickersQuery | RestBookQuery
+_Job = SnapshotRequest | tuple[_Reads, Later]
+
+_ASKERS_FAULT = frozenset({Disposition.NOT_FOUND, Disposition.REJECTED, Disposition.BUG})
+"""The venue is well and refuses what was asked: that is an answer."""
 
 
 class RestActor(Actor):
-    """Answers `SnapshotRequest` with `BookSnapshot` or `SnapshotFailed`, and `CandlesQuery` with candles."""
+    """Answers `SnapshotRequest` with `BookSnapshot` or `SnapshotFailed`, and the queries of `_plan`."""
 
     def __init__(
         self,
@@ -66,7 +72,7 @@ class RestActor(Actor):
             self.ctx.send(message.reply_to, SnapshotFailed(message.symbol, f"{self.ctx.path} has too much to do"))
 
     def answer(self, query: Query) -> object:
-        if not isinstance(query, CandlesQuery):
+        if not isinstance(query, _Reads):
             return super().answer(query)
         later = Later()
         try:
@@ -86,7 +92,7 @@ class RestActor(Actor):
             if isinstance(job, SnapshotRequest):
                 await self._snapshot(job)
             else:
-                await self._candles(*job)
+                await self._read(*job)
 
     async def _snapshot(self, asked: SnapshotRequest) -> None:
         await self.ctx.sleep(self._resyncs.take(self.ctx.monotonic_ns))
@@ -103,16 +109,40 @@ class RestActor(Actor):
         self.ctx.send(asked.reply_to, answer)
         self.ctx.flush()
 
-    async def _candles(self, query: CandlesQuery, later: Later) -> None:
+    async def _read(self, query: _Reads, later: Later) -> None:
+        make, decode = self._plan(query)
         try:
-            reply, error = await self._calls.call(
-                lambda: self._codec.candles_request(query.symbol, query.interval_ns, query.limit)
-            )
-            _raise_for(error)
-            later.resolve(tuple(self._codec.decode_candles(query.symbol, query.interval_ns, reply)))
+            reply, error = await self._calls.call(make)
+            if error is None:
+                later.resolve(decode(reply))
+            elif error.disposition in _ASKERS_FAULT and not isinstance(query, CandlesQuery):
+                later.resolve(error)
+            else:
+                _raise_for(error)
         except (VenueUnavailable, OutcomeUnknown, RemoteProtocolError) as failure:
             self._note(failure)
             later.fail(str(failure))
+        except LocalProtocolError as mistake:
+            # A symbol or an interval that cannot even be asked for is the asker's mistake, not this session's end.
+            if isinstance(query, CandlesQuery):
+                later.fail(str(mistake))
+            else:
+                later.resolve(VenueError(Disposition.BUG, "", str(mistake)))
+
+    def _plan(self, query: _Reads) -> tuple[Callable[[], HttpRequest], Callable[[HttpReply], Any]]:
+        """How to ask, and how to read the answer."""
+        codec = self._codec
+        if isinstance(query, RestTickersQuery):
+            return lambda: codec.tickers_request(query.symbols), lambda reply: tuple(codec.decode_tickers(reply))
+        if isinstance(query, RestBookQuery):
+            return (
+                lambda: codec.snapshot_request(query.symbol, query.levels),
+                lambda reply: codec.decode_snapshot(query.symbol, reply, 0),
+            )
+        return (
+            lambda: codec.candles_request(query.symbol, query.interval_ns, query.limit),
+            lambda reply: tuple(codec.decode_candles(query.symbol, query.interval_ns, reply)),
+        )
 
     def _note(self, failure: Exception) -> None:
         self._failures += 1
