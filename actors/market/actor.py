@@ -5,8 +5,7 @@ indicators are warm; from then on it builds from the trades that the book publis
 longer interval first when several end together, each once, in order.
 
 The bar in which we began to listen, and every bar during which the stream was interrupted, is incomplete.  Such a bar
-is held back while the venue is asked for its own version; only when that fails `HEAL_ATTEMPTS` times is it passed on
-with `has_gap`.  Later bars wait behind it: order matters more than a second.
+is held back while the venue is asked for its own version (`actors.market.bars`).
 
 Bars are closed by the venue's clock, estimated as the newest trade's event time plus what has passed here since: no
 clock comparison is needed, and a recording at any speed works like the real thing.
@@ -14,12 +13,12 @@ clock comparison is needed, and a recording at any speed works like the real thi
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from actors.market.candles import SECOND_NS, CandleBuilder, join
+from actors.market.bars import Bars
+from actors.market.candles import SECOND_NS, join
 from protocols.base import Event, Message, Query, message
 from protocols.enums import GapReason
 from protocols.ids import Path, Symbol, Venue
@@ -31,7 +30,6 @@ GRACE_NS = 2 * SECOND_NS
 """How long after its end a bar waits for a late trade of its own."""
 ASK_TIMEOUT_NS = 10 * SECOND_NS
 START_ATTEMPTS = 3
-HEAL_ATTEMPTS = 5
 HEAL_PAUSE_NS = SECOND_NS
 
 HISTORY_INTERVALS_S = (86_400, 43_200, 28_800, 21_600, 14_400, 7_200, 3_600, 1_800, 900, 300, 180, 60, 1)
@@ -89,10 +87,7 @@ class CandleActor(Actor):
         self._venue = venue
         self._symbol = symbol
         self._sources = {interval: source_interval_ns(interval) for interval in intervals}
-        self._builders = {interval: CandleBuilder(venue, symbol, interval) for interval in intervals}
-        self._closed: dict[int, deque[Candle]] = {interval: deque(maxlen=history) for interval in intervals}
-        self._held: dict[int, deque[Candle]] = {interval: deque() for interval in intervals}
-        self._attempts: dict[int, int] = dict.fromkeys(intervals, 0)
+        self._bars = {interval: Bars(venue, symbol, interval, history) for interval in intervals}
         self._readers: dict[Path, None] = dict.fromkeys(readers)
         self._history = history
         self._gaps: set[str] = set()
@@ -106,11 +101,10 @@ class CandleActor(Actor):
     async def started(self) -> None:
         """Fetch history; without it the actor starts cold and says so, because the trades are still worth having."""
         await self.ctx.wait_ready(rest_path(self._venue))
-        for interval_ns, builder in self._builders.items():
-            bars = await self._fetch_patiently(interval_ns)
-            self._closed[interval_ns].extend(bars)
-            builder.continue_from(bars)
-            self._repeat(list(bars)[-REPEATED_BARS:])
+        for interval_ns, bars in self._bars.items():
+            history = await self._fetch_patiently(interval_ns)
+            bars.start(history)
+            self._repeat(list(history)[-REPEATED_BARS:])
         self.ctx.send(book_path(self._venue, self._symbol), Subscribe(self._symbol, self.ctx.path))
         self.ctx.after(GRACE_NS, GraceOver())
 
@@ -143,36 +137,36 @@ class CandleActor(Actor):
         """Ask the venue for bars that are held back because of a gap."""
         while True:
             await self.ctx.sleep(HEAL_PAUSE_NS)
-            for interval_ns, held in self._held.items():
-                if held:
+            for interval_ns, bars in self._bars.items():
+                if bars.held:
                     try:
-                        bars = tuple(await self._fetch(interval_ns, len(held) + 1))
+                        theirs = tuple(await self._fetch(interval_ns, bars.held + 1))
                     except AskError:
-                        bars = ()
-                    self.ctx.send(self.ctx.path, BarsFetched(interval_ns, bars))
+                        theirs = ()
+                    self.ctx.send(self.ctx.path, BarsFetched(interval_ns, theirs))
 
     # ---- messages ----------------------------------------------------------------------------------------------
 
     def receive(self, message: Message) -> None:
         if isinstance(message, Trade):
             self._newest_trade = (message.event_ns, self.ctx.monotonic_ns)
-            for interval_ns, builder in self._builders.items():
-                self._close(interval_ns, builder.add(message))
+            for bars in self._bars.values():
+                self._publish(bars.add(message))
         elif isinstance(message, GraceOver):
             self._close_by_time()
-            self.ctx.after(min(GRACE_NS, min(self._builders)), message)
+            self.ctx.after(min(GRACE_NS, min(self._bars)), message)
         elif isinstance(message, GapOpened):
             if message.reason in TRADES_LOST:
                 self._gaps.add(message.stream)
-                for builder in self._builders.values():
-                    builder.interrupt()
+                for bars in self._bars.values():
+                    bars.interrupt()
         elif isinstance(message, GapClosed):
             self._gaps.discard(message.stream)
             if not self._gaps:
-                for builder in self._builders.values():
-                    builder.resume()
+                for bars in self._bars.values():
+                    bars.resume()
         elif isinstance(message, BarsFetched):
-            self._heal(message)
+            self._publish(self._bars[message.interval_ns].heal(message.bars))
         elif isinstance(message, Subscribe):
             self._readers[message.reader] = None
         elif isinstance(message, Unsubscribe):
@@ -182,50 +176,25 @@ class CandleActor(Actor):
         """`CandlesQuery`: the newest closed bars of an interval that this actor builds."""
         if not isinstance(query, CandlesQuery):
             return super().answer(query)
-        kept = self._closed.get(query.interval_ns)
+        kept = self._bars.get(query.interval_ns)
         if query.symbol != self._symbol or kept is None:
             refusal = Later()  # the asker's mistake is no reason to crash
             refusal.fail(f"{self.ctx.path} builds no bars of {query.symbol} at {query.interval_ns} ns")
             return refusal
-        return tuple(kept)[-query.limit :] if query.limit > 0 else ()
+        return tuple(kept.closed)[-query.limit :] if query.limit > 0 else ()
 
     def _close_by_time(self) -> None:
         if self._newest_trade is None:
             return
         event_ns, came_ns = self._newest_trade
         venue_ns = event_ns + (self.ctx.monotonic_ns - came_ns) - GRACE_NS
-        for interval_ns, builder in self._builders.items():
-            self._close(interval_ns, builder.close_until(venue_ns))
+        for bars in self._bars.values():
+            self._publish(bars.close_until(venue_ns))
 
-    def _close(self, interval_ns: int, bars: Sequence[Candle]) -> None:
-        held = self._held[interval_ns]
-        for bar in bars:
-            if bar.has_gap or held:
-                held.append(bar)
-            else:
-                self._publish(bar)
-
-    def _heal(self, fetched: BarsFetched) -> None:
-        """Replace held bars by the venue's; give up on the first one after enough attempts."""
-        interval_ns = fetched.interval_ns
-        held = self._held[interval_ns]
-        theirs = {bar.open_ns: bar for bar in fetched.bars if not bar.has_gap}
-        self._attempts[interval_ns] += 1
-        while held:
-            bar = held[0]
-            if bar.has_gap:
-                healed = theirs.get(bar.open_ns)
-                if healed is None and self._attempts[interval_ns] < HEAL_ATTEMPTS:
-                    return
-                bar = healed or bar
-            held.popleft()
-            self._publish(bar)
-        self._attempts[interval_ns] = 0
-
-    def _publish(self, bar: Candle) -> None:
-        self._closed[bar.interval_ns].append(bar)
-        self._published += 1
-        self._tell(bar)
+    def _publish(self, told: Sequence[Candle]) -> None:
+        for bar in told:
+            self._published += 1
+            self._tell(bar)
 
     def _tell(self, bar: Candle) -> None:
         for reader in self._readers:
@@ -234,9 +203,9 @@ class CandleActor(Actor):
     def inspect(self) -> Mapping[str, object]:
         return {
             "symbol": self._symbol,
-            "bars": {f"{ns / SECOND_NS:g} s": len(bars) for ns, bars in self._closed.items()},
-            "held": sum(len(held) for held in self._held.values()),
-            "late_trades": max(builder.late_trades for builder in self._builders.values()),
+            "bars": {f"{ns / SECOND_NS:g} s": len(bars.closed) for ns, bars in self._bars.items()},
+            "held": sum(bars.held for bars in self._bars.values()),
+            "late_trades": max(bars.late_trades for bars in self._bars.values()),
             "published": self._published,
             "open_gaps": sorted(self._gaps),
             "no_history": self._no_history,

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from actors.market.actor import HEAL_ATTEMPTS, START_ATTEMPTS, BarsFetched, CandleActor, GraceOver, source_interval_ns
+from actors.market.actor import START_ATTEMPTS, BarsFetched, CandleActor, GraceOver, source_interval_ns
+from actors.market.bars import HEAL_ATTEMPTS
 from actors.market.candles import SECOND_NS
 from protocols.enums import GapReason, Side
 from protocols.ids import Path, Symbol, Venue
