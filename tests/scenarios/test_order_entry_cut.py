@@ -32,6 +32,7 @@ from protocols.venues.binance_spot.endpoints import WS_API_RULES
 from supervisors.actor import Actor
 from supervisors.spec import ChildSpec
 from tests.scenarios.support import ACCOUNTS, VENUE, Trading, audit, config_for
+from tests.simulator.wire import binance
 from tools.engine.host import Host
 from tools.simulator import Fault, FaultKind, GeneratorConfig, SimulatorConfig, demo_account, open_simulator
 from tools.simulator.dialects.binance_spot.wsapi import WsApiSession
@@ -130,8 +131,11 @@ class Trader:
         """The venue's end of the account's order entry: its other session has the user data subscription."""
         own = [
             each
-            for each in self.run.sim.venue.sessions
-            if each.key is not None and each.key.account.name == MASTER and not each.subscriptions
+            for each in binance(self.run.sim).sessions
+            if isinstance(each, WsApiSession)
+            and each.key is not None
+            and each.key.account.name == MASTER
+            and not each.subscriptions
         ]
         return max(own, key=lambda each: each.connection.connection_id)
 

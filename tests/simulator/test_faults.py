@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from tests.simulator.wire import PATIENCE_S, quiet_config, rest_of, running, until, ws_api_of
+from tests.simulator.wire import PATIENCE_S, binance, quiet_config, rest_of, running, until, ws_api_of
 from tools.simulator import Fault, FaultKind, Latency, Simulator, open_simulator
 from tools.simulator.core.faults import CONNECT, EVENT, IMMEDIATE, PUBLIC, REQUEST, FaultPlan
 from tools.simulator.core.hub import Message
@@ -136,7 +136,7 @@ async def test_rate_limit_and_ban_on_demand() -> None:
         assert limited.status_code == 429
         assert 1 <= int(limited.headers["retry-after"]) <= 5
         assert (await rest.public("time")).status_code == 429
-        sim.venue.peer_limits("127.0.0.1").blocked_until_ns = 0
+        binance(sim).peer_limits("127.0.0.1").blocked_until_ns = 0
         async with ws_api_of(sim) as api:
             await api.ask("time")
             sim.strike(Fault(kind=FaultKind.BAN, match="ping", delay_ms=60_000))
@@ -249,7 +249,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_no_other(monkeypatch: 
                 b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
             )
             await until(lambda: sim.venue.hub.wanted("btcusdt@trade"))
-            [session] = sim.venue.market_sessions
+            [session] = binance(sim).market_sessions
             for _ in range(200):
                 sim.venue.hub.publish(Message("btcusdt@trade", b"x" * 100_000))
                 await trio.lowlevel.checkpoint()
@@ -280,13 +280,13 @@ async def test_garbage_ends_one_connection_and_no_other() -> None:
 
 async def test_a_bug_in_one_connection_is_recorded_and_contained(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_simulator(quiet_config()) as sim:
-        boom = sim.venue.methods.by_name["ping"]
+        boom = binance(sim).methods.by_name["ping"]
 
         def broken(*_: Any) -> Any:
             raise RuntimeError("handler bug")
 
         monkeypatch.setitem(
-            sim.venue.methods.by_path, ("GET", "/api/v3/ping"), __import__("attrs").evolve(boom, handler=broken)
+            binance(sim).methods.by_path, ("GET", "/api/v3/ping"), __import__("attrs").evolve(boom, handler=broken)
         )
         async with rest_of(sim) as rest:
             with pytest.raises(httpx.TransportError):

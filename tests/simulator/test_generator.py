@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.simulator.wire import binance
 from tools.simulator import GeneratorConfig, ManualClock, SimulatorConfig, demo_account
 from tools.simulator.core.clock import MINUTE, MS, SECOND
 from tools.simulator.core.hub import Message
@@ -116,8 +117,8 @@ async def test_closed_candles_are_published_once_each() -> None:
 async def test_history_joins_the_present() -> None:
     _, sim = await tape_of(6, 70, symbols=("BTCUSDT",))
     market = sim.exchange.markets["BTCUSDT"]
-    sim.venue.need_history("BTCUSDT")
-    sim.venue.need_history("BTCUSDT")
+    binance(sim).need_history("BTCUSDT")
+    binance(sim).need_history("BTCUSDT")
     candles = list(market.candles.minutes)
     assert len(candles) >= 101
     for before, after in pairwise(candles[:101]):

@@ -235,12 +235,11 @@ async def test_the_whole_recording_arrives_unchanged(data_dir: Path) -> None:
 async def test_rebuilt_book_equals_the_recorded_top(data_dir: Path) -> None:
     """The simulator's own book against the recording's bookTicker, wherever ids allow the comparison."""
     path = data_dir / "binance_spot/ws/2024-08-08_btcusdt_11min.jsonl.gz"
-    from tools.simulator.dialects.binance_spot.replay import SpotReplay
     from tools.simulator.simulator import Simulator
 
     sim = Simulator(SimulatorConfig(market=CaptureConfig(path=path, speed=0)))
     sim.open_market()
-    target = SpotReplay(sim.venue)
+    target = sim.venue.replay_codec()
     market = sim.exchange.markets["BTCUSDT"]
     tickers: dict[str, Any] = {}
     compared = equal = 0

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.simulator.wire import Rest, best, rest_of, running, sign_hmac
+from tests.simulator.wire import Rest, best, binance, rest_of, running, sign_hmac
 from tools.simulator import LimitConfig, Side
 from tools.simulator.core.limits import STRIKES_BEFORE_BAN
 
@@ -257,7 +257,7 @@ async def test_cancel_replace_outcomes() -> None:
 async def test_cancel_replace_beyond_the_order_limit() -> None:
     async with running() as sim, rest_of(sim) as rest:
         placed = (await rest.signed("POST", "order", **LIMIT, price="79000.00")).json()
-        sim.venue.order_limits(sim.account("alpha")).day.limit = 1
+        binance(sim).order_limits(sim.account("alpha")).long.limit = 1
         blocked = await rest.signed("POST", "order/cancelReplace", **REPLACE, cancelOrderId=placed["orderId"])
         assert (blocked.status_code, code(blocked)) == (429, -1015)
         half = await rest.signed(
@@ -375,7 +375,7 @@ async def test_weight_is_charged_and_success_of_orders_is_free() -> None:
         async def used(response: httpx.Response) -> int:
             return int(response.headers["x-mbx-used-weight-1m"])
 
-        sim.venue.peer_limits("127.0.0.1").weight.interval_ns = 10**18  # one window for the whole test
+        binance(sim).peer_limits("127.0.0.1").weight.interval_ns = 10**18  # one window for the whole test
         assert await used(await rest.public("depth", symbol="BTCUSDT", limit=5000)) == 250
         placed = await rest.signed("POST", "order", **LIMIT, price="80000.00")
         assert await used(placed) == 250
@@ -387,7 +387,7 @@ async def test_weight_is_charged_and_success_of_orders_is_free() -> None:
 
 async def test_429_then_418_then_refused_sockets() -> None:
     async with running(limits=LimitConfig(weight_per_minute=10)) as sim, rest_of(sim) as rest:
-        sim.venue.peer_limits("127.0.0.1").weight.interval_ns = 10**18
+        binance(sim).peer_limits("127.0.0.1").weight.interval_ns = 10**18
         assert (await rest.public("avgPrice", symbol="BTCUSDT")).status_code == 200
         over = await rest.public("exchangeInfo")
         assert (over.status_code, code(over)) == (429, -1003)
@@ -406,10 +406,10 @@ async def test_orders_decrement_on_first_fill() -> None:
             await rest.signed("POST", "order", **LIMIT, price="80000.00", newClientOrderId=f"far-{number}")
         near = f"{Decimal(bid) + Decimal('0.01'):.2f}"
         await rest.signed("POST", "order", **LIMIT, price=near)
-        limits = sim.venue.order_limits(sim.account("alpha"))
-        before = limits.day.used(sim.clock.now_ns())
+        limits = binance(sim).order_limits(sim.account("alpha"))
+        before = limits.long.used(sim.clock.now_ns())
         sim.trade("BTCUSDT", Side.SELL, Decimal("0.001"), Decimal(near))
-        assert (before, limits.day.used(sim.clock.now_ns())) == (7, 2)
+        assert (before, limits.long.used(sim.clock.now_ns())) == (7, 2)
 
 
 async def test_microseconds_on_request() -> None:

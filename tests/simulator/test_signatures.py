@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
 from tools.simulator.core.accounts import Account, ApiKey, KeyKind
-from tools.simulator.dialects.binance_spot import auth
-from tools.simulator.dialects.binance_spot.errors import VenueError
-from tools.simulator.dialects.binance_spot.params import text_of
+from tools.simulator.dialects.binance_common import auth
+from tools.simulator.dialects.binance_common.errors import VenueError
+from tools.simulator.dialects.binance_common.params import text_of
 
 A = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
 S = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"

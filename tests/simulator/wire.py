@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from tools.simulator import Credentials, GeneratorConfig, Simulator, SimulatorConfig, demo_account, open_simulator
+from tools.simulator.dialects.binance_common.venue import BinanceVenue
 
 PATIENCE_S = 10  # how long a test waits for something that must come; it is not a measurement
 
@@ -32,6 +33,12 @@ def quiet_config(**more: Any) -> SimulatorConfig:
         "accounts": (demo_account("alpha"), demo_account("beta")),
     }
     return SimulatorConfig(**(settings | more))
+
+
+def binance(sim: Simulator) -> BinanceVenue:
+    """The dialect's inside, where a test must look at it."""
+    assert isinstance(sim.venue, BinanceVenue)
+    return sim.venue
 
 
 def sign_hmac(secret: str, payload: str) -> str:

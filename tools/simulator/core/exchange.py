@@ -350,6 +350,8 @@ class Exchange:
         self.touch_balance(order)
         assert fill is not None
         self.touch_asset(order.account, fill.commission_asset)
+        if market.spec.fee_in_quote and order.is_buy:  # else what was received is what the commission was taken from
+            self.touch_asset(order.account, market.spec.base)
         self.report(market, order, ExecType.TRADE, fill=fill)
         lists.member_traded(self, order)
 

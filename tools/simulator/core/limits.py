@@ -6,9 +6,11 @@ and bans it when it goes on regardless: first two minutes, then twice as long ea
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import attrs
 
-from tools.simulator.core.clock import DAY, MINUTE, SECOND
+from tools.simulator.core.clock import DAY, MINUTE
 
 STRIKES_BEFORE_BAN = 20  # refused requests within one window
 FIRST_BAN_NS = 2 * MINUTE
@@ -46,7 +48,7 @@ class Window:
 
 @attrs.frozen(kw_only=True)
 class LimitConfig:
-    """What the venue allows; 0 switches a limit off."""
+    """What Binance Spot allows; 0 switches a limit off."""
 
     weight_per_minute: int = 6_000
     raw_per_5_minutes: int = 300_000
@@ -55,6 +57,19 @@ class LimitConfig:
     orders_per_day: int = 200_000
     stream_messages_per_second: int = 5
     streams_per_connection: int = 1024
+
+
+class PeerAllowance(Protocol):
+    """The part of a family's limits that an address has."""
+
+    @property
+    def weight_per_minute(self) -> int: ...
+
+    @property
+    def raw_per_5_minutes(self) -> int: ...
+
+    @property
+    def connections_per_5_minutes(self) -> int: ...
 
 
 @attrs.define
@@ -70,7 +85,7 @@ class PeerLimits:
     bans: int = 0
 
     @classmethod
-    def make(cls, config: LimitConfig) -> PeerLimits:
+    def make(cls, config: PeerAllowance) -> PeerLimits:
         return cls(
             Window(MINUTE, config.weight_per_minute),
             Window(5 * MINUTE, config.raw_per_5_minutes),
@@ -102,24 +117,21 @@ class PeerLimits:
 
 @attrs.define
 class OrderLimits:
-    """How many unfilled orders one account may send."""
+    """How many orders one account may send."""
 
     short: Window
-    day: Window
+    long: Window  # a day on Spot, a minute on Futures
 
-    @classmethod
-    def make(cls, config: LimitConfig) -> OrderLimits:
-        return cls(Window(10 * SECOND, config.orders_per_10_seconds), Window(DAY, config.orders_per_day))
-
-    def exceeded(self, now_ns: int, orders: int) -> Window | None:
-        """The window that `orders` more would break, or None."""
-        for window in (self.short, self.day):
-            if window.full(now_ns, orders):
+    def exceeded(self, now_ns: int, orders: int, requests: int | None = None) -> Window | None:
+        """The window that `orders` more would break, or None.  `requests` is what the long one counts instead."""
+        for window, amount in ((self.short, orders), (self.long, orders if requests is None else requests)):
+            if window.full(now_ns, amount):
                 return window
         return None
 
-    def add(self, orders: int, now_ns: int) -> None:
-        if orders > 0 and self.day.full(now_ns, orders):
+    def add(self, orders: int, now_ns: int, requests: int | None = None) -> None:
+        requests = orders if requests is None else requests
+        if orders > 0 and self.long.full(now_ns, requests):
             return  # a spent day no longer grows the short window
         self.short.add(orders, now_ns)
-        self.day.add(orders, now_ns)
+        self.long.add(requests, now_ns)

@@ -160,7 +160,14 @@ class Server:
             head += data
             if len(head) > MAX_HEAD:
                 return
-        stream.unread(head)
+        rest: bytes | None = head
+        while rest is not None:
+            stream.unread(rest)
+            rest = await self._serve_from(connection_id, stream, peer, rest)
+
+    async def _serve_from(self, connection_id: int, stream: FaultyStream, peer: str, head: bytes) -> bytes | None:
+        """One protocol, as the request head says.  HTTP that asks for a WebSocket later returns that request's head:
+        clients reuse a connection that they have kept alive."""
         first, *headers = head.split(b"\r\n\r\n", 1)[0].split(b"\r\n")
         parts = first.split(b" ")
         target = parts[1].decode("latin-1") if len(parts) > 1 else ""
@@ -171,16 +178,16 @@ class Server:
         if fault is not None:
             if fault.kind is FaultKind.REFUSE:
                 stream.reset()
-                return
+                return None
             if fault.kind is FaultKind.HALF_OPEN:
                 stream.go_silent(fault.after)
             else:
                 stream.cut_after(fault.after)
-        if upgrade:
-            connection = WsConnection(connection_id, kind, target, peer, stream, _header_fields(headers))
-            await self._serve_websocket(connection)
-        else:
-            await _serve_http(self._app, stream, peer)
+        if not upgrade:
+            return await _serve_http(self._app, stream, peer)
+        connection = WsConnection(connection_id, kind, target, peer, stream, _header_fields(headers))
+        await self._serve_websocket(connection)
+        return None
 
     async def _serve_websocket(self, connection: WsConnection) -> None:
         async with trio.open_nursery() as nursery:
@@ -222,22 +229,24 @@ def _header_fields(lines: list[bytes]) -> dict[str, str]:
     return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
-async def _serve_http(app: App, stream: FaultyStream, peer: str) -> None:
-    """HTTP/1.1 with keep-alive."""
+async def _serve_http(app: App, stream: FaultyStream, peer: str) -> bytes | None:
+    """HTTP/1.1 with keep-alive, to the end of the connection; else the head of a request to become a WebSocket."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
     while True:
         request = await _next_request(connection, stream, peer)
         if request is None:
-            return
+            return None
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            return _head_of(request) + connection.trailing_data[0]
         response = await app.http(request)
         if response.delay_s:
             await trio.sleep(response.delay_s)
         if response.fate is Fate.RESET:
             stream.reset()
-            return
+            return None
         if response.fate is Fate.SILENT:
             await _wait_for_end(stream)
-            return
+            return None
         headers = [("content-length", str(len(response.body))), *response.headers]
         if not any(name.lower() == "content-type" for name, _ in headers):
             headers.append(("content-type", "application/json;charset=UTF-8"))
@@ -248,8 +257,15 @@ async def _serve_http(app: App, stream: FaultyStream, peer: str) -> None:
         if response.after is not None:
             response.after()
         if connection.our_state is h11.MUST_CLOSE or connection.their_state is h11.MUST_CLOSE:
-            return
+            return None
         connection.start_next_cycle()
+
+
+def _head_of(request: HttpRequest) -> bytes:
+    """A request head as it could have come."""
+    target = f"{request.path}?{request.query}" if request.query else request.path
+    lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 async def _wait_for_end(stream: FaultyStream) -> None:

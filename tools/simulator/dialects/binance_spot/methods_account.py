@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from tools.simulator.core.clock import DAY, MS
 from tools.simulator.core.decimals import text8
 from tools.simulator.core.model import Fill, Order
+from tools.simulator.dialects.binance_common.gateway import Call, Method, Security
+from tools.simulator.dialects.binance_common.params import Params
 from tools.simulator.dialects.binance_spot import errors, render
 from tools.simulator.dialects.binance_spot.errors import VenueError, bad_combination
-from tools.simulator.dialects.binance_spot.gateway import Call, Method, Security
 from tools.simulator.dialects.binance_spot.methods_market import get, market_of
 from tools.simulator.dialects.binance_spot.methods_trade import find_order
-from tools.simulator.dialects.binance_spot.params import Params
 
 if TYPE_CHECKING:
     from tools.simulator.dialects.binance_spot.venue import BinanceSpot

@@ -19,9 +19,9 @@ from tools.simulator.core.model import (
     RejectReason,
     Side,
 )
+from tools.simulator.dialects.binance_common.gateway import Call, Method, Security
 from tools.simulator.dialects.binance_spot import errors, filters, render
 from tools.simulator.dialects.binance_spot.errors import VenueError, missing
-from tools.simulator.dialects.binance_spot.gateway import Call, Method, Security
 from tools.simulator.dialects.binance_spot.methods_market import market_of
 from tools.simulator.dialects.binance_spot.methods_trade import list_report, rest
 from tools.simulator.dialects.binance_spot.orders import OrderReader, response_kind

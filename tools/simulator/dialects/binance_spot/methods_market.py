@@ -8,10 +8,10 @@ from tools.simulator.core.clock import MS
 from tools.simulator.core.decimals import ZERO, text8
 from tools.simulator.core.market import Market
 from tools.simulator.core.model import Trade
+from tools.simulator.dialects.binance_common.gateway import Call, Method
+from tools.simulator.dialects.binance_common.params import Params
 from tools.simulator.dialects.binance_spot.errors import VenueError, bad_symbol
 from tools.simulator.dialects.binance_spot.filters import average_price
-from tools.simulator.dialects.binance_spot.gateway import Call, Method
-from tools.simulator.dialects.binance_spot.params import Params
 from tools.simulator.dialects.binance_spot.streams import INTERVALS, agg_fields, snapshot, ticker_event
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tools.simulator.core.model import Order, OrdStatus, Reject, RejectReason
+from tools.simulator.dialects.binance_common.gateway import Call, Method, Security
+from tools.simulator.dialects.binance_common.params import Params
 from tools.simulator.dialects.binance_spot import errors, filters, render
 from tools.simulator.dialects.binance_spot.errors import VenueError
-from tools.simulator.dialects.binance_spot.gateway import Call, Method, Security
 from tools.simulator.dialects.binance_spot.methods_market import market_of
 from tools.simulator.dialects.binance_spot.orders import OrderReader, response_kind
-from tools.simulator.dialects.binance_spot.params import Params
 
 if TYPE_CHECKING:
     from tools.simulator.dialects.binance_spot.venue import BinanceSpot

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from tools.simulator.core.accounts import Account
 from tools.simulator.core.decimals import ZERO
 from tools.simulator.core.model import Order, OrdType, Side, StpMode, TimeInForce
+from tools.simulator.dialects.binance_common.params import Params
 from tools.simulator.dialects.binance_spot.errors import (
     VenueError,
     bad_combination,
     missing,
     not_required,
 )
-from tools.simulator.dialects.binance_spot.params import Params
 from tools.simulator.dialects.binance_spot.symbols import SymbolInfo
 
 if TYPE_CHECKING:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import unquote_plus
 
-from tools.simulator.dialects.binance_spot.errors import (
+import attrs
+
+from tools.simulator.dialects.binance_common.errors import (
     VenueError,
     empty,
     illegal,
@@ -24,10 +26,8 @@ E = TypeVar("E", bound=Enum)
 
 DECIMAL_RANGE = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
 INTEGER_RANGE = r"^[0-9]{1,20}$"
-CLIENT_ID_RANGE = r"^[a-zA-Z0-9-_]{1,36}$"
 _DECIMAL = re.compile(DECIMAL_RANGE)
 _INTEGER = re.compile(INTEGER_RANGE)
-_CLIENT_ID = re.compile(r"^[a-zA-Z0-9\-_]{1,36}$")
 
 # Read by the gateway for every signed request, whatever the method does.
 COMMON = frozenset({"timestamp", "recvWindow", "apiKey", "signature", "returnRateLimits"})
@@ -54,8 +54,21 @@ def split_query(raw: str) -> list[tuple[str, str]]:
     return pairs
 
 
+@attrs.frozen
+class IdRule:
+    """What a client id may look like: the pattern, and how the venue prints it."""
+
+    printed: str
+    pattern: re.Pattern[str]
+
+
+SPOT_ID = IdRule(r"^[a-zA-Z0-9-_]{1,36}$", re.compile(r"^[a-zA-Z0-9\-_]{1,36}$"))
+
+
 class Params:
     """The parameters of one request."""
+
+    id_rule: ClassVar[IdRule] = SPOT_ID
 
     def __init__(self, values: dict[str, str]) -> None:
         self.values = values
@@ -120,8 +133,8 @@ class Params:
 
     def client_id(self, name: str) -> str | None:
         value = self.text(name)
-        if value is not None and not _CLIENT_ID.match(value):
-            raise illegal(name, CLIENT_ID_RANGE)
+        if value is not None and not self.id_rule.pattern.match(value):
+            raise illegal(name, self.id_rule.printed)
         return value
 
     def choice(self, name: str, kind: type[E], complaint: tuple[int, str]) -> E | None:

@@ -9,17 +9,16 @@ import orjson
 from tools.simulator.core.clock import SECOND
 from tools.simulator.core.delivery import Waiting, perform
 from tools.simulator.core.server import HttpRequest, HttpResponse
-from tools.simulator.dialects.binance_spot import auth
-from tools.simulator.dialects.binance_spot.errors import VenueError
-from tools.simulator.dialects.binance_spot.gateway import Call, Outcome
-from tools.simulator.dialects.binance_spot.params import Params, split_query
+from tools.simulator.dialects.binance_common import auth
+from tools.simulator.dialects.binance_common.gateway import Call, Outcome
+from tools.simulator.dialects.binance_common.params import split_query
 
 if TYPE_CHECKING:
-    from tools.simulator.dialects.binance_spot.venue import BinanceSpot
+    from tools.simulator.dialects.binance_common.venue import BinanceVenue
 
 
-async def serve(venue: BinanceSpot, request: HttpRequest) -> HttpResponse:
-    """Answer one request under `/api/v3`."""
+async def serve(venue: BinanceVenue, request: HttpRequest) -> HttpResponse:
+    """Answer one request."""
     method = venue.methods.by_path.get((request.method, request.path))
     if method is None:
         return _no_such_path(venue, request)
@@ -30,7 +29,7 @@ async def serve(venue: BinanceSpot, request: HttpRequest) -> HttpResponse:
     micro = request.headers.get("x-mbx-time-unit", "").upper() == "MICROSECOND"
     call = Call(
         method=method.name,
-        params=Params(values),
+        params=venue.params(values),
         peer=request.peer,
         received_ns=venue.clock.now_ns(),
         unit=1_000 if micro else 1_000_000,
@@ -46,25 +45,19 @@ async def serve(venue: BinanceSpot, request: HttpRequest) -> HttpResponse:
     return _response(venue, call, waiting.outcome)
 
 
-def _no_such_path(venue: BinanceSpot, request: HttpRequest) -> HttpResponse:
-    if request.path == "/api/v3/userDataStream":  # listen keys were switched off in 2026
-        return HttpResponse(status=410, body=b'{"code":-1000,"msg":"Gone"}')
+def _no_such_path(venue: BinanceVenue, request: HttpRequest) -> HttpResponse:
+    gone = venue.gone(request.path)
+    if gone is not None:
+        return gone
     if request.path in venue.methods.paths:
         return HttpResponse(status=405, body=b'{"code":-1000,"msg":"Method not allowed"}')
     return HttpResponse(status=404, body=b'{"code":-1000,"msg":"Path not found"}')
 
 
-def _response(venue: BinanceSpot, call: Call, outcome: Outcome) -> HttpResponse:
-    now = venue.clock.now_ns()
-    used = str(venue.peer_limits(call.peer).weight.used(now))
-    headers = [("x-mbx-used-weight", used), ("x-mbx-used-weight-1m", used)]
-    error: VenueError | None = outcome.error
-    if outcome.orders_counted:
-        limits = venue.order_limits(call.account)
-        headers.append(("x-mbx-order-count-10s", str(limits.short.used(now))))
-        headers.append(("x-mbx-order-count-1d", str(limits.day.used(now))))
+def _response(venue: BinanceVenue, call: Call, outcome: Outcome) -> HttpResponse:
+    headers = venue.limit_headers(call, outcome)
     if outcome.retry_after_ns:
-        seconds = max(1, -(-(outcome.retry_after_ns - now) // SECOND))
+        seconds = max(1, -(-(outcome.retry_after_ns - venue.clock.now_ns()) // SECOND))
         headers.append(("retry-after", str(seconds)))
-    body = outcome.result if error is None else error.body()
+    body = outcome.result if outcome.error is None else outcome.error.body()
     return HttpResponse(status=outcome.status, body=orjson.dumps(body), headers=headers)

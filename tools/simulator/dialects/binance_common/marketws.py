@@ -12,10 +12,10 @@ from tools.simulator.core.clock import SECOND
 from tools.simulator.core.hub import Message
 from tools.simulator.core.limits import Window
 from tools.simulator.core.net import WsConnection, text_frame
-from tools.simulator.dialects.binance_spot.params import split_query
+from tools.simulator.dialects.binance_common.params import split_query
 
 if TYPE_CHECKING:
-    from tools.simulator.dialects.binance_spot.venue import BinanceSpot
+    from tools.simulator.dialects.binance_common.venue import BinanceVenue
 
 _ID_TEXT = re.compile(r"^[A-Za-z0-9_\-]{1,36}$")
 
@@ -32,7 +32,7 @@ class ControlError(Exception):
 class MarketSession:
     """One subscriber of public streams."""
 
-    def __init__(self, venue: BinanceSpot, connection: WsConnection) -> None:
+    def __init__(self, venue: BinanceVenue, connection: WsConnection) -> None:
         self._venue = venue
         self.connection = connection
         self.combined = connection.target.startswith("/stream")

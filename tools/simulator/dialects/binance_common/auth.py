@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from tools.simulator.core.accounts import ApiKey, KeyKind
-from tools.simulator.dialects.binance_spot.errors import VenueError, bad_signature, illegal, missing
+from tools.simulator.dialects.binance_common.errors import VenueError, bad_signature, illegal, missing
 
 _SIGNATURE = re.compile(r"&?signature=([^&]*)")
 _API_KEY = re.compile(r"^[A-Za-z0-9]{6,128}$")

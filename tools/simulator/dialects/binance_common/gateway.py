@@ -1,8 +1,8 @@
 """From a named request to its outcome, the same for REST and WebSocket API.
 
 In the venue's order: limits of the address, key and clock and signature, then the method itself; weight is charged
-by the method's rule. Since April 2026 a successful order request weighs nothing and a failed one its full weight
-(section 5).
+by the method's rule. On Spot a successful order request weighs nothing since April 2026, and a failed one its full
+weight (section 5).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import attrs
 
 from tools.simulator.core.accounts import Account, ApiKey
 from tools.simulator.core.model import Reject
-from tools.simulator.dialects.binance_spot import auth, errors
-from tools.simulator.dialects.binance_spot.errors import VenueError
-from tools.simulator.dialects.binance_spot.params import Params
+from tools.simulator.dialects.binance_common import auth, errors
+from tools.simulator.dialects.binance_common.errors import VenueError
+from tools.simulator.dialects.binance_common.params import Params
 
 if TYPE_CHECKING:
-    from tools.simulator.dialects.binance_spot.venue import BinanceSpot
-    from tools.simulator.dialects.binance_spot.wsapi import WsApiSession
+    from tools.simulator.dialects.binance_common.venue import BinanceVenue
+    from tools.simulator.dialects.binance_common.wsapi import ApiSession
 
 
 class Security(Enum):
@@ -43,7 +43,7 @@ class Call:
     payload: str = ""  # what the signature covers
     signature: str | None = None
     api_key: str | None = None
-    session: WsApiSession | None = None
+    session: ApiSession | None = None
     key: ApiKey | None = None
 
     @property
@@ -69,7 +69,7 @@ class Outcome:
         return cls(status=error.status, error=error, retry_after_ns=retry_after_ns)
 
 
-Handler = Callable[["BinanceSpot", Call], Any]
+Handler = Callable[[Any, Call], Any]  # of the product's venue and the request
 Weight = int | Callable[[Params], int]
 
 
@@ -84,7 +84,9 @@ class Method:
     rest: tuple[str, str] | None = None  # verb and path; None: WebSocket API only
     ws: bool = True
     free_on_success: bool = False
-    orders: int = 0  # how many the ORDERS limit counts
+    orders: int = 0  # how many the ORDERS limits count
+    order_requests: int | None = None  # how many the longer one counts, where that is another number
+    orders_back: bool = True  # a refused order is not counted
 
     def cost(self, params: Params) -> int:
         return self.weight if isinstance(self.weight, int) else self.weight(params)
@@ -106,7 +108,7 @@ class MethodTable:
                 self.paths.add(method.rest[1])
 
 
-def execute(venue: BinanceSpot, method: Method, call: Call) -> Outcome:
+def execute(venue: BinanceVenue, method: Method, call: Call) -> Outcome:
     """Run one request to its end. Never raises for anything the client did."""
     now = venue.clock.now_ns()
     limits = venue.peer_limits(call.peer)
@@ -126,24 +128,24 @@ def execute(venue: BinanceSpot, method: Method, call: Call) -> Outcome:
     try:
         authenticate(venue, method, call)
         if method.orders:
-            venue.check_order_count(call.account, method.orders)
-            venue.count_orders(call.account, method.orders)
+            venue.check_order_count(call.account, method.orders, method.order_requests)
+            venue.count_orders(call.account, method.orders, method.order_requests)
             counted = True
         result = method.handler(venue, call)
     except Reject as reject:
-        refusal = errors.from_reject(reject)
+        refusal = venue.from_reject(reject)
     except VenueError as error:
         refusal = error
     else:
         return Outcome(result=result, orders_counted=bool(method.orders))
-    if counted:
-        venue.count_orders(call.account, -method.orders)  # a refused order does not count
+    if counted and method.orders_back:
+        venue.count_orders(call.account, -method.orders)
     if method.free_on_success:
         limits.weight.add(weight, now)
     return Outcome.failed(refusal, retry_after_ns=venue.retry_after(refusal, call))
 
 
-def limited(venue: BinanceSpot, peer: str) -> Outcome:
+def limited(venue: BinanceVenue, peer: str) -> Outcome:
     """429, or 418 for an address that did not listen."""
     limits = venue.peer_limits(peer)
     until = limits.blocked_until_ns
@@ -160,7 +162,7 @@ def limited(venue: BinanceSpot, peer: str) -> Outcome:
     return Outcome.failed(VenueError(-1003, text, status=429), retry_after_ns=until)
 
 
-def authenticate(venue: BinanceSpot, method: Method, call: Call) -> None:
+def authenticate(venue: BinanceVenue, method: Method, call: Call) -> None:
     """Find and check the key, the clock and the signature. Raises VenueError."""
     if method.security in (Security.NONE, Security.OWN):
         return
@@ -178,7 +180,7 @@ def authenticate(venue: BinanceSpot, method: Method, call: Call) -> None:
         raise VenueError(-2010, "This account may not place or cancel orders.")
 
 
-def verify_request(venue: BinanceSpot, call: Call) -> None:
+def verify_request(venue: BinanceVenue, call: Call) -> None:
     """Key and signature of this one request. Raises -1102, -2014, -2015, -1021 or -1022."""
     if not call.api_key:
         if call.session is None:
