@@ -305,6 +305,7 @@ class Simulator:
         if holder.balance(asset).free + amount < 0:
             raise ValueError(f"{account} has {holder.balance(asset).free} {asset} free, cannot take {-amount}")
         holder.credit(asset, amount)
+        holder.update_ns = self.clock.now_ns()
         self.venue.deposited(holder, asset, amount)
 
     # ------------------------------------------------------------------------------------------- faults
