@@ -140,14 +140,35 @@ class SessionRules:
     """What public channels promise; a channel that is not named promises nothing (`Expectation()`)."""
 
 
+class Scope(enum.Enum):
+    """What a rate limit counts for."""
+
+    ADDRESS = "address"
+    """Everything that comes from one IP address, on all products of the family."""
+    ACCOUNT = "account"
+    """One account, on all products of the family."""
+    PRODUCT = "product"
+    """One account on this product alone."""
+    SYMBOL = "symbol"
+    """One account in one instrument."""
+
+
 @attrs.frozen
 class Limit:
-    """One fixed window of a venue's rate limit."""
+    """One window of a venue's rate limit."""
 
     name: str
-    """`weight`, `orders`, `raw` or `connections`."""
+    """`weight`, `raw`, `connections`, what order entry leases (`orders`, `amends`, `cancels`), or an
+    `HttpRequest.group`."""
     interval_ns: int
     limit: int
+    scope: Scope = attrs.field(
+        default=attrs.Factory(lambda self: Scope.ACCOUNT if self.name == "orders" else Scope.ADDRESS, takes_self=True)
+    )
+    aligned: bool = True
+    """The windows begin at multiples of the interval on the venue's clock; False: nobody knows where they begin."""
+    groups: tuple[str, ...] = ()
+    """Further names of what counts here: the groups of REST requests that share the bucket."""
 
 
 @message
@@ -172,6 +193,8 @@ class HttpRequest:
     lane: Lane
     group: str = ""
     """Bucket of the venue that counts this request, where it has several for one account or IP."""
+    units: int = 1
+    """How much of that bucket it takes: the orders of a batch, where the venue counts those."""
 
 
 @attrs.frozen

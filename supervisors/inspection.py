@@ -10,6 +10,7 @@ from protocols.ids import Path
 from supervisors.cell import Cell
 from supervisors.ends import DeadLetter, RestartRecord
 from supervisors.runtime import Runtime
+from supervisors.spec import WITHOUT_END
 from supervisors.supervisor import Supervisor
 
 
@@ -64,7 +65,8 @@ def tree(root: Supervisor) -> list[TreeRow]:
     for depth, node in root.walk():
         if isinstance(node, Supervisor):
             figures = node.statistics()
-            used = f"{figures['restarts_in_window']}/{figures['restarts_max']}"
+            most = figures["restarts_max"]
+            used = f"{figures['restarts_in_window']}/{'unlimited' if most == WITHOUT_END else most}"
             note = f"{figures['strategy']} {used} money={figures['money']}"
             rows.append(
                 TreeRow(

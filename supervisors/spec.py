@@ -70,6 +70,10 @@ class Backoff:
         return int(full * (0.5 + fraction / 2))
 
 
+WITHOUT_END = 1 << 30
+"""Restarts of a group that never gives up."""
+
+
 @attrs.frozen(kw_only=True)
 class ChildSpec:
     """One actor under a supervisor."""

@@ -3,12 +3,12 @@
     root (one_for_one)
       console                       what breaks here is no business of the trading, and it goes last
         control
-      outside                       e.g. the simulator as a child process: a venue does not restart with our journal
-        <extra>
+      simulator/<family>            the bundled venues as child processes: a venue does not restart with our journal
       trading (rest_for_one)        if the journal goes, nothing trades: everything below restarts with it
         journal
         engine (one_for_one)
           files
+          venues/<family>             limiter of venues whose limits are one, such as the products of an exchange
           venues/<venue>              rest_for_one: limiter, clock, rest, instruments, books, candles, public
           portfolio
           risk                        one_for_one: firm, <account>...
@@ -19,8 +19,10 @@
 `console`, `outside`, `trading` and `engine` are no levels of the addresses.
 
 A group that holds actors itself has the configured restart budget; a group of groups has less over a longer time, so
-that the tries of a lower rung fit into one try of the rung above.  The console has as much as it wants: a console that
-cannot be kept running must not stop the trading.
+that the tries of a lower rung fit into one try of the rung above.  Three have as much as they want.  A console that
+cannot be kept running must not stop the trading; nor must one venue stop the others: it is tried again for ever, ever
+more seldom, and its symbols cannot be traded meanwhile, because their prices are not proven.  The same holds for the
+process of a bundled venue.
 """
 
 from __future__ import annotations
@@ -74,13 +76,14 @@ from protocols.reconcile import (
 from protocols.venue import PrivateCodec, PublicCodec, Signer
 from protocols.venues.registry import VenueOptions, VenueParts
 from supervisors.actor import Actor
-from supervisors.spec import Backoff, ChildSpec, Intensity, SupervisorSpec
+from supervisors.spec import WITHOUT_END, Backoff, ChildSpec, Intensity, SupervisorSpec
 from supervisors.spec import Strategy as Restarting
 from supervisors.tree_limits import account_limits, firm_limits
 
 PORTFOLIO: Path = "/portfolio"
 _SECOND_NS = 1_000_000_000
-_WITHOUT_END = 1 << 30
+VENUE_BACKOFF = Backoff(base_ns=_SECOND_NS, max_ns=60 * _SECOND_NS, calm_ns=120 * _SECOND_NS)
+"""Between the tries of a venue that cannot be kept running; whatever is wrong with it is wrong for longer."""
 
 
 def strategy_path(strategy: StrategyID) -> Path:
@@ -108,6 +111,11 @@ class VenuePlan:
     needs: tuple[Path, ...] = ()
     """Actors that must be ready before anybody speaks to the venue: the simulator that plays it."""
 
+    @property
+    def limiter(self) -> Path:
+        """Whom everybody asks before something is sent."""
+        return limiter_path(Venue(self.parts.family))
+
 
 @attrs.frozen(kw_only=True)
 class StrategyPlan:
@@ -134,8 +142,8 @@ class Plan:
     strategies: tuple[StrategyPlan, ...]
     premises: Premises | None = None
     """Without them there is no control socket."""
-    extra: tuple[ChildSpec, ...] = ()
-    """What is outside of the trading and outlives it, such as the simulator's process."""
+    simulators: tuple[ChildSpec, ...] = ()
+    """The bundled venues, one process for each family: outside of the trading, which they outlive."""
 
     @property
     def accounts(self) -> tuple[tuple[AccountID, Venue], ...]:
@@ -216,7 +224,9 @@ class _Builder:
             "",
             (
                 self._files(),
-                self._group("venues", (self._venue(v) for v in plan.venues.values()), level=2),
+                self._endless(
+                    "venues", (*self._limiters(), *map(self._venue, plan.venues.values())), backoff=VENUE_BACKOFF
+                ),
                 self._portfolio(),
                 self._risk(),
                 self._accounts(),
@@ -227,23 +237,30 @@ class _Builder:
             title="engine",
         )
         trading = self._group("", (self._journal(), engine), level=0, title="trading", strategy=Restarting.REST_FOR_ONE)
-        outside = (self._group("", plan.extra, level=0, title="outside"),) if plan.extra else ()
-        return self._group("", (*self._console(), *outside, trading), level=4)
+        return self._group("", (*self._console(), *self._simulators(), trading), level=4)
+
+    def _simulators(self) -> tuple[SupervisorSpec, ...]:
+        children = self._plan.simulators
+        return (self._endless("simulator", children),) if children else ()
+
+    def _endless(
+        self, name: str, children: Iterable[ChildSpec | SupervisorSpec], title: str = "", backoff: Backoff | None = None
+    ) -> SupervisorSpec:
+        """A group that never gives up, and so never takes its neighbors with it."""
+        return SupervisorSpec(
+            name=name,
+            title=title,
+            children=tuple(children),
+            intensity=Intensity(WITHOUT_END, _SECOND_NS),
+            backoff=backoff or self._budgets.backoff,
+        )
 
     def _console(self) -> tuple[SupervisorSpec, ...]:
         premises = self._plan.premises
         if premises is None:
             return ()
         control = self._child("control", lambda: ControlActor(self._config.socket_path, premises))
-        return (
-            SupervisorSpec(
-                name="",
-                title="console",
-                children=(control,),
-                intensity=Intensity(_WITHOUT_END, _SECOND_NS),
-                backoff=self._budgets.backoff,
-            ),
-        )
+        return (self._endless("", (control,), title="console"),)
 
     def _journal(self) -> ChildSpec:
         config = self._config
@@ -274,10 +291,24 @@ class _Builder:
             depends_on=(JOURNAL,),
         )
 
+    def _limiters(self) -> list[SupervisorSpec]:
+        """One limiter for all venues whose limits are one; a venue that is alone with its own has it in its group."""
+        families = {venue.parts.family: venue for venue in self._plan.venues.values()}
+        return [
+            self._group(family, (self._limiter(family),), level=0)
+            for family in families
+            if Venue(family) not in self._plan.venues
+        ]
+
+    def _limiter(self, family: str) -> ChildSpec:
+        venues = [venue for venue in self._plan.venues.values() if venue.parts.family == family]
+        entries = [entry_path(*pair) for pair in self._plan.accounts if pair[1] in {venue.name for venue in venues}]
+        limits = {venue.name: venue.parts.limits for venue in venues}
+        return self._child("limiter", lambda: LimiterActor(Venue(family), limits, entries))
+
     def _venue(self, venue: VenuePlan) -> SupervisorSpec:
         name, codec = venue.name, venue.public
-        parts = venue.parts
-        limiter, clock = limiter_path(name), clock_path(name)
+        limiter, clock = venue.limiter, clock_path(name)
         accounts = [pair for pair in self._plan.accounts if pair[1] == name]
         strategies = [s for s in self._plan.strategies if s.venue == name]
         signing = [
@@ -295,7 +326,7 @@ class _Builder:
         return self._group(
             name,
             (
-                self._child("limiter", lambda: LimiterActor(name, parts.limits, [entry_path(*p) for p in accounts])),
+                *([self._limiter(name)] if venue.parts.family == name else []),
                 self._child(
                     "clock",
                     lambda: ClockActor(codec, venue.http, limiter=limiter, readers=[limiter, *signing]),
@@ -359,10 +390,16 @@ class _Builder:
         readers += [strategy_path(s.name) for s in strategies if symbol in s.symbols]
         if has_candles:
             readers.append(candles_path(venue.name, symbol))
+        subscribers: dict[Path, None] = {}  # survive the book's restarts
         return self._child(
             str(symbol),
             lambda: BookActor(
-                venue.name, symbol, venue.public.sequencer(symbol), tuple(readers), stream=public_path(venue.name)
+                venue.name,
+                symbol,
+                venue.public.sequencer(symbol),
+                tuple(readers),
+                stream=public_path(venue.name),
+                subscribers=subscribers,
             ),
             capacity=65_536,
         )
@@ -410,7 +447,7 @@ class _Builder:
     def _account(self, account: AccountID, venue: VenuePlan) -> SupervisorSpec:
         plan, name = self._plan, venue.name
         pair = (account, name)
-        limiter, clock = limiter_path(name), clock_path(name)
+        limiter, clock = venue.limiter, clock_path(name)
 
         def codec(user: str) -> PrivateCodec:
             return venue.parts.private(account, plan.signers[pair], venue.signed_options, user)

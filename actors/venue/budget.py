@@ -1,12 +1,20 @@
-"""What a venue still lets us send: fixed windows on its clock, corrected by what it says, shared by priority.
+"""What a venue still lets us send: its windows, corrected by what it says, shared by priority.
 
 Pure arithmetic: time arrives as an argument (the *venue's* wall clock, ns), nothing is sent, nothing waits for real.
 
-A venue counts in windows that are aligned to its clock (binance-spot section 5: 10 s windows start at :00, :10, ...).
-Each limit is one row; each row has a cell for every window that a permission may touch::
+There are two kinds of limits (`protocols.venue.Limit`).  Where a venue counts in windows that are *aligned* to its
+clock (binance-spot section 5: 10 s windows start at :00, :10, ...), a row has a cell for every window that a permission
+may touch (`AlignedRow`)::
 
     row (weight, 60 s) ->  cell 12:00  used 310 of 6000
                            cell 12:01  used   4 of 6000     (asked at 12:00:59.9, may arrive in the next window)
+
+Where nobody knows when its windows begin, or it fills a bucket by and by, there may never be more than the limit in
+*any* stretch of that length: what was counted stands from its permission until one length after its answer
+(`SlidingRow`).  This needs no clock, and costs one round trip of each window.
+
+A limit counts for the address, or for each account, product or symbol (`protocols.venue.Scope`); the budget of a family
+of venues has them all, so that one permission is one decision.
 
 Promises (`tests/actors/venue/test_budget.py` proves the first two on random runs):
 
@@ -27,8 +35,11 @@ from fractions import Fraction
 
 import attrs
 
+from actors.venue.budget_rows import AlignedRow, Grant, Row, SlidingRow, Ticket
 from protocols.errors import LocalProtocolError
-from protocols.venue import Lane, Limit, Usage
+from protocols.venue import Lane, Limit, Scope, Usage
+
+__all__ = ["SHARES", "Budget", "Grant", "Ticket"]
 
 SHARES: Mapping[Lane, Fraction] = {
     Lane.CANCEL: Fraction(1),
@@ -38,84 +49,25 @@ SHARES: Mapping[Lane, Fraction] = {
 }
 """How full a window may get by requests of each lane."""
 
-PER_ACCOUNT = frozenset({"orders"})
-"""Limits that a venue counts for each account; all others are counted for the IP address."""
-
 ASSUMED_WINDOW_MAX_NS = 60_000_000_000
+LEASE_NS = 500_000_000
+"""How long permits of a sliding limit are leased; nobody else has them meanwhile."""
+
+_BY_PRODUCT = (Scope.PRODUCT, Scope.SYMBOL)
+_LimitKey = tuple[str, str, int]
+"""Venue ("" where all of the family count together), name, interval."""
 
 
-@attrs.define
-class Ticket:
-    """A wish to send: how much of each limit it costs, for whom, and how long the permission would be used."""
+@attrs.frozen
+class _Stated:
+    """A limit in force, and the names of costs that count in it."""
 
-    asker: str
-    account: str
-    lane: Lane
-    costs: Mapping[str, int]
-    expires_ns: int
-    """Venue clock; not granted by then, it is given back."""
-    hold_ns: int = 0
-    """The permission stays valid this long: 0 for a request that leaves at once, more for a lease."""
-
-
-@attrs.define(eq=False)
-class Grant:
-    """A permission, and what is left of it until it is settled."""
-
-    number: int
-    ticket: Ticket
-    granted_ns: int
-    until_ns: int
-    open: dict[str, int]
-    """Per limit: permitted, and neither finished nor given back."""
-
-
-@attrs.define(eq=False)
-class _Cell:
-    """One window of one row."""
-
-    start_ns: int
-    used: int = 0
-    """At least what the venue has counted or may still count in this window."""
-    grants: list[Grant] = attrs.Factory(list)
-    """Those that may still be counted here."""
-
-
-@attrs.define(eq=False)
-class _Row:
-    """One limit of one scope (an account, or the address)."""
-
-    name: str
-    interval_ns: int
-    limit: int
-    scope: str
-    born_ns: int
-    """The window that holds this moment began without us."""
-    assumed: int
-    cells: dict[int, _Cell] = attrs.Factory(dict)
-
-    def touched(self, from_ns: int, until_ns: int) -> Iterator[_Cell]:
-        """The cells of all windows that [from_ns, until_ns] touches."""
-        start = from_ns - from_ns % self.interval_ns
-        while start <= until_ns:
-            cell = self.cells.get(start)
-            if cell is None:
-                unseen = start <= self.born_ns < start + self.interval_ns
-                cell = self.cells[start] = _Cell(start, self.assumed if unseen else 0)
-            yield cell
-            start += self.interval_ns
-
-    def forget_before(self, now_ns: int) -> bool:
-        """Drop the windows that are over; True when there were any."""
-        oldest = now_ns - now_ns % self.interval_ns
-        over = [start for start in self.cells if start < oldest]
-        for start in over:
-            del self.cells[start]
-        return bool(over)
+    limit: Limit
+    names: tuple[str, ...]
 
 
 class Budget:
-    """The limits of one venue on one address."""
+    """The limits of one family of venues on one address."""
 
     def __init__(
         self,
@@ -131,44 +83,59 @@ class Budget:
         `assumed`: part of the windows in which this budget begins that is taken as used, because an earlier process
         on this address may have spent it.  Windows longer than a minute are left to the venue's own counts.
         """
-        self._limits = {(limit.name, limit.interval_ns): limit.limit for limit in limits if limit.limit}
         self._edge_ns = edge_ns
         self._early_ns = early_ns
         self._shares = shares
         self._assumed = assumed
         self._born_ns: int | None = None
-        self._rows: dict[tuple[str, int, str], _Row] = {}
+        self._told: dict[str, tuple[Limit, ...]] = {}
+        """By venue."""
+        self._limits: dict[_LimitKey, _Stated] = {}
+        self._rows: dict[tuple[_LimitKey, str], Row] = {}
         self._grants: dict[int, Grant] = {}
         self._lanes: dict[Lane, dict[str, deque[Ticket]]] = {lane: {} for lane in Lane}
         self._number = 0
         self.blocked_until_ns = 0
         self.granted = 0
+        self._state_limits(limits, "")
+
+    def number_from(self, first: int) -> None:
+        """Grants are numbered from here on."""
+        self._number = max(self._number, first)
 
     # ---- what the venue says ------------------------------------------------------------------------------------
 
-    def set_limits(self, limits: Sequence[Limit], now_ns: int) -> None:
-        """The venue's own limits replace all that we had; counts stay.  A limit of 0 is no limit."""
-        self._limits = {(limit.name, limit.interval_ns): limit.limit for limit in limits if limit.limit}
-        for key, row in list(self._rows.items()):
-            stated = self._limits.get((row.name, row.interval_ns))
+    def set_limits(self, limits: Sequence[Limit], now_ns: int, venue: str = "") -> None:
+        """The venue's own limits replace all that we had of it; counts stay.  A limit of 0 is no limit."""
+        self._state_limits(limits, venue)
+        for (key, scope), row in list(self._rows.items()):
+            stated = self._limits.get(key)
             if stated is None:
-                del self._rows[key]
+                del self._rows[key, scope]
             else:
-                row.limit = stated
+                row.limit, row.names = stated.limit.limit, stated.names
         self._forget(now_ns)
 
-    def correct(self, account: str, usage: Sequence[Usage], sent_ns: int, now_ns: int) -> None:
+    def _state_limits(self, limits: Sequence[Limit], venue: str) -> None:
+        self._told[venue] = tuple(limits)
+        self._limits = {}
+        for teller, told in self._told.items():
+            for limit in told:
+                if not limit.limit:
+                    continue
+                key = (teller if limit.scope in _BY_PRODUCT else "", limit.name, limit.interval_ns)
+                known = self._limits.get(key)
+                if known is None or limit.limit < known.limit.limit:
+                    self._limits[key] = _Stated(limit, (limit.name, *limit.groups))
+
+    def correct(self, account: str, usage: Sequence[Usage], sent_ns: int, now_ns: int, venue: str = "") -> None:
         """Take over the venue's counts, upwards only.  `sent_ns`: when the request was sent whose answer says so."""
         for count in usage:
-            limit = self._limits.get((count.name, count.interval_ns))
-            if limit is None:
-                continue
-            if sent_ns - sent_ns % count.interval_ns != now_ns - now_ns % count.interval_ns:
-                continue  # the count may be that of the window before
-            row = self._row(count.name, count.interval_ns, account, now_ns)
-            (cell,) = row.touched(now_ns, now_ns)
-            on_the_way = sum(grant.open.get(row.name, 0) for grant in cell.grants)
-            cell.used = max(cell.used, count.used + on_the_way)
+            for key, stated in self._limits.items():
+                matches = count.name in stated.names and count.interval_ns == stated.limit.interval_ns
+                if matches and self._is_of(key, venue):
+                    row = self._row(key, stated, Ticket("", account, Lane.QUERY, {}, 0, venue=venue), now_ns)
+                    row.correct(count.used, sent_ns, now_ns)
 
     def block(self, until_ns: int) -> bool:
         """Nothing may be sent before `until_ns`; True when that is later than known before."""
@@ -181,12 +148,12 @@ class Budget:
 
     def ask(self, ticket: Ticket) -> None:
         """Queue a wish.  LocalProtocolError when it could never be permitted."""
-        for (name, interval_ns), limit in self._limits.items():
-            cost = ticket.costs.get(name, 0)
-            if cost > self._ceiling(limit, ticket.lane):
+        for key, stated in self._limits.items():
+            cost = _cost(stated.names, ticket.costs) if self._is_of(key, ticket.venue) else 0
+            if cost > self._ceiling(stated.limit.limit, ticket.lane):
                 raise LocalProtocolError(
-                    f"a request of {ticket.asker} costs {cost} {name}, more than its share of "
-                    f"{limit} in {interval_ns / 1e9:g} s"
+                    f"a request of {ticket.asker} costs {cost} {stated.limit.name}, more than its share of "
+                    f"{stated.limit.limit} in {stated.limit.interval_ns / 1e9:g} s"
                 )
         self._lanes[ticket.lane].setdefault(ticket.asker, deque()).append(ticket)
 
@@ -200,7 +167,7 @@ class Budget:
         self._forget(now_ns)
         granted: list[Grant] = []
         expired: list[Ticket] = []
-        scarce: set[tuple[str, int, str]] = set()
+        scarce: set[int] = set()
         for lane in Lane:
             askers = self._lanes[lane]
             self._expire(askers, now_ns, expired)
@@ -229,119 +196,111 @@ class Budget:
         waiting = [ticket for askers in self._lanes.values() for queue in askers.values() for ticket in queue]
         if not waiting:
             return None
-        soonest = min(ticket.expires_ns for ticket in waiting)
+        chances = [ticket.expires_ns for ticket in waiting]
+        if now_ns < self.blocked_until_ns:
+            chances.append(self.blocked_until_ns)
         names = {name for ticket in waiting for name in ticket.costs}
-        for name, interval_ns in self._limits:
-            if name in names:
-                soonest = min(soonest, now_ns - now_ns % interval_ns + interval_ns)
-        if now_ns < self.blocked_until_ns < soonest:
-            soonest = self.blocked_until_ns
-        return soonest
+        for stated in self._limits.values():
+            if stated.limit.aligned and names.intersection(stated.names):
+                interval_ns = stated.limit.interval_ns
+                chances.append(now_ns - now_ns % interval_ns + interval_ns)
+        for row in self._rows.values():
+            if isinstance(row, SlidingRow) and names.intersection(row.names):
+                chances += row.next_release_ns(now_ns)
+        return min(chances)
 
     # ---- afterwards ---------------------------------------------------------------------------------------------
 
-    def finish(self, number: int, costs: Mapping[str, int]) -> None:
+    def finish(self, number: int, costs: Mapping[str, int], now_ns: int) -> None:
         """The venue has answered this part of a permission: it is in the venue's count by now."""
-        self._settle(number, costs, give_back=False)
+        self._settle(number, costs, now_ns, give_back=False)
 
-    def give_back(self, number: int, costs: Mapping[str, int]) -> None:
+    def give_back(self, number: int, costs: Mapping[str, int], now_ns: int) -> None:
         """This part of a permission was surely not used."""
-        self._settle(number, costs, give_back=True)
+        self._settle(number, costs, now_ns, give_back=True)
 
-    def _settle(self, number: int, costs: Mapping[str, int], *, give_back: bool) -> None:
+    def _settle(self, number: int, costs: Mapping[str, int], now_ns: int, *, give_back: bool) -> None:
         grant = self._grants.get(number)
         if grant is None:
             return  # its windows are over
+        before = dict(grant.open)
         for name, amount in costs.items():
-            settled = min(amount, grant.open.get(name, 0))
+            if name in grant.open:
+                grant.open[name] -= min(amount, grant.open[name])
+        for row in grant.rows:
+            settled = _cost(row.names, before) - _cost(row.names, grant.open)
             if settled:
-                grant.open[name] -= settled
-                if give_back:
-                    for row in self._rows.values():
-                        if row.name == name:
-                            for cell in row.cells.values():
-                                if grant in cell.grants:
-                                    cell.used -= settled
+                row.settle(grant, settled, now_ns, give_back=give_back)
         if not any(grant.open.values()):
             del self._grants[number]
 
     def picture(self, now_ns: int) -> dict[str, object]:
         """What is used of each limit, for the console."""
         self._forget(now_ns)
-        used = {
-            f"{row.name}/{row.interval_ns // 1_000_000_000}s{'/' + row.scope if row.scope else ''}": [
-                max((cell.used for cell in row.touched(now_ns, now_ns)), default=0),
-                row.limit,
-            ]
-            for row in self._rows.values()
-        }
+        used = {row.title: [row.used(now_ns, now_ns), row.limit] for row in self._rows.values()}
         waiting = {lane.name: sum(len(q) for q in self._lanes[lane].values()) for lane in Lane}
         return {"used": used, "waiting": waiting, "blocked_until_ns": self.blocked_until_ns, "granted": self.granted}
 
-    def room(self, name: str, account: str, lane: Lane, now_ns: int) -> int:
-        """How much of a limit could be had at once by this lane; 0 when the limit is unknown."""
+    def room(self, ticket: Ticket, now_ns: int) -> int:
+        """How much of a wish's limits could be had at once by its lane; 0 when it concerns no limit."""
         rooms = [
-            self._ceiling(limit, lane) - cell.used
-            for (limit_name, interval_ns), limit in self._limits.items()
-            if limit_name == name
-            for cell in self._row(name, interval_ns, account, now_ns).touched(
-                now_ns - self._early_ns, now_ns + self._edge_ns
-            )
+            self._ceiling(row.limit, ticket.lane) - row.used(now_ns - self._early_ns, now_ns + self._edge_ns)
+            for row in self._concerned(ticket, now_ns)
         ]
         return max(0, min(rooms, default=0))
 
-    def window_end_ns(self, name: str, now_ns: int) -> int | None:
-        """End of the shortest window of this limit; None when the venue has no such limit."""
-        intervals = [interval_ns for limit_name, interval_ns in self._limits if limit_name == name]
-        if not intervals:
-            return None
-        interval_ns = min(intervals)
-        return now_ns - now_ns % interval_ns + interval_ns
+    def hold_ns(self, ticket: Ticket, now_ns: int) -> int | None:
+        """How long a lease should be valid, so that it counts in one window only; None: no limit concerns it."""
+        rows = list(self._concerned(ticket, now_ns))
+        ends = [row.interval_ns - now_ns % row.interval_ns for row in rows if isinstance(row, AlignedRow)]
+        if any(isinstance(row, SlidingRow) for row in rows):
+            ends.append(LEASE_NS + self._edge_ns + 1)
+        return min(ends) - self._edge_ns - 1 if ends else None
 
     # ---- inside -------------------------------------------------------------------------------------------------
+
+    def _is_of(self, key: _LimitKey, venue: str) -> bool:
+        return not key[0] or not venue or key[0] == venue
 
     def _ceiling(self, limit: int, lane: Lane) -> int:
         return max(int(limit * self._shares[lane]), min(limit, 1))
 
-    def _row(self, name: str, interval_ns: int, account: str, now_ns: int) -> _Row:
-        scope = account if name in PER_ACCOUNT else ""
-        key = (name, interval_ns, scope)
-        row = self._rows.get(key)
+    def _row(self, key: _LimitKey, stated: _Stated, ticket: Ticket, now_ns: int) -> Row:
+        limit = stated.limit
+        scope = _scope(limit.scope, ticket)
+        row = self._rows.get((key, scope))
         if row is None:
             if self._born_ns is None:
                 self._born_ns = now_ns
-            limit = self._limits[name, interval_ns]
-            assumed = int(limit * self._assumed) if interval_ns <= ASSUMED_WINDOW_MAX_NS else 0
-            row = self._rows[key] = _Row(name, interval_ns, limit, scope, self._born_ns, assumed)
+            assumed = int(limit.limit * self._assumed) if limit.interval_ns <= ASSUMED_WINDOW_MAX_NS else 0
+            make = AlignedRow if limit.aligned else SlidingRow
+            row = make(limit, stated.names, scope, self._born_ns, assumed, self._edge_ns)
+            self._rows[key, scope] = row
         return row
 
-    def _concerned(self, ticket: Ticket, now_ns: int) -> Iterator[tuple[_Row, int]]:
-        for name, interval_ns in self._limits:
-            cost = ticket.costs.get(name, 0)
-            if cost:
-                yield self._row(name, interval_ns, ticket.account, now_ns), cost
+    def _concerned(self, ticket: Ticket, now_ns: int) -> Iterator[Row]:
+        for key, stated in self._limits.items():
+            if self._is_of(key, ticket.venue) and _cost(stated.names, ticket.costs):
+                yield self._row(key, stated, ticket, now_ns)
 
-    def _lacking(self, ticket: Ticket, now_ns: int, scarce: set[tuple[str, int, str]]) -> set[tuple[str, int, str]]:
-        """Keys of the rows that have no room for this wish, or whose room an earlier one waits for."""
+    def _lacking(self, ticket: Ticket, now_ns: int, scarce: set[int]) -> set[int]:
+        """The rows that have no room for this wish, or whose room an earlier one waits for, by identity."""
         until_ns = now_ns + ticket.hold_ns + self._edge_ns
         lacking = set()
-        for row, cost in self._concerned(ticket, now_ns):
-            key = (row.name, row.interval_ns, row.scope)
+        for row in self._concerned(ticket, now_ns):
             ceiling = self._ceiling(row.limit, ticket.lane)
-            if key in scarce or any(
-                cell.used + cost > ceiling for cell in row.touched(now_ns - self._early_ns, until_ns)
-            ):
-                lacking.add(key)
+            used = row.used(now_ns - self._early_ns, until_ns)
+            if id(row) in scarce or used + _cost(row.names, ticket.costs) > ceiling:
+                lacking.add(id(row))
         return lacking
 
     def _charge(self, ticket: Ticket, now_ns: int) -> Grant:
         self._number += 1
         self.granted += 1
-        grant = Grant(self._number, ticket, now_ns, now_ns + ticket.hold_ns, dict(ticket.costs))
-        for row, cost in self._concerned(ticket, now_ns):
-            for cell in row.touched(now_ns - self._early_ns, grant.until_ns + self._edge_ns):
-                cell.used += cost
-                cell.grants.append(grant)
+        rows = tuple(self._concerned(ticket, now_ns))
+        grant = Grant(self._number, ticket, now_ns, now_ns + ticket.hold_ns, dict(ticket.costs), rows)
+        for row in rows:
+            row.charge(grant, _cost(row.names, ticket.costs), now_ns - self._early_ns, grant.until_ns + self._edge_ns)
         self._grants[grant.number] = grant
         return grant
 
@@ -357,11 +316,24 @@ class Budget:
                     del askers[asker]
 
     def _forget(self, now_ns: int) -> None:
+        """Drop windows that are over, and grants that no row holds any more."""
         some_over = False
         for row in self._rows.values():
-            some_over |= row.forget_before(now_ns - self._early_ns)
-        if not some_over:
-            return
-        held = {grant.number for row in self._rows.values() for cell in row.cells.values() for grant in cell.grants}
-        for number in [number for number in self._grants if number not in held]:
-            del self._grants[number]
+            some_over |= row.forget_before(now_ns - self._early_ns if isinstance(row, AlignedRow) else now_ns)
+        if some_over:
+            held = {number for row in self._rows.values() for number in row.held()}
+            for number in [number for number in self._grants if number not in held]:
+                del self._grants[number]
+
+
+def _cost(names: Sequence[str], costs: Mapping[str, int]) -> int:
+    """What counts in a limit: one thing may bear several of its names."""
+    return max((costs.get(name, 0) for name in names), default=0)
+
+
+def _scope(scope: Scope, ticket: Ticket) -> str:
+    if scope is Scope.ADDRESS:
+        return ""
+    if scope is Scope.SYMBOL:
+        return f"{ticket.account}/{ticket.symbol}" if ticket.symbol else ticket.account
+    return ticket.account

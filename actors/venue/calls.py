@@ -31,6 +31,9 @@ class NotPermitted(VenueUnavailable):
 class RestCodec(Protocol):
     """The part of a codec that every REST reply passes."""
 
+    @property
+    def venue(self) -> str: ...
+
     def usage(self, reply: HttpReply) -> Sequence[Usage]: ...
 
     def error(self, reply: HttpReply) -> VenueError | None: ...
@@ -50,17 +53,17 @@ class RestCalls:
         self._account = account
 
     async def call(
-        self, make: Callable[[], HttpRequest], patience_ns: int = PATIENCE_NS
+        self, make: Callable[[], HttpRequest], patience_ns: int = PATIENCE_NS, symbol: str = ""
     ) -> tuple[HttpReply, VenueError | None]:
         """Send one request that changes nothing.  Raises VenueUnavailable (NotPermitted among them), OutcomeUnknown."""
         draft = make()
         costs = costs_of(draft)
-        permit = await self.permit(draft.lane, costs, patience_ns)
+        permit = await self.permit(draft.lane, costs, patience_ns, symbol)
         return await self.send(permit, costs, make())
 
-    async def permit(self, lane: Lane, costs: Costs, patience_ns: int) -> Permit:
+    async def permit(self, lane: Lane, costs: Costs, patience_ns: int, symbol: str = "") -> Permit:
         """Wait for permission; NotPermitted when there is none in time."""
-        query = PermitQuery(lane, costs, self._account, patience_ns)
+        query = PermitQuery(lane, costs, self._account, patience_ns, self._codec.venue, symbol)
         try:
             permit = await self._ctx.ask(self._limiter, query, patience_ns + 100 * MS)
         except AskError as error:
@@ -94,7 +97,9 @@ class RestCalls:
         sent_ns: int = 0,
     ) -> None:
         """Tell the limiter what became of a permission."""
-        self._ctx.send(self._limiter, PermitSettled(permit.number, self._account, used, unused, usage, sent_ns))
+        self._ctx.send(
+            self._limiter, PermitSettled(permit.number, self._account, used, unused, usage, sent_ns, self._codec.venue)
+        )
 
     def note(self, error: VenueError) -> None:
         """Tell those concerned about a ban or a refused time stamp."""
@@ -106,4 +111,5 @@ class RestCalls:
 
 def costs_of(request: HttpRequest) -> Costs:
     """What a REST request costs, apart from order counts."""
-    return (("weight", request.weight), ("raw", 1))
+    own = ((request.group, request.units),) if request.group else ()
+    return (("weight", request.weight), ("raw", 1), *own)

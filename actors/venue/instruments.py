@@ -89,7 +89,7 @@ class InstrumentsActor(Actor):
         self._failure = ""
         self._loads += 1
         self._loaded_ns = self.ctx.now_ns
-        self.ctx.send(self._limiter, LimitsKnown(tuple(limits)))
+        self.ctx.send(self._limiter, LimitsKnown(tuple(limits), self._codec.venue))
         instruments = tuple(found)
         if instruments != self._instruments or self._loads == 1:
             self._instruments = instruments

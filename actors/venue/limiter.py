@@ -1,10 +1,14 @@
-"""The limiter: one per venue and egress address, asked before anything is sent.
+"""The limiter: one per family of venues and egress address, asked before anything is sent.
 
-Venues count per IP address, so all accounts share this actor (`budget.py` holds the arithmetic).  A session asks with
-`PermitQuery` and is answered when it is its turn; order entry holds a *lease* of order permits instead, renewed ahead,
-so that an order passes without a hop.  Signing happens after permission: a stamp does not age in this queue.
+Venues count per IP address, so all accounts share this actor, and so do the products of an exchange that counts them
+together; what is counted for each account or product it counts apart (`budget.py` holds the arithmetic).  One actor for
+both, because one request may need room in both, and must get both or neither.
 
-A ban (429, 418) reported by any session stops all of them until the time that the venue named; order entry, which
+A session asks with `PermitQuery` and is answered when it is its turn; order entry holds *leases* of permits instead,
+renewed ahead, so that an order passes without a hop.  Signing happens after permission: a stamp does not age in this
+queue.
+
+A ban (429, 418, 403) reported by any session stops all of them until the time that the venue named; order entry, which
 does not ask for each order, is told by `VenueBlocked`.
 """
 
@@ -21,6 +25,7 @@ from protocols.control import ClockOffset, LimiterLease, VenueBlocked
 from protocols.ids import Path, Venue
 from protocols.venue import Lane, Limit
 from supervisors.actor import Actor, Later, Timer
+from supervisors.statistics import Histogram
 
 EDGE_NS = 1 * SECOND
 """A request may be counted this long after its permission ended."""
@@ -37,6 +42,8 @@ CAUTIOUS = (
 LEASE_PART = 4
 """A lease takes at most this fraction (1/n) of what is free."""
 LEASE_SHORTEST_NS = 500 * MS
+LEASE_LANES = {"orders": Lane.NEW, "amends": Lane.REDUCE, "cancels": Lane.CANCEL}
+"""An amend only ever reduces here, see `protocols.orders.AmendOrder`."""
 LEASE_UNLIMITED = 1_000_000
 BLOCK_UNSTATED_NS = 60 * SECOND
 """Wait after a 429 that does not say how long."""
@@ -48,19 +55,35 @@ class _Wake(Event):
 
 
 class LimiterActor(Actor):
-    """Permits, leases and bans of one venue."""
+    """Permits, leases and bans of one family of venues on one address."""
 
-    def __init__(self, venue: Venue, limits: Sequence[Limit] = CAUTIOUS, readers: Sequence[Path] = ()) -> None:
-        """`limits`: what to assume until `LimitsKnown` comes.  `readers` are told about bans (`VenueBlocked`)."""
+    def __init__(
+        self,
+        venue: Venue,
+        limits: Sequence[Limit] | Mapping[Venue, Sequence[Limit]] = CAUTIOUS,
+        readers: Sequence[Path] = (),
+    ) -> None:
+        """`limits`: what to assume, of each product, until `LimitsKnown` comes.  `readers` are told about bans
+        (`VenueBlocked`)."""
         self._venue = venue
         self._readers = tuple(readers)
-        self._budget = Budget(limits, edge_ns=EDGE_NS, early_ns=EARLY_NS, assumed=ASSUMED)
+        products = limits if isinstance(limits, Mapping) else {Venue(""): limits}
+        self._budget = Budget((), edge_ns=EDGE_NS, early_ns=EARLY_NS, assumed=ASSUMED)
+        for product, assumed in products.items():
+            self._budget.set_limits(assumed, 0, "" if len(products) == 1 else product)
+        self._alone = len(products) == 1
         self._offset_ns = 0
-        self._waiting: dict[int, Later | LeaseWanted] = {}
-        """By identity of the ticket."""
+        self._waiting: dict[int, tuple[Ticket, Later | LeaseWanted, int]] = {}
+        """By identity of the ticket: what it is for, and since when it waits (monotonic)."""
         self._wake: Timer | None = None
         self._wake_at_ns = 0
         self._expired = 0
+        self._block_text = ""
+        self.waited = {lane: Histogram() for lane in Lane}
+        """How long requests have waited for their turn."""
+
+    async def started(self) -> None:
+        self._budget.number_from(self.ctx.epoch << 32)  # what an earlier incarnation permitted is not ours
 
     # ---- messages -----------------------------------------------------------------------------------------------
 
@@ -80,7 +103,7 @@ class LimiterActor(Actor):
             self._offset_ns = message.offset_ns
         elif kind is LimitsKnown:
             assert isinstance(message, LimitsKnown)
-            self._budget.set_limits(message.limits, self._venue_ns)
+            self._budget.set_limits(message.limits, self._venue_ns, self._product(message.venue))
         elif kind is _Wake:
             self._wake = None
             self._announce_open()
@@ -98,11 +121,20 @@ class LimiterActor(Actor):
             lane=query.lane,
             costs=dict(query.costs),
             expires_ns=self._venue_ns + query.patience_ns,
+            venue=self._product(query.venue),
+            symbol=query.symbol,
         )
-        self._budget.ask(ticket)
-        self._waiting[id(ticket)] = later
+        self._ask(ticket, later)
         self._grant()
         return later
+
+    def _ask(self, ticket: Ticket, wish: Later | LeaseWanted) -> None:
+        self._budget.ask(ticket)
+        self._waiting[id(ticket)] = (ticket, wish, self.ctx.monotonic_ns)
+
+    def _product(self, venue: str) -> str:
+        """Where there is one product, nobody has to name it."""
+        return "" if self._alone else venue
 
     @property
     def _venue_ns(self) -> int:
@@ -114,14 +146,15 @@ class LimiterActor(Actor):
         now_ns = self._venue_ns
         granted, expired = self._budget.grant(now_ns)
         for grant in granted:
-            wish = self._waiting.pop(id(grant.ticket))
+            ticket, wish, since_ns = self._waiting.pop(id(grant.ticket))
             if isinstance(wish, Later):
+                self.waited[ticket.lane].record(self.ctx.monotonic_ns - since_ns)
                 wish.resolve(Permit(grant.number))
             else:
                 self._give_lease(wish, grant)
         for ticket in expired:
             self._expired += 1
-            wish = self._waiting.pop(id(ticket))
+            _, wish, _ = self._waiting.pop(id(ticket))
             if isinstance(wish, Later):
                 wish.fail(f"{self.ctx.path}: {self._why_not(now_ns)}")
             else:
@@ -130,31 +163,30 @@ class LimiterActor(Actor):
 
     def _why_not(self, now_ns: int) -> str:
         if now_ns < self._budget.blocked_until_ns:
-            return f"the venue has blocked us for {(self._budget.blocked_until_ns - now_ns) / SECOND:.1f} s more"
+            left_s = (self._budget.blocked_until_ns - now_ns) / SECOND
+            return f"the venue has blocked us for {left_s:.1f} s more: {self._block_text}"
         return "no room in the venue's limits in time"
 
     def _lease(self, wanted: LeaseWanted) -> None:
         now_ns = self._venue_ns
-        end_ns = self._budget.window_end_ns(wanted.kind, now_ns)
-        if end_ns is None:
-            lease = LimiterLease(wanted.kind, LEASE_UNLIMITED, self.ctx.now_ns + BLOCK_UNSTATED_NS)
-            self.ctx.send(wanted.reply_to, lease)
-            return
-        hold_ns = end_ns - now_ns - EDGE_NS - 1
-        if hold_ns < LEASE_SHORTEST_NS:  # the window is nearly over: a lease that counts in this one and the next
-            hold_ns = LEASE_SHORTEST_NS
-        room = self._budget.room(wanted.kind, wanted.account, Lane.NEW, now_ns)
-        permits = max(1, min(wanted.permits_max, room // LEASE_PART))
         ticket = Ticket(
             asker=wanted.reply_to,
             account=wanted.account,
-            lane=Lane.NEW,
-            costs={wanted.kind: permits},
+            lane=LEASE_LANES.get(wanted.kind, Lane.NEW),
+            costs={wanted.kind: 1},
             expires_ns=now_ns + 2 * EDGE_NS,
-            hold_ns=hold_ns,
+            venue=self._product(wanted.venue),
+            symbol=wanted.symbol,
         )
-        self._budget.ask(ticket)
-        self._waiting[id(ticket)] = wanted
+        hold_ns = self._budget.hold_ns(ticket, now_ns)
+        if hold_ns is None:
+            lease = LimiterLease(wanted.kind, LEASE_UNLIMITED, self.ctx.now_ns + BLOCK_UNSTATED_NS)
+            self.ctx.send(wanted.reply_to, lease)
+            return
+        # A window that is nearly over: a lease that counts in this one and the next.
+        ticket.hold_ns = max(hold_ns, LEASE_SHORTEST_NS)
+        ticket.costs = {wanted.kind: max(1, min(wanted.permits_max, self._budget.room(ticket, now_ns) // LEASE_PART))}
+        self._ask(ticket, wanted)
 
     def _give_lease(self, wanted: LeaseWanted, grant: Grant) -> None:
         permits = grant.ticket.costs[wanted.kind]
@@ -163,17 +195,19 @@ class LimiterActor(Actor):
 
     def _settle(self, settled: PermitSettled) -> None:
         if settled.used:
-            self._budget.finish(settled.number, dict(settled.used))
+            self._budget.finish(settled.number, dict(settled.used), self._venue_ns)
         if settled.unused:
-            self._budget.give_back(settled.number, dict(settled.unused))
+            self._budget.give_back(settled.number, dict(settled.unused), self._venue_ns)
         if settled.usage:
-            self._budget.correct(settled.account, settled.usage, settled.sent_ns + self._offset_ns, self._venue_ns)
+            sent_ns, product = settled.sent_ns + self._offset_ns, self._product(settled.venue)
+            self._budget.correct(settled.account, settled.usage, sent_ns, self._venue_ns, product)
 
     # ---- bans ---------------------------------------------------------------------------------------------------
 
     def _block(self, blocked: BlockedByVenue) -> None:
         until_ns = blocked.until_ns or self.ctx.now_ns + BLOCK_UNSTATED_NS
         if self._budget.block(until_ns + self._offset_ns):
+            self._block_text = blocked.text
             self.ctx.note("blocked", f"for {(until_ns - self.ctx.now_ns) // MS} ms: {blocked.text}")
             for reader in self._readers:
                 self.ctx.send(reader, VenueBlocked(self._venue, until_ns, blocked.text))
@@ -195,4 +229,12 @@ class LimiterActor(Actor):
         self._wake = self.ctx.after(max(at_ns - now_ns, MS), _Wake())
 
     def inspect(self) -> Mapping[str, object]:
-        return {**self._budget.picture(self._venue_ns), "expired": self._expired, "offset_ns": self._offset_ns}
+        blocked = self._budget.blocked_until_ns > self._venue_ns
+        return {
+            **self._budget.picture(self._venue_ns),
+            "blocked_until_ns": self._budget.blocked_until_ns - self._offset_ns if blocked else 0,
+            "blocked_because": self._block_text if blocked else "",
+            "expired": self._expired,
+            "waited_ns": {lane.name: histogram.summary() for lane, histogram in self.waited.items()},
+            "offset_ns": self._offset_ns,
+        }

@@ -24,6 +24,10 @@ class PermitQuery(Query):
     account: str
     """Whose per-account limits it counts for; "" for public requests."""
     patience_ns: int
+    venue: str = ""
+    """Product of the family, where each has limits of its own."""
+    symbol: str = ""
+    """For limits that each instrument has."""
 
 
 @attrs.frozen
@@ -43,6 +47,7 @@ class PermitSettled(Event):
     unused: Costs
     usage: tuple[Usage, ...]
     sent_ns: int
+    venue: str = ""
 
 
 @message
@@ -53,6 +58,8 @@ class LeaseWanted(Event):
     kind: str
     permits_max: int
     reply_to: Path
+    venue: str = ""
+    symbol: str = ""
 
 
 @message
@@ -60,6 +67,7 @@ class LimitsKnown(Event):
     """The venue's own limits, read from it: all of them."""
 
     limits: tuple[Limit, ...]
+    venue: str = ""
 
 
 @message

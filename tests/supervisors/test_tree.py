@@ -13,7 +13,7 @@ from protocols.control import SetTradingState
 from protocols.enums import MoneyPolicy, TradingState
 from protocols.ids import AccountID
 from protocols.orders import account_gate
-from supervisors.spec import ChildSpec, Strategy, SupervisorSpec, actor_specs, validate
+from supervisors.spec import WITHOUT_END, ChildSpec, Strategy, SupervisorSpec, actor_specs, validate
 from supervisors.tree import Plan, build
 from tools.engine.host import Host
 
@@ -52,7 +52,7 @@ def test_the_tree_of_the_demo_is_valid_and_every_address_is_taken_once(plan: Pla
     assert {
         "/control",
         "/journal",
-        "/simulator",
+        f"/simulator/{VENUE}",
         "/portfolio",
         "/router",
         "/risk/firm",
@@ -69,7 +69,7 @@ def test_the_tree_of_the_demo_is_valid_and_every_address_is_taken_once(plan: Pla
 
 def test_the_console_and_the_trading_do_not_go_down_with_each_other(plan: Plan) -> None:
     root = build(plan)
-    assert names(root) == ["console", "outside", "trading"]  # and the console, started first, goes last
+    assert names(root) == ["console", "simulator", "trading"]  # and the console, started first, goes last
     assert root.strategy is Strategy.ONE_FOR_ONE
     console = group_of(root, "console")
     assert names(console) == ["control"]
@@ -88,10 +88,11 @@ def test_if_the_journal_goes_everything_that_trades_restarts_with_it(plan: Plan)
 
 def test_a_venue_does_not_restart_with_our_journal(plan: Plan) -> None:
     root = build(plan)
-    outside = group_of(root, "outside")
-    assert names(outside) == ["simulator"]
+    simulators = group_of(root, "simulator")
+    assert names(simulators) == [VENUE]
+    assert simulators.intensity.restarts == WITHOUT_END  # nor does a venue that dies take the trading with it
     order = names(root)
-    assert order.index("outside") < order.index("trading")  # stops after it: draining needs a venue
+    assert order.index("simulator") < order.index("trading")  # stops after it: draining needs a venue
 
 
 def test_an_account_that_cannot_be_kept_running_halts_its_own_gate(plan: Plan) -> None:
@@ -115,7 +116,7 @@ def test_a_group_that_holds_single_actors_may_restart_them_as_often_as_configure
     engine = group_of(trading, "engine")
     for group in (trading, engine, group_of(engine, "risk")):
         assert group.intensity.restarts == given.max_restarts
-    for group in (root, group_of(engine, "accounts"), group_of(engine, "venues")):
+    for group in (root, group_of(engine, "accounts"), group_of(group_of(engine, "venues"), VENUE)):
         assert group.intensity.restarts < given.max_restarts
         assert group.intensity.within_ns > given.within_s * 1_000_000_000
 
@@ -124,11 +125,11 @@ def test_nobody_speaks_to_the_venue_before_its_simulator_serves(plan: Plan) -> N
     speakers = {"clock", "rest", "instruments", "public", "private", "entry"}
     found = {path: spec for path, spec in actor_specs(build(plan)) if path.rpartition("/")[2] in speakers}
     assert {path.rpartition("/")[2] for path in found} == speakers
-    assert all("/simulator" in spec.depends_on for spec in found.values())
+    assert all(f"/simulator/{VENUE}" in spec.depends_on for spec in found.values())
     assert isinstance(found[f"/venues/{VENUE}/public"], ChildSpec)
 
 
 def test_without_premises_there_is_no_console(plan: Plan) -> None:
     bare = build(attrs.evolve(plan, premises=None))
-    assert names(bare) == ["outside", "trading"]
-    assert names(build(attrs.evolve(plan, premises=None, extra=()))) == ["trading"]
+    assert names(bare) == ["simulator", "trading"]
+    assert names(build(attrs.evolve(plan, premises=None, simulators=()))) == ["trading"]

@@ -17,6 +17,7 @@ import gc
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import trio
@@ -31,7 +32,7 @@ from config import Config, render
 from config.schema import VenueConfig
 from protocols.control import Drain
 from protocols.errors import ConfigError
-from protocols.ids import AccountID, Path, StrategyID, Symbol, Venue
+from protocols.ids import AccountID, StrategyID, Symbol, Venue
 from protocols.journal import ENGINE_KEY, JOURNAL, ActorRestarted, Append
 from protocols.orders import FIRM_GATE, account_gate, account_path
 from protocols.positions import AccountPicture, AccountQuery
@@ -47,10 +48,9 @@ from supervisors.watchdog import LoopWatchdog, WatchdogSettings, patrol
 from tools.engine.addresses import addresses, market_options, signed_options
 from tools.engine.keys import Keyring, load_keys
 from tools.engine.logs import EngineLog
-from tools.engine.simulator_child import SimulatorActor, SimulatorAddress
+from tools.engine.simulator_child import SimulatorActor, SimulatorAddress, simulated, simulator_path
 from tools.engine.summary import Figures, look
 
-SIMULATOR_PATH: Path = "/simulator"
 SOCKET_PATH_MAX = 107
 """The kernel's limit, without the byte that ends the text."""
 
@@ -123,7 +123,7 @@ class Host:
         clock = clock if clock is not None else SystemClock()
         _refuse_long_socket(config)
         keyring = load_keys(config, env)
-        simulator = SimulatorAddress.choose(config) if config.simulator.enabled else None
+        simulators = simulated(config)
         runtime = Runtime(clock=clock)
         data = config.data.dir
         try:
@@ -133,7 +133,8 @@ class Host:
                 f"data.dir: {data} cannot be made ({error.strerror}); choose another with BULKHEAD__DATA__DIR"
             ) from error
         log = EngineLog(data / "logs", ZoneInfo(config.engine.timezone), config.log.level.value, clock.wall_ns)
-        venues = {Venue(n): _venue_plan(n, v, simulator, clock) for n, v in config.venues.items() if v.enabled}
+        enabled = {Venue(n): v for n, v in config.venues.items() if v.enabled}
+        venues = {n: _venue_plan(n, v, simulators.get(v.facts.family), clock) for n, v in enabled.items()}
         strategies = tuple(_strategy_plans(config))
         host: list[Host] = []
         premises = Premises(
@@ -160,7 +161,7 @@ class Host:
             signers=keyring.signers,
             strategies=strategies,
             premises=premises,
-            extra=_simulator_child(config, simulator, keyring),
+            simulators=tuple(_simulator_children(config, simulators, keyring)),
         )
         plan.journal.open(clock.wall_ns())
         host.append(cls(config, plan, runtime, log))
@@ -329,7 +330,7 @@ def _refuse_long_socket(config: Config) -> None:
         )
 
 
-def _venue_plan(name: str, venue: VenueConfig, simulator: SimulatorAddress | None, clock: Clock) -> VenuePlan:
+def _venue_plan(name: Venue, venue: VenueConfig, simulator: SimulatorAddress | None, clock: Clock) -> VenuePlan:
     transport = TransportSettings(
         connect_timeout_ns=venue.connect_timeout_ms * MS, http_timeout_ns=venue.request_timeout_ms * MS
     )
@@ -339,7 +340,7 @@ def _venue_plan(name: str, venue: VenueConfig, simulator: SimulatorAddress | Non
     rest, signed = urls["rest_url"], urls["private_rest_url"]
     http = HttpClient(rest, transport, now_ns=clock.wall_ns)
     return VenuePlan(
-        name=Venue(name),
+        name=name,
         symbols=tuple(Symbol(s) for s in venue.symbols),
         endpoints=VenueEndpoints(
             rest_url=rest,
@@ -354,7 +355,7 @@ def _venue_plan(name: str, venue: VenueConfig, simulator: SimulatorAddress | Non
         signed_http=http if signed == rest else HttpClient(signed, transport, now_ns=clock.wall_ns),
         transport=transport,
         entry=EntrySettings(request_window_ns=venue.recv_window_ms * MS),
-        needs=(SIMULATOR_PATH,) if simulator is not None else (),
+        needs=(simulator_path(venue.facts.family),) if simulator is not None else (),
     )
 
 
@@ -373,7 +374,10 @@ def _strategy_plans(config: Config) -> Iterator[StrategyPlan]:
         )
 
 
-def _simulator_child(config: Config, simulator: SimulatorAddress | None, keyring: Keyring) -> tuple[ChildSpec, ...]:
-    if simulator is None:
-        return ()
-    return (ChildSpec(name=SIMULATOR_PATH.strip("/"), factory=lambda: SimulatorActor(config, simulator, keyring.demo)),)
+def _simulator_children(
+    config: Config, simulators: Mapping[str, SimulatorAddress], keyring: Keyring
+) -> Iterator[ChildSpec]:
+    """One process for each family."""
+    for family, address in simulators.items():
+        credentials = [c for c in keyring.demo if config.venues[c.venue].facts.family == family]
+        yield ChildSpec(name=family, factory=partial(SimulatorActor, config, family, address, credentials))

@@ -46,6 +46,7 @@ def load_keys(config: Config, env: Mapping[str, str]) -> Keyring:
     """All keys of enabled accounts; ConfigError that names the key's place, never a part of the key."""
     signers: dict[tuple[AccountID, Venue], Signer] = {}
     demo: list[DemoCredential] = []
+    passphrases: dict[str, str] = {}
     for account, entry in config.accounts.items():
         if not entry.enabled:
             continue
@@ -61,7 +62,8 @@ def load_keys(config: Config, env: Mapping[str, str]) -> Keyring:
             make = VENUES[settings.kind.value].signer
             kind, passphrase = key.kind or settings.facts.key_kinds[0], settings.facts.passphrase
             if key.source is KeySource.DEMO:
-                credential, secret = _demo(account_id, venue_id, kind, passphrase=passphrase)
+                phrase = passphrases.setdefault(account, secrets.token_hex(16)) if passphrase else ""
+                credential, secret = _demo(account_id, venue_id, kind, phrase)
                 demo.append(credential)
                 signer = make(credential.api_key, secret, credential.passphrase)
             else:
@@ -76,10 +78,9 @@ def load_keys(config: Config, env: Mapping[str, str]) -> Keyring:
     return Keyring(signers, tuple(demo))
 
 
-def _demo(account: AccountID, venue: Venue, kind: KeyKind, *, passphrase: bool) -> tuple[DemoCredential, str]:
+def _demo(account: AccountID, venue: Venue, kind: KeyKind, phrase: str) -> tuple[DemoCredential, str]:
     """A fresh key: what the simulator may know of it, and the secret."""
     api_key = f"demo{account}{secrets.token_hex(16)}"
-    phrase = secrets.token_hex(16) if passphrase else ""
     if kind is KeyKind.HMAC:
         secret = secrets.token_hex(32)
         return DemoCredential(account, venue, api_key, secret, None, phrase), secret

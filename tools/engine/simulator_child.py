@@ -1,4 +1,4 @@
-"""The simulator as a supervised child: a process of its own, started, watched and ended like any actor.
+"""The bundled venues as supervised children: one process for each family, started, watched and ended like any actor.
 
 Its port is chosen once, so that a simulator that died comes back at the same address.  Its accounts (demo keys,
 balances) travel in a file that only we can read and that is gone with this actor.  It ends when its standard input
@@ -8,18 +8,19 @@ ends, so it cannot outlive the engine, however that ends; Ctrl-C does not reach 
 from __future__ import annotations
 
 import json
+import pathlib
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import attrs
 import trio
 
 from config.schema import SIMULATOR, Config, MarketSource
+from protocols.ids import Path
 from supervisors.actor import Actor, ReadyWhen
 from tools.engine.addresses import address
 from tools.engine.keys import DemoCredential
@@ -29,17 +30,31 @@ class SimulatorFailed(Exception):
     """The simulator's process ended, or never became ready; the text holds its last words."""
 
 
+def simulator_path(family: str) -> Path:
+    """Address of the process that plays a family of venues."""
+    return f"/simulator/{family}"
+
+
+def simulated(config: Config) -> Mapping[str, SimulatorAddress]:
+    """The families that are played, in the order of their venues, and where: the first at the configured port, the
+    others at those that follow; 0 is any free port of the loopback interface."""
+    families = dict.fromkeys(v.facts.family for v in config.venues.values() if v.enabled and v.needs_simulator)
+    port = config.simulator.port
+    return {
+        family: SimulatorAddress(port + number) if port else SimulatorAddress.free()
+        for number, family in enumerate(families)
+    }
+
+
 @attrs.frozen
 class SimulatorAddress:
-    """Where the simulator is, or will be."""
+    """Where a simulator is, or will be."""
 
     port: int
 
     @classmethod
-    def choose(cls, config: Config) -> Self:
-        """The configured port, or a free one of the loopback interface."""
-        if config.simulator.port:
-            return cls(config.simulator.port)
+    def free(cls) -> Self:
+        """At a port that nobody has now."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             return cls(probe.getsockname()[1])
@@ -50,12 +65,17 @@ class SimulatorAddress:
 
 
 class SimulatorActor(Actor):
-    """Runs the simulator; ready when it serves, crashes when it ends."""
+    """Runs the simulator of one family; ready when it serves, crashes when it ends."""
 
     READY_WHEN = ReadyWhen.TOLD
 
-    def __init__(self, config: Config, address: SimulatorAddress, credentials: Sequence[DemoCredential]) -> None:
+    def __init__(
+        self, config: Config, family: str, address: SimulatorAddress, credentials: Sequence[DemoCredential]
+    ) -> None:
+        """`credentials`: those of the family."""
         self._config = config
+        self._family = family
+        self._venues = [v for v in config.venues.values() if v.enabled and v.facts.family == family]
         self._address = address
         self._credentials = credentials
         self._pid = 0
@@ -63,7 +83,7 @@ class SimulatorActor(Actor):
 
     async def run(self) -> None:
         with tempfile.TemporaryDirectory(prefix="bulkhead-") as folder:
-            accounts = Path(folder) / "accounts.json"
+            accounts = pathlib.Path(folder) / "accounts.json"
             accounts.touch(mode=0o600)
             accounts.write_text(json.dumps(self._accounts()))
             process = await trio.lowlevel.open_process(
@@ -93,7 +113,9 @@ class SimulatorActor(Actor):
             nursery.start_soon(self._listen, process.stdout)
             nursery.start_soon(_collect, process.stderr, last_words)
             await process.wait()
-        raise SimulatorFailed(f"the simulator ended with {process.returncode}: {' | '.join(last_words[-3:])}")
+        raise SimulatorFailed(
+            f"the simulator of {self._family} ended with {process.returncode}: {' | '.join(last_words[-3:])}"
+        )
 
     async def _listen(self, stdout: trio.abc.ReceiveStream | None) -> None:
         assert stdout is not None
@@ -106,11 +128,13 @@ class SimulatorActor(Actor):
                 if "ready" in self._said:
                     self.ctx.set_ready()
 
-    def _arguments(self, accounts: Path) -> list[str]:
+    def _arguments(self, accounts: pathlib.Path) -> list[str]:
         given = self._config.simulator
-        symbols = [s for venue in self._config.venues.values() if venue.enabled for s in venue.symbols]
+        symbols = [symbol for venue in self._venues for symbol in venue.symbols]
         arguments = [
             "--json",
+            "--venue",
+            self._family,
             "--until-stdin-closes",
             "--port",
             str(self._address.port),
@@ -137,26 +161,30 @@ class SimulatorActor(Actor):
 
     def _upstream(self) -> list[str]:
         """Paper trading: the simulator matches against the market that our own books are fed from."""
-        venue = next(v for v in self._config.venues.values() if v.enabled and v.places["stream_url"] != SIMULATOR)
+        venue = next(v for v in self._venues if v.places["stream_url"] != SIMULATOR)
         return ["--live-rest", address(venue, "rest_url"), "--live-stream", address(venue, "stream_url")]
 
-    def _accounts(self) -> list[dict[str, object]]:
-        rows: list[dict[str, object]] = []
+    def _accounts(self) -> list[dict[str, Any]]:
+        """One row for each account: all its keys open the one wallet that it has with the family."""
+        rows: dict[str, dict[str, Any]] = {}
         for credential in self._credentials:
             balances = self._config.simulator.balances.get(credential.account, {})
-            kind, secret = "HMAC", credential.hmac_secret
-            if secret is None:
-                kind, secret = "ED25519", credential.ed25519_public_pem
-            rows.append(
+            row = rows.setdefault(
+                credential.account,
                 {
                     "name": credential.account,
                     "balances": {asset: str(amount) for asset, amount in balances.items()},
-                    "keys": [{"api_key": credential.api_key, "kind": kind, "secret": secret}],
+                    "keys": [],
+                    "passphrase": credential.passphrase,
                     "maker_rate": str(self._config.simulator.maker_fee),
                     "taker_rate": str(self._config.simulator.taker_fee),
-                }
+                },
             )
-        return rows
+            kind, secret = "HMAC", credential.hmac_secret
+            if secret is None:
+                kind, secret = "ED25519", credential.ed25519_public_pem
+            row["keys"].append({"api_key": credential.api_key, "kind": kind, "secret": secret})
+        return list(rows.values())
 
 
 async def _collect(stderr: trio.abc.ReceiveStream | None, lines: list[str]) -> None:

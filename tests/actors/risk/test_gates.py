@@ -469,7 +469,7 @@ def test_an_account_that_is_not_proven_counts_at_its_whole_limit_and_the_others_
     assert ("unproven", gate.ctx.notes[0][1]) == gate.ctx.notes[0]
     sent = gate.give(RoutedOrder(order(qty="3", price="100")))
     assert account_gate(MASTER) in [to for to, _ in sent]
-    assert gate.actor.inspect()["exposure"] == "900"
+    assert gate.actor.inspect()["exposure"] == str(600 + gate.exposure.worth)
     refused = refusals(gate.give(RoutedOrder(order(qty="2", price="100"))))
     assert refused[STRATEGY_PATH].reason is OrdRejReason.MAX_EXPOSURE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from fractions import Fraction
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from actors.venue.budget import SHARES, Budget, Grant, Ticket
 from protocols.errors import LocalProtocolError
-from protocols.venue import Lane, Limit, Usage
+from protocols.venue import Lane, Limit, Scope, Usage
 
 SECOND = 1_000_000_000
 EDGE = SECOND // 2
@@ -32,6 +33,11 @@ def budget(*limits: Limit, **options: object) -> Budget:
 
 def granted(budget: Budget, now_ns: int) -> list[Grant]:
     return budget.grant(now_ns)[0]
+
+
+def room(budget: Budget, name: str, now_ns: int) -> int:
+    """What a cancel of `a` could have at once."""
+    return budget.room(Ticket("a", "a", Lane.CANCEL, {name: 1}, now_ns), now_ns)
 
 
 # ---- the two promises, on random runs ---------------------------------------------------------------------------
@@ -66,7 +72,7 @@ def test_no_window_of_the_venue_is_ever_exceeded(run: list[tuple[int, Lane, str,
         for grant in granted(ours, now):
             costs = grant.ticket.costs
             if fate == "unused":
-                ours.give_back(grant.number, costs)
+                ours.give_back(grant.number, costs, now)
                 continue
             first, last = now - EARLY, grant.until_ns + EDGE
             arrival = first + int((last - first) * when)
@@ -75,7 +81,7 @@ def test_no_window_of_the_venue_is_ever_exceeded(run: list[tuple[int, Lane, str,
                 window = arrival - arrival % limit.interval_ns
                 counted[limit.name, limit.interval_ns, scope, window] += costs.get(limit.name, 0)
             if fate.startswith("answered"):
-                ours.finish(grant.number, costs)
+                ours.finish(grant.number, costs, now)
             if fate == "answered with usage" and arrival <= now:
                 said = [
                     Usage(limit.name, limit.interval_ns, counted[limit.name, limit.interval_ns, scope, window])
@@ -185,43 +191,43 @@ def test_the_venue_corrects_upwards_with_what_is_still_on_its_way() -> None:
     for _ in range(10):
         ours.ask(ticket(Lane.CANCEL, weight=1))
     first, *others = granted(ours, START + SECOND)
-    ours.finish(first.number, {"weight": 1})
+    ours.finish(first.number, {"weight": 1}, START + SECOND)
     ours.correct("a", [Usage("weight", 10 * SECOND, 50)], START + SECOND, START + SECOND)
     assert len(others) == 9
-    assert ours.room("weight", "a", Lane.CANCEL, START + SECOND) == 100 - 50 - 9
+    assert room(ours, "weight", START + SECOND) == 100 - 50 - 9
 
 
 def test_the_venue_never_corrects_downwards() -> None:
     ours = budget(Limit("weight", 10 * SECOND, 100))
     ours.ask(ticket(Lane.CANCEL, weight=40))
     (grant,) = granted(ours, START + SECOND)
-    ours.finish(grant.number, {"weight": 40})
+    ours.finish(grant.number, {"weight": 40}, START + SECOND)
     ours.correct("a", [Usage("weight", 10 * SECOND, 3)], START + SECOND, START + SECOND)
-    assert ours.room("weight", "a", Lane.CANCEL, START + SECOND) == 60
+    assert room(ours, "weight", START + SECOND) == 60
 
 
 def test_a_count_of_the_window_before_is_not_taken_for_this_one() -> None:
     ours = budget(Limit("weight", 10 * SECOND, 100))
     ours.correct("a", [Usage("weight", 10 * SECOND, 99)], START + 9 * SECOND, START + 11 * SECOND)
-    assert ours.room("weight", "a", Lane.CANCEL, START + 11 * SECOND) == 100
+    assert room(ours, "weight", START + 11 * SECOND) == 100
 
 
 def test_what_is_given_back_can_be_used_again() -> None:
     ours = budget(Limit("weight", 10 * SECOND, 10))
     ours.ask(ticket(Lane.CANCEL, weight=10))
     (grant,) = granted(ours, START + SECOND)
-    ours.give_back(grant.number, {"weight": 7})
-    assert ours.room("weight", "a", Lane.CANCEL, START + SECOND) == 7
-    ours.give_back(grant.number, {"weight": 7})
-    assert ours.room("weight", "a", Lane.CANCEL, START + SECOND) == 10, "never more than was permitted"
+    ours.give_back(grant.number, {"weight": 7}, START + SECOND)
+    assert room(ours, "weight", START + SECOND) == 7
+    ours.give_back(grant.number, {"weight": 7}, START + SECOND)
+    assert room(ours, "weight", START + SECOND) == 10, "never more than was permitted"
 
 
 def test_counts_of_unknown_limits_are_ignored() -> None:
     ours = budget(Limit("weight", 10 * SECOND, 10))
     ours.correct("a", [Usage("tokens", SECOND, 5), Usage("weight", SECOND, 5)], START, START)
-    assert ours.room("weight", "a", Lane.CANCEL, START) == 10
-    assert ours.room("tokens", "a", Lane.CANCEL, START) == 0
-    assert ours.window_end_ns("tokens", START) is None
+    assert room(ours, "weight", START) == 10
+    assert room(ours, "tokens", START) == 0
+    assert ours.hold_ns(ticket(Lane.CANCEL, tokens=1), START) is None
 
 
 # ---- lanes and fairness -------------------------------------------------------------------------------------------
@@ -312,3 +318,134 @@ def test_the_picture_says_what_is_used() -> None:
     picture = ours.picture(START + SECOND)
     assert picture["used"] == {"weight/10s": [3, 100], "orders/10s/acc": [1, 10]}
     assert picture["granted"] == 1
+
+
+# ---- limits whose windows nobody knows ---------------------------------------------------------------------------
+
+SLIDING = (
+    Limit("raw", 3 * SECOND, 30, aligned=False),
+    Limit("orders", SECOND, 8, Scope.PRODUCT, aligned=False, groups=("create",)),
+)
+
+
+@pytest.mark.req("R011", "R264")
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 0, 30, 120, 400, 900]),  # ms until the step
+            st.sampled_from([Lane.CANCEL, *Lane]),
+            st.integers(1, 6),  # raw
+            st.integers(0, 4),  # orders
+            st.sampled_from([0, 0, SECOND // 2]),
+            st.sampled_from([0.0, 0.3, 1.0]),  # when it is counted, between permission and answer
+            st.integers(1, 600),  # ms until the answer
+            st.sampled_from(["answered", "answered", "unused", "silent"]),
+        ),
+        min_size=5,
+        max_size=60,
+    ),
+    st.integers(0, 3 * SECOND),
+)
+def test_no_window_is_exceeded_wherever_it_begins(
+    run: list[tuple[int, Lane, int, int, int, float, int, str]], shift_ns: int
+) -> None:
+    """The venue's windows begin at a moment of its own; ours do not know it."""
+    ours = budget(*SLIDING)
+    counted: list[tuple[int, str, int]] = []
+    answers: list[tuple[int, int, Mapping[str, int]]] = []
+    now = START
+    for pause, lane, raw, orders, hold, when, trip, fate in run:
+        now += pause * 1_000_000
+        for at, number, costs in sorted(answers):
+            if at <= now:
+                ours.finish(number, costs, at)
+        answers = [answer for answer in answers if answer[0] > now]
+        ours.ask(ticket(lane, "a", hold, now - START + 10 * SECOND, raw=raw, orders=orders))
+        for grant in granted(ours, now):
+            costs = dict(grant.ticket.costs)
+            if fate == "unused":
+                ours.give_back(grant.number, costs, now)
+                continue
+            latest = grant.until_ns + EDGE if fate == "silent" else min(now + trip * 1_000_000, grant.until_ns + EDGE)
+            arrival = now + int((latest - now) * when)
+            counted += [(arrival, name, amount) for name, amount in costs.items()]
+            if fate == "answered":
+                answers.append((latest, grant.number, costs))
+    for limit in SLIDING:
+        windows: Counter[int] = Counter()
+        for at, name, amount in counted:
+            if name == limit.name:
+                windows[(at + shift_ns) // limit.interval_ns] += amount
+        assert max(windows.values(), default=0) <= limit.limit, limit.name
+
+
+def test_a_sliding_limit_is_free_again_one_length_after_the_answer() -> None:
+    ours = budget(Limit("raw", SECOND, 10, aligned=False))
+    ours.ask(ticket(Lane.CANCEL, raw=10))
+    (grant,) = granted(ours, START)
+    assert room(ours, "raw", START + SECOND // 10) == 0
+    ours.finish(grant.number, {"raw": 10}, START + SECOND // 10)
+    assert not granted(ours, START + SECOND)
+    assert room(ours, "raw", START + SECOND) == 0
+    ours.grant(START + SECOND + SECOND // 10 + 20_000_000)
+    assert room(ours, "raw", START + 2 * SECOND) == 10
+
+
+def test_a_wish_at_a_full_sliding_limit_is_looked_at_again_when_something_leaves() -> None:
+    ours = budget(Limit("raw", SECOND, 2, aligned=False))
+    ours.ask(ticket(Lane.CANCEL, raw=2))
+    (grant,) = granted(ours, START)
+    ours.finish(grant.number, {"raw": 2}, START + 5_000_000)
+    ours.ask(ticket(Lane.CANCEL, raw=1))
+    assert not granted(ours, START + 6_000_000)
+    chance = ours.next_chance_ns(START + 6_000_000)
+    assert chance == START + 5_000_000 + SECOND + 20_000_000
+    assert granted(ours, chance)
+
+
+def test_what_the_venue_counts_beyond_ours_stands_for_one_length() -> None:
+    ours = budget(Limit("default", SECOND, 30, Scope.ACCOUNT, aligned=False))
+    ours.ask(ticket(Lane.CANCEL, default=1))
+    granted(ours, START)
+    ours.correct("a", [Usage("default", SECOND, 21)], START, START + 1)
+    assert room(ours, "default", START + 2) == 9
+    ours.correct("a", [Usage("default", SECOND, 5)], START, START + 3)
+    assert room(ours, "default", START + 4) == 9, "never downwards"
+    ours.grant(START + 2 * SECOND)
+    assert room(ours, "default", START + 2 * SECOND) == 30
+
+
+def test_a_group_of_rest_and_the_leases_of_the_socket_share_one_bucket() -> None:
+    ours = budget(*SLIDING)
+    ours.ask(ticket(Lane.CANCEL, "rest", create=5, orders=5, raw=1))
+    granted(ours, START)
+    assert ours.room(Ticket("entry", "rest", Lane.CANCEL, {"orders": 1}, START), START) == 3
+
+
+def test_products_of_a_family_have_limits_of_their_own_and_share_the_address() -> None:
+    ours = budget(Limit("raw", SECOND, 10, aligned=False))
+    ours.set_limits((Limit("raw", SECOND, 10), Limit("orders", SECOND, 4, Scope.PRODUCT)), START, "x-spot")
+    ours.set_limits((Limit("raw", SECOND, 8), Limit("orders", SECOND, 2, Scope.PRODUCT)), START, "x-swap")
+
+    def wish(venue: str, **costs: int) -> Ticket:
+        return Ticket("a", "a", Lane.CANCEL, costs, START + SECOND, venue=venue)
+
+    assert ours.room(wish("x-spot", orders=1), START) == 4
+    assert ours.room(wish("x-swap", orders=1), START) == 2
+    ours.ask(wish("x-spot", orders=2, raw=5))
+    granted(ours, START)
+    assert ours.room(wish("x-spot", orders=1), START) == 2
+    assert ours.room(wish("x-swap", orders=1), START) == 2
+    assert ours.room(wish("x-swap", raw=1), START) == 3, "the narrower of two statements about one address"
+    ours.set_limits((), START, "x-swap")
+    assert ours.room(wish("x-swap", raw=1), START) == 5
+
+
+def test_a_limit_of_each_instrument_is_one_bucket_for_who_names_none() -> None:
+    ours = budget(Limit("orders", SECOND, 4, Scope.SYMBOL))
+    first = Ticket("a", "a", Lane.CANCEL, {"orders": 3}, START + SECOND, symbol="X")
+    ours.ask(first)
+    granted(ours, START)
+    assert ours.room(first, START) == 1
+    assert ours.room(Ticket("a", "a", Lane.CANCEL, {"orders": 1}, START, symbol="Y"), START) == 4

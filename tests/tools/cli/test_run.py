@@ -274,7 +274,7 @@ async def test_the_simulator_goes_with_an_engine_that_is_killed(tmp_path: Path) 
     engine = Engine(tmp_path)
     try:
         await until(engine, lambda: "trading: all" in engine.out)
-        shown = (await trio.to_thread.run_sync(engine.ask, "inspect", "/simulator", "--json")).json
+        shown = (await trio.to_thread.run_sync(engine.ask, "inspect", "/simulator/binance-spot", "--json")).json
         pid = shown["state"]["pid"]
         assert alive(pid)
         engine.kill()
