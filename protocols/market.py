@@ -123,6 +123,10 @@ class Quote(MarketData):
     received_ns: int
     update_id: int
     proven: bool = True
+    quality: Quality = Quality.GOOD
+    """STALE: trades or tickers are ahead of the book; if no change follows soon, it is not proven any more."""
+    age_ns: int = 0
+    """How long ago the venue last spoke of this book."""
 
     @property
     def conflation_key(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from protocols.enums import OrdRejReason, Side
 from protocols.errors import Unrecognized
 from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, TradeID, Venue
 from protocols.instruments import Instrument
-from protocols.market import BookDelta, BookSnapshot, Candle, Ticker
+from protocols.market import BookDelta, BookSnapshot, Candle, Level, Ticker
 from protocols.orders import ExecutionReport, NewOrder
 from protocols.positions import Balance, VenuePosition
 
@@ -373,6 +373,18 @@ class BookSequencer(Protocol):
 
     def reset(self) -> None:
         """Forget everything, also what is buffered."""
+        ...
+
+
+@runtime_checkable
+class ChecksBooks(Protocol):
+    """A sequencer of a venue that states a checksum of the book with its messages (`BookDelta.checksum`)."""
+
+    checksum_levels: int
+    """The best levels of each side that it is made of."""
+
+    def checksum_holds(self, bids: Sequence[Level], asks: Sequence[Level], stated: int) -> bool:
+        """Whether these levels, best first, are those that `stated` (never 0) speaks of."""
         ...
 
 

@@ -57,6 +57,8 @@ class Down(Event):
     path: Path
     epoch: int
     reason: str
+    running: bool = False
+    """Its incarnation goes on, and only its gate is shut."""
 
 
 @message

@@ -260,6 +260,13 @@ class Cell:
         self.runtime.observe(self, "unready", reason)
         self._tell_watchers()
 
+    def _say_gone(self, reason: str) -> None:
+        """The incarnation ends.  Who watches is told also when the gate was shut before: that meant something else."""
+        was_ready = self.ready
+        self.set_unready(self.epoch, reason)
+        if not was_ready:
+            self._tell_watchers()
+
     def _tell_watchers(self) -> None:
         for path, epoch in list(self.watchers.items()):
             watcher = self.runtime.find(path)
@@ -270,7 +277,9 @@ class Cell:
 
     def presence(self) -> Up | Down:
         """The present state as a watcher is told."""
-        return Up(self.path, self.epoch) if self.ready else Down(self.path, self.epoch, self.unready_reason)
+        if self.ready:
+            return Up(self.path, self.epoch)
+        return Down(self.path, self.epoch, self.unready_reason, self.phase is Phase.RUNNING)
 
     # ---- crashes -----------------------------------------------------------------------------------------------
 
@@ -282,7 +291,7 @@ class Cell:
         self._crash = error
         self._wake.set()
         self._note_down()
-        self.set_unready(self.epoch, f"crashed: {describe(error)}")
+        self._say_gone(f"crashed: {describe(error)}")
 
     def restart(self, who: str) -> None:
         """End this incarnation by order; the next one follows at once."""
@@ -411,7 +420,8 @@ class Cell:
         crashed = end.kind is ExitKind.CRASH
         if self.phase is not Phase.CRASHED:
             self._note_down()
-            self.set_unready(self.epoch, end.cause)
+            self._set_phase(Phase.STOPPED)
+            self._say_gone(end.cause)
         self._set_phase(Phase.CRASHED if crashed else Phase.STOPPED)
         if self.ctx is not None:
             self.ctx.close()

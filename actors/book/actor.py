@@ -6,20 +6,24 @@ synchronized again::
 
     GAP --StreamUp, delta or time--> snapshot asked --bridged, not crossed--> PROVEN (GapClosed, Quote...)
      ^                                    | failed, too old: again after a growing pause           |
-     +--- hole in the ids, crossed, stale, connection lost, the venue's own ticker disagrees ------+
+     +--- hole in the ids, crossed, stale, wrong checksum, connection lost, ticker disagrees ------+
+
+Where the venue's stream begins with a snapshot, the snapshot is asked of the public session (`Resync`: this symbol is
+subscribed anew), else of REST.  Snapshots that the stream sends of its own accord are taken at any time.
 
 *Stale* is proven, not guessed from silence: a trade or a ticker beyond the book came, and no delta followed it in time.
-A symbol in which nothing happens is not stale while its connection lives; its quote is then repeated at each heartbeat
-so that readers can tell a quiet book from a dead one.
+A symbol in which nothing happens is not stale while its connection lives; its quote is then repeated at each heartbeat,
+with its age, so that readers can tell a quiet book from a dead one.
 
-*The ticker as oracle*: the venue states best bid and ask on a stream of its own.  The last ticker of the ids that a
-delta covers must equal the book's top after it; two disagreements in a row cost the book its proof.  The two streams
-are not in step, so a delta is judged when a ticker of later ids shows that all of its own have arrived.
+*The ticker as oracle*: the venue states best bid and ask on a stream of its own; two disagreements in a row cost the
+book its proof (`actors.book.oracle`).  So does a checksum that does not hold, where the venue states one.
+
+Trades can come on a connection of their own.  When that is lost the book goes on, and only the trades have a gap
+(stream `trades`): who counts them is told, who prices from the book need not care.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -27,16 +31,21 @@ from typing import Any
 import attrs
 
 from actors.book.levels import OrderBook
+from actors.book.oracle import TickerOracle
 from protocols.base import Event, Message, message
-from protocols.enums import GapReason
+from protocols.enums import Channel, GapReason, Quality
 from protocols.ids import Path, Symbol, Venue
 from protocols.market import (
+    BOOK_STREAM,
+    TRADE_STREAM,
     BookDelta,
     BookSnapshot,
     BookTicker,
+    Depth,
     GapClosed,
     GapOpened,
     Quote,
+    Resync,
     SnapshotFailed,
     SnapshotRequest,
     StreamDown,
@@ -44,9 +53,11 @@ from protocols.market import (
     Subscribe,
     Trade,
     Unsubscribe,
+    UnwatchDepth,
+    WatchDepth,
 )
 from protocols.reconcile import public_path, rest_path
-from protocols.venue import BookSequencer, Bridge, Verdict
+from protocols.venue import BookSequencer, Bridge, ChecksBooks, Verdict
 from supervisors.actor import Actor, Down, ReadyWhen, Up
 
 __all__ = ["BookActor", "BookSettings"]
@@ -54,17 +65,11 @@ __all__ = ["BookActor", "BookSettings"]
 _MS = 1_000_000
 _S = 1_000 * _MS
 
-STREAM = "book"
-"""Name of this stream in gap messages."""
-
 _APPLY, _BUFFER, _GAP = Verdict.APPLY, Verdict.BUFFER, Verdict.GAP
 
+_GOOD, _STALE = Quality.GOOD, Quality.STALE
+
 _UNKNOWN = -1
-_TICKERS_KEPT = 4_096
-_TOPS_KEPT = 64
-"""Deltas whose tickers may still be on their way."""
-_CONFIRMED = 2
-"""Disagreements with the ticker in a row that cost the book its proof: one may be a late ticker."""
 
 
 @attrs.frozen(kw_only=True)
@@ -112,16 +117,24 @@ class BookActor(Actor):
         *,
         settings: BookSettings | None = None,
         stream: Path | None = None,
+        subscribers: dict[Path, None] | None = None,
     ) -> None:
-        """`readers` always get what is published; `Subscribe` adds others.  `stream`: the public session."""
+        """`readers` always get what is published; `Subscribe` adds others.  `stream`: the public session.
+
+        `subscribers`: the others so far; the caller keeps them, so that they survive this incarnation.
+        """
         self.book = OrderBook()
         self._venue = venue
         self._symbol = symbol
         self._sequencer = sequencer
-        self._readers = dict.fromkeys(readers)
+        self._subscribers = subscribers if subscribers is not None else {}
+        self._readers = dict.fromkeys(readers) | self._subscribers
+        self._depths: dict[Path, int] = {}
+        """Who wants the best levels after each change, and how many."""
         self._settings = settings or BookSettings()
         self._stream = stream if stream is not None else public_path(venue)
         self._rest = rest_path(venue)
+        self._checks = sequencer if isinstance(sequencer, ChecksBooks) else None
 
         self._connection = _UNKNOWN
         """Number of the newest connection that was announced."""
@@ -145,13 +158,11 @@ class BookActor(Actor):
         self._event_ns = 0
         self._covered = (0, 0)
         """Ids of the last delta applied."""
-        self._tops: deque[tuple[int, int, Quote]] = deque(maxlen=_TOPS_KEPT)
-        """First id, last id and top after each delta that no ticker has judged yet."""
-        self._tickers: deque[BookTicker] = deque(maxlen=_TICKERS_KEPT)
-        self._disagreed = 0
-        self._counts = dict.fromkeys(
-            ("applied", "ignored", "buffered", "void", "gaps", "snapshots", "compared", "disagreed"), 0
-        )
+        self._oracle = TickerOracle()
+        self._trades_gap: GapOpened | None = None
+        self._heard_ns = 0
+        """Monotonic time at which the stream last spoke of this book."""
+        self._counts = dict.fromkeys(("applied", "ignored", "buffered", "void", "gaps", "snapshots", "resyncs"), 0)
         self._handlers: dict[type[Message], Callable[[Any], None]] = {
             BookDelta: self._on_delta,
             BookTicker: self._on_ticker,
@@ -164,14 +175,20 @@ class BookActor(Actor):
             StreamDown: self._on_stream_down,
             Subscribe: self._on_subscribe,
             Unsubscribe: self._on_unsubscribe,
+            WatchDepth: self._on_watch_depth,
+            UnwatchDepth: self._on_unwatch_depth,
             Up: self._on_up,
             Down: self._on_down,
         }
 
     async def started(self) -> None:
-        """Say that nothing is proven yet; the proof comes as messages."""
+        """Say that nothing is proven yet; the proof comes as messages.
+
+        The session answers the subscription by `StreamUp` if it had the stream before we came (back).
+        """
         self._open_gap(GapReason.STARTING, "not synchronized yet")
         self.ctx.watch(self._stream)
+        self.ctx.send(self._stream, Subscribe(self._symbol, self.ctx.path, (Channel.BOOK,)))
         self.ctx.after(self._settings.tick_ns, _Tick())
 
     def receive(self, message: Message) -> None:
@@ -185,6 +202,7 @@ class BookActor(Actor):
             self._counts["void"] += 1
             return
         self._is_live = True
+        self._heard_ns = self.ctx.monotonic_ns
         verdict = self._sequencer.on_delta(delta)
         if verdict is _APPLY:
             self._behind_since_ns = None
@@ -192,10 +210,12 @@ class BookActor(Actor):
             self._counts["applied"] += 1
             self._covered = (delta.first_id, delta.last_id)
             self._event_ns = delta.event_ns
+            if delta.checksum and not self._checksum_holds(delta.checksum):
+                return
             self._publish(delta.received_ns)
+            if self._depths:
+                self._send_depths(delta.received_ns)
             self._await_judgment()
-            if self._disagreed >= _CONFIRMED:
-                self._lose(GapReason.SEQUENCE, "the book disagrees with the venue's own best bid and ask")
         elif verdict is _BUFFER:
             self._counts["buffered"] += 1
             self._has_buffered = True
@@ -210,6 +230,19 @@ class BookActor(Actor):
             self._lose(GapReason.SEQUENCE, text, reset=False)
         else:
             self._counts["ignored"] += 1
+            if self._gap is not None and not self._asked:
+                self._ask()  # changes come, and the snapshot before them was missed
+
+    def _checksum_holds(self, stated: int) -> bool:
+        """False costs the book its proof; nothing of it was published."""
+        checks = self._checks
+        if checks is None:
+            return True
+        book, count = self.book, checks.checksum_levels
+        if checks.checksum_holds(book.bids.top(count), book.asks.top(count), stated):
+            return True
+        self._lose(GapReason.CHECKSUM, f"the checksum {stated} of the venue does not hold at {self._covered[1]}")
+        return False
 
     def _publish(self, received_ns: int) -> None:
         """Publish the top if it changed; a crossed book is never published."""
@@ -241,9 +274,29 @@ class BookActor(Actor):
             self._event_ns,
             received_ns,
             self._sequencer.last_id,
+            True,
+            _GOOD if self._behind_since_ns is None else _STALE,
+            self.ctx.monotonic_ns - self._heard_ns,
         )
         self._quoted_at_ns = self.ctx.monotonic_ns
         self._tell(quote)
+
+    def _send_depths(self, received_ns: int) -> None:
+        """The best levels to whoever wants them, as long as they are proven."""
+        if self._gap is None:
+            for reader, levels in self._depths.items():
+                self.ctx.send(reader, self._depth(levels, received_ns))
+
+    def _depth(self, levels: int, received_ns: int) -> Depth:
+        bids, asks = self.book.bids.top(levels), self.book.asks.top(levels)
+        last_id = self._sequencer.last_id
+        return Depth(self._venue, self._symbol, self._event_ns, received_ns, bids, asks, last_id)
+
+    def _tell_gap(self, gap: GapOpened | GapClosed) -> None:
+        self._tell(gap)
+        for reader in self._depths:
+            if reader not in self._readers:
+                self.ctx.send(reader, gap)
 
     def _tell(self, message: Message) -> None:
         send = self.ctx.send
@@ -257,10 +310,17 @@ class BookActor(Actor):
         self._attempt += 1
         self._asked = True
         depth = self._sequencer.snapshot_depth
-        if depth:  # 0: the stream brings its snapshots itself
+        if depth:
             connection = max(self._connection, 0)
             self.ctx.send(self._rest, SnapshotRequest(self._symbol, depth, self.ctx.path, connection))
+        else:
+            self._ask_session()
         self.ctx.after(self._settings.snapshot_timeout_ns, _Ask(self._attempt))
+
+    def _ask_session(self) -> None:
+        self._counts["resyncs"] += 1
+        gap = self._gap
+        self.ctx.send(self._stream, Resync(self._symbol, "" if gap is None else f"{gap.reason.value}: {gap.text}"))
 
     def _ask_later(self) -> None:
         """Ask again after a pause that grows with each failure, spread by chance."""
@@ -276,9 +336,14 @@ class BookActor(Actor):
             self._ask()
 
     def _on_snapshot(self, snapshot: BookSnapshot) -> None:
-        if not self._is_live:
+        if not self._sequencer.snapshot_depth:
+            if snapshot.connection < self._floor:
+                self._counts["void"] += 1
+                return
+            self._is_live = True  # it is of the stream itself
+        elif not self._is_live:
             return  # an answer from before the connection was lost
-        if not self._has_buffered and snapshot.connection != self._connection:
+        elif not self._has_buffered and snapshot.connection != self._connection:
             # Nothing shows that it was taken while this connection delivered; the first delta will.
             self._held = snapshot
             self._attempt += 1
@@ -298,19 +363,29 @@ class BookActor(Actor):
 
     def _load(self, snapshot: BookSnapshot, bridge: Bridge) -> None:
         self._counts["snapshots"] += 1
+        self._heard_ns = self.ctx.monotonic_ns
+        self._behind_since_ns = None
+        self._event_ns = snapshot.event_ns or self._event_ns
+        checksum = snapshot.checksum
         book = self.book
         book.load(snapshot.bids, snapshot.asks)
         for delta in bridge.replay:
             book.apply(delta.bids, delta.asks)
-            self._event_ns = delta.event_ns
+            self._event_ns, checksum = delta.event_ns, delta.checksum
         self._covered = (snapshot.last_id + 1, self._sequencer.last_id)
+        if checksum and not self._checksum_holds(checksum):
+            return
         (bid_px, bid_qty), (ask_px, ask_qty) = book.best()
         if bid_px >= ask_px and bid_qty and ask_qty:
             text = f"best bid {bid_px} is not below best ask {ask_px} in the snapshot"
             self._lose(GapReason.CROSSED, text)
             return
-        self._close_gap()
-        self._send_quote(bid_px, bid_qty, ask_px, ask_qty, self.ctx.now_ns)
+        if self._gap is None:
+            self._publish(snapshot.received_ns)
+        else:
+            self._close_gap()
+            self._send_quote(bid_px, bid_qty, ask_px, ask_qty, self.ctx.now_ns)
+        self._send_depths(snapshot.received_ns)
         self._await_judgment()
 
     # ---- gaps -------------------------------------------------------------------------------------------------
@@ -319,14 +394,12 @@ class BookActor(Actor):
         if self._gap is not None:
             return
         self._counts["gaps"] += 1
-        self._gap = GapOpened(STREAM, self._venue, self._symbol, reason, text, self.ctx.now_ns)
+        self._gap = GapOpened(BOOK_STREAM, self._venue, self._symbol, reason, text, self.ctx.now_ns)
         self._quote = None
-        self._tickers.clear()
-        self._tops.clear()
-        self._disagreed = 0
+        self._oracle.clear()
         self._behind_since_ns = None
         self.ctx.set_unready(f"{reason.value}: {text}")
-        self._tell(self._gap)
+        self._tell_gap(self._gap)
 
     def _close_gap(self) -> None:
         gap, self._gap = self._gap, None
@@ -335,7 +408,7 @@ class BookActor(Actor):
         self._proven_since_ns = self.ctx.monotonic_ns
         self.ctx.set_ready()
         if gap is not None:
-            self._tell(GapClosed(STREAM, self._venue, self._symbol, gap.since_ns, self.ctx.now_ns))
+            self._tell_gap(GapClosed(BOOK_STREAM, self._venue, self._symbol, gap.since_ns, self.ctx.now_ns))
 
     def _lose(self, reason: GapReason, text: str, *, reset: bool = True) -> None:
         """The proof is gone while the connection lives: tell, and synchronize again.
@@ -365,6 +438,9 @@ class BookActor(Actor):
     # ---- connection -------------------------------------------------------------------------------------------
 
     def _on_stream_up(self, up: StreamUp) -> None:
+        if up.channels and Channel.BOOK not in up.channels:
+            self._trades_up(up)
+            return
         if self._is_live and up.connection == self._connection:
             return
         self._disconnected("a new connection took over")
@@ -372,16 +448,31 @@ class BookActor(Actor):
         self._await_first_delta()
 
     def _on_stream_down(self, down: StreamDown) -> None:
-        if down.connection >= self._connection:
+        if down.channels and Channel.BOOK not in down.channels:
+            self._trades_down(down)
+        elif down.connection >= self._connection:
             self._disconnected(down.text)
             self._floor = down.connection + 1
 
+    def _trades_down(self, down: StreamDown) -> None:
+        """Trades come on another connection than the book, and that one was lost."""
+        if self._trades_gap is None:
+            reason = GapReason.DISCONNECTED
+            self._trades_gap = GapOpened(TRADE_STREAM, self._venue, self._symbol, reason, down.text, self.ctx.now_ns)
+            self._tell(self._trades_gap)
+
+    def _trades_up(self, up: StreamUp) -> None:
+        gap, self._trades_gap = self._trades_gap, None
+        if gap is not None:
+            self._tell(GapClosed(TRADE_STREAM, self._venue, self._symbol, gap.since_ns, self.ctx.now_ns))
+
     def _on_up(self, up: Up) -> None:
-        if not self._is_live:
-            self._await_first_delta()
+        """That the session is connected says nothing about this stream; `StreamUp` does."""
 
     def _on_down(self, down: Down) -> None:
-        self._disconnected(f"{down.path}: {down.reason}")
+        """A session that runs says itself whose streams it has lost; one that is gone has lost all."""
+        if not down.running:
+            self._disconnected(f"{down.path}: {down.reason}")
 
     def _disconnected(self, text: str) -> None:
         """Whatever was said so far is void, and an answer to an older question too."""
@@ -391,7 +482,10 @@ class BookActor(Actor):
         self._attempt += 1
 
     def _await_first_delta(self) -> None:
-        """The first delta asks for the snapshot (an earlier one would be too old); a quiet symbol has none."""
+        """The first delta asks for the snapshot (an earlier one would be too old); a quiet symbol has none.
+
+        A stream that begins with a snapshot is given the same time to send it.
+        """
         self._is_live = True
         self._attempt += 1
         self.ctx.after(self._settings.quiet_ns, _Ask(self._attempt))
@@ -403,9 +497,7 @@ class BookActor(Actor):
         self._news()
 
     def _on_ticker(self, ticker: BookTicker) -> None:
-        self._tickers.append(ticker)
-        if self._tops:
-            self._judge()
+        self._oracle.ticker(ticker)
         if ticker.update_id > self._covered[1]:
             self._news()
 
@@ -418,32 +510,9 @@ class BookActor(Actor):
         """The top is that of the ids covered now: what did the venue say about it?"""
         quote = self._quote
         if quote is not None:  # None: the delta has just cost the book its proof
-            self._tops.append((*self._covered, quote))
-            self._judge()
-
-    def _judge(self) -> None:
-        """Compare each top with the last ticker of its ids, as soon as a ticker of later ids is here."""
-        tickers, tops = self._tickers, self._tops
-        while tops and tickers and tickers[-1].update_id > tops[0][1]:
-            first_id, last_id, quote = tops.popleft()
-            newest: BookTicker | None = None
-            while tickers[0].update_id <= last_id:
-                newest = tickers.popleft()
-            if newest is not None and newest.update_id >= first_id:
-                self._compare(newest, quote)
-
-    def _compare(self, ticker: BookTicker, quote: Quote) -> None:
-        self._counts["compared"] += 1
-        if (
-            ticker.bid_px == quote.bid_px
-            and ticker.bid_qty == quote.bid_qty
-            and ticker.ask_px == quote.ask_px
-            and ticker.ask_qty == quote.ask_qty
-        ):
-            self._disagreed = 0
-            return
-        self._counts["disagreed"] += 1
-        self._disagreed += 1
+            self._oracle.top(*self._covered, quote)
+            if self._oracle.refutes:
+                self._lose(GapReason.SEQUENCE, "the book disagrees with the venue's own best bid and ask")
 
     # ---- time -------------------------------------------------------------------------------------------------
 
@@ -457,21 +526,35 @@ class BookActor(Actor):
         if behind_ns > settings.max_age_ns:
             seconds = behind_ns / _S
             self._lose(GapReason.STALE, f"no delta for {seconds:.1f} s although the symbol trades")
+            if self._sequencer.snapshot_depth:
+                self._ask_session()  # a snapshot alone would not make the stream speak again
         elif now - self._quoted_at_ns >= settings.heartbeat_ns:
             self._send_quote(quote.bid_px, quote.bid_qty, quote.ask_px, quote.ask_qty, self.ctx.now_ns)
+            self._send_depths(self.ctx.now_ns)
 
     # ---- readers ----------------------------------------------------------------------------------------------
 
     def _on_subscribe(self, wish: Subscribe) -> None:
         """A new reader is told at once where the book stands."""
-        self._readers[wish.reader] = None
+        self._readers[wish.reader] = self._subscribers[wish.reader] = None
+        if self._trades_gap is not None:
+            self.ctx.send(wish.reader, self._trades_gap)
         if self._gap is not None:
             self.ctx.send(wish.reader, self._gap)
         elif self._quote is not None:
             self.ctx.send(wish.reader, self._quote)
 
     def _on_unsubscribe(self, wish: Unsubscribe) -> None:
+        self._subscribers.pop(wish.reader, None)
         self._readers.pop(wish.reader, None)
+
+    def _on_watch_depth(self, wish: WatchDepth) -> None:
+        """As `_on_subscribe`, with levels."""
+        self._depths[wish.reader] = max(1, wish.levels)
+        self.ctx.send(wish.reader, self._gap or self._depth(self._depths[wish.reader], self.ctx.now_ns))
+
+    def _on_unwatch_depth(self, wish: UnwatchDepth) -> None:
+        self._depths.pop(wish.reader, None)
 
     def inspect(self) -> Mapping[str, object]:
         """State summary for the console."""
@@ -488,4 +571,6 @@ class BookActor(Actor):
             "connection": self._connection,
             "readers": list(self._readers),
             **self._counts,
+            "compared": self._oracle.compared,
+            "disagreed": self._oracle.disagreed,
         }

@@ -54,7 +54,7 @@ from protocols.journal import (
     SymbolHalted,
     TradingStateChanged,
 )
-from protocols.market import GapClosed, GapOpened, Quote
+from protocols.market import TRADE_STREAM, GapClosed, GapOpened, Quote
 from protocols.orders import (
     FIRM_GATE,
     ExecutionReport,
@@ -269,6 +269,8 @@ class _Gate(Actor):
         self.gate.exposure.set_quote(message, self.ctx.now_ns, self.ctx.monotonic_ns)
 
     def _on_gap_opened(self, message: GapOpened) -> None:
+        if message.stream == TRADE_STREAM:
+            return  # nothing is priced from trades
         self.gate.exposure.gap_opened(message.venue, message.symbol, message.stream)
 
     def _on_gap_closed(self, message: GapClosed) -> None:

@@ -15,7 +15,7 @@ from actors.router.choice import Fees, Offer, best_offer, choose
 from protocols.base import Message, Query
 from protocols.enums import OrdRejReason
 from protocols.ids import AccountID, Symbol, Venue
-from protocols.market import BestPrice, BestPriceQuery, GapClosed, GapOpened, Quote
+from protocols.market import TRADE_STREAM, BestPrice, BestPriceQuery, GapClosed, GapOpened, Quote
 from protocols.orders import FIRM_GATE, NewOrder, OrderBatch, RoutedOrder, refuse
 from supervisors.actor import Actor
 
@@ -54,6 +54,8 @@ class RouterActor(Actor):
         elif isinstance(message, Quote):
             self._quotes[message.venue, message.symbol] = message
         elif isinstance(message, GapOpened):
+            if message.stream == TRADE_STREAM:
+                return  # nothing is priced from trades
             self._gaps.setdefault((message.venue, message.symbol), set()).add(message.stream)
         elif isinstance(message, GapClosed):
             self._gaps.get((message.venue, message.symbol), set()).discard(message.stream)

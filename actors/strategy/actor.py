@@ -39,7 +39,7 @@ from protocols.journal import (
     signals_key,
     strategy_key,
 )
-from protocols.market import Candle, GapClosed, GapOpened, Quote, Subscribe, Trade
+from protocols.market import TRADE_STREAM, Candle, GapClosed, GapOpened, Quote, Subscribe, Trade
 from protocols.orders import ROUTER, CancelOrder, CancelRejected, ExecutionReport, NewOrder, OrderRefused, account_path
 from protocols.positions import AccountPicture, AccountQuery, AccountResynced
 from protocols.reconcile import CandlesQuery, InstrumentsQuery, book_path, candles_path, instruments_path
@@ -269,6 +269,8 @@ class StrategyActor(Actor):
     # ---- proof of the market -----------------------------------------------------------------------------------
 
     def _on_gap_opened(self, gap: GapOpened) -> None:
+        if gap.stream == TRADE_STREAM:
+            return  # nothing is priced from trades
         for symbol in self._touched(gap.venue, gap.symbol):
             self._unprove(symbol, f"gap in {gap.stream}")
 

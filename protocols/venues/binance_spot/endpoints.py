@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import attrs
 
-from protocols.venue import SessionRules
+from protocols.enums import Channel
+from protocols.venue import Expectation, SessionRules
 
 __all__ = ["DEMO", "ENVIRONMENTS", "PRODUCTION", "STREAM_RULES", "TESTNET", "WS_API_RULES", "Endpoints", "Paths"]
 
@@ -78,6 +79,12 @@ STREAM_RULES = SessionRules(
     messages_per_s_max=5,
     subscriptions_max=1024,
     request_timeout_ns=10 * _S,
+    # A stream promises nothing: it speaks when something happens.  A wrong name is acknowledged and silent (assumed).
+    expectations={
+        Channel.BOOK: Expectation(quiet_ns=20 * _S),
+        Channel.BOOK_TICKER: Expectation(quiet_ns=20 * _S),
+        Channel.TICKER: Expectation(quiet_ns=30 * _S),
+    },
 )
 WS_API_RULES = attrs.evolve(STREAM_RULES, messages_per_s_max=0, subscriptions_max=1000)
 """The WebSocket API has no frame limit of its own: request weight and order count bound it."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import attrs
 
-from protocols.venue import SessionRules
+from protocols.enums import Channel
+from protocols.venue import Expectation, SessionRules
 
 __all__ = ["DEMO", "ENVIRONMENTS", "PRODUCTION", "STREAM_RULES", "WS_API_RULES", "Endpoints", "Paths"]
 
@@ -86,6 +87,12 @@ STREAM_RULES = SessionRules(
     messages_per_s_max=10,
     subscriptions_max=1024,
     request_timeout_ns=10 * _S,  # not documented here; that of Spot
+    # A stream promises nothing: it speaks when something happens, and on the wrong route never.
+    expectations={
+        Channel.BOOK: Expectation(quiet_ns=20 * _S),
+        Channel.BOOK_TICKER: Expectation(quiet_ns=20 * _S),
+        Channel.TICKER: Expectation(quiet_ns=30 * _S),
+    },
 )
 WS_API_RULES = attrs.evolve(STREAM_RULES, messages_per_s_max=0, subscriptions_max=0)
 """The WebSocket API has no frame limit of its own: request weight and order count bound it."""

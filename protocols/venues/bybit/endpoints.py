@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 import attrs
 
+from protocols.enums import Channel
 from protocols.instruments import Product
-from protocols.venue import SessionRules
+from protocols.venue import Expectation, SessionRules
 
 __all__ = [
     "DEMO",
@@ -106,6 +107,11 @@ STREAM_RULES = SessionRules(
     messages_per_s_max=0,
     subscriptions_max=500,  # the rule is 21,000 characters of topics on a connection
     request_timeout_ns=10 * _S,  # assumed: the venue names no bound of its own
+    expectations={
+        Channel.BOOK: Expectation(first_ns=5 * _S, quiet_ns=20 * _S),  # a snapshot first; its delay is assumed
+        Channel.BOOK_TICKER: Expectation(first_ns=5 * _S, repeat_ns=12 * _S),  # sent again after 3 s of silence
+        Channel.TICKER: Expectation(first_ns=5 * _S, quiet_ns=30 * _S),  # a snapshot first
+    },
 )
 TRADE_RULES = STREAM_RULES
 """The private and the trade socket live by the same rules; 3000 requests a second per IP bound the latter."""

@@ -226,7 +226,7 @@ class BybitPublic:
             (bid_px, bid_qty), (ask_px, ask_qty) = _best(bids), _best(asks)
             return (BookTicker(self.venue, symbol, bid_px, bid_qty, ask_px, ask_qty, 0, event_ns, received_ns),)
         if whole:
-            return (_snapshot(self.venue, symbol, data, received_ns, connection),)
+            return (_snapshot(self.venue, symbol, data, received_ns, connection, event_ns),)
         return (BookDelta(self.venue, symbol, update_id, update_id, -1, bids, asks, event_ns, received_ns, connection),)
 
     def _trades(self, frame: wire.TradeFrame, raw: bytes, received_ns: int, connection: int) -> Sequence[Message]:
@@ -434,13 +434,15 @@ def _best(levels: tuple[Level, ...]) -> Level:
     return levels[0] if levels else (ZERO, ZERO)
 
 
-def _snapshot(venue: Venue, symbol: Symbol, data: wire.Book, received_ns: int, connection: int) -> BookSnapshot:
+def _snapshot(
+    venue: Venue, symbol: Symbol, data: wire.Book, received_ns: int, connection: int, event_ns: int = 0
+) -> BookSnapshot:
     """A whole book.  A restart may be told as a delta with deletions in it, which have no place in one."""
     bids, asks = data.bids, data.asks
     if not all(qty for _, qty in bids) or not all(qty for _, qty in asks):
         bids = tuple(level for level in bids if level[1])
         asks = tuple(level for level in asks if level[1])
-    return BookSnapshot(venue, symbol, data.update_id, bids, asks, received_ns, connection)
+    return BookSnapshot(venue, symbol, data.update_id, bids, asks, received_ns, connection, event_ns)
 
 
 def _check_levels(levels: tuple[wire.Row, ...]) -> None:

@@ -47,6 +47,8 @@ class OkxSequencer:
     what is kept without a base; when it is reached the oldest update goes and the snapshot must be a newer one.
     """
 
+    checksum_levels = CHECKSUM_LEVELS
+
     __slots__ = (
         "_base",
         "_behind",
@@ -139,6 +141,10 @@ class OkxSequencer:
             self._chain, self._base = tail, base
         return Bridge(_APPLY, replay)
 
+    def checksum_holds(self, bids: Sequence[Level], asks: Sequence[Level], stated: int) -> bool:
+        """`protocols.venue.ChecksBooks`; asked only where a message states one, which is in old recordings."""
+        return checksum_holds(bids, asks, stated)
+
     def reset(self) -> None:
         """Start over."""
         self._synced = False
@@ -230,6 +236,6 @@ def checksum(bids: Sequence[Level], asks: Sequence[Level]) -> int:
 def checksum_holds(bids: Sequence[Level], asks: Sequence[Level], stated: int) -> bool:
     """Whether a book is the one that a *recording from before 2026-06-23* states a checksum of.
 
-    Since that day the venue sends 0, which says nothing: 0 always holds.  The engine never asks; replays do.
+    Since that day the venue sends 0, which says nothing: 0 always holds.
     """
     return not stated or checksum(bids, asks) == stated

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import attrs
 
+from protocols.enums import Channel
 from protocols.errors import ConfigError
 from protocols.instruments import Product
-from protocols.venue import SessionRules
+from protocols.venue import Expectation, SessionRules
 
 __all__ = [
     "DEMO",
@@ -110,5 +111,12 @@ STREAM_RULES = SessionRules(
     messages_per_s_max=0,  # counted by the hour: 480 subscribe, unsubscribe and login requests
     subscriptions_max=0,
     request_timeout_ns=10 * _S,  # assumed: the venue names no bound; orders bear `expTime` besides
+    books_max=29,  # "fewer than 30" of the books of 50 and of 400 levels
+    expectations={
+        # A picture first (its delay is assumed); a book in which nothing happens says so about every 60 s.
+        Channel.BOOK: Expectation(first_ns=5 * _S, repeat_ns=150 * _S, quiet_ns=20 * _S),
+        Channel.BOOK_TICKER: Expectation(quiet_ns=20 * _S),
+        Channel.TICKER: Expectation(quiet_ns=30 * _S),
+    },
 )
 """Public, private and business connections live by the same rules."""

@@ -149,6 +149,7 @@ class OkxPublic:
     """`protocols.venue.PublicCodec`, `KeepsAlive` and `RoutesStreams` for `Product.SPOT` or `Product.LINEAR`.
 
     `rest_snapshots`: ask REST for a book's snapshot, for the day on which the stream no longer begins with one.
+    `checksums`: read the checksum of a book's messages, for recordings from before 2026-06-23; since then it is 0.
     """
 
     rules: SessionRules = STREAM_RULES
@@ -159,6 +160,7 @@ class OkxPublic:
         endpoints: Endpoints = PRODUCTION,
         *,
         rest_snapshots: bool = False,
+        checksums: bool = False,
     ) -> None:
         self.venue = venue_of(product)
         self.product = product
@@ -176,7 +178,11 @@ class OkxPublic:
             "trades-all": self._trades,
             "tickers": self._tickers,
         }
-        self._book_rows = msgspec.json.Decoder(tuple[wire.BookRow, ...])
+        self._book_rows: msgspec.json.Decoder[tuple[wire.BookRow, ...]] = (
+            msgspec.json.Decoder(tuple[wire.CheckedBookRow, ...])
+            if checksums
+            else msgspec.json.Decoder(tuple[wire.BookRow, ...])
+        )
         self._snapshot_rows = msgspec.json.Decoder(tuple[wire.SnapshotRow, ...])
         self._trade_rows = msgspec.json.Decoder(tuple[wire.PublicTradeRow, ...])
         self._ticker_rows = msgspec.json.Decoder(tuple[wire.TickerRow, ...])
@@ -247,13 +253,28 @@ class OkxPublic:
         for row in self._book_rows.decode(frame.data):
             bids, asks = _levels(row.bids), _levels(row.asks)
             seq_id, prev_id = row.seqId, row.prevSeqId
+            event_ns = stamp_ns(int(row.ts))
+            stated = row.checksum if isinstance(row, wire.CheckedBookRow) else 0
             if frame.action == "snapshot" or (prev_id == _NO_PREDECESSOR and not frame.action):
-                events.append(BookSnapshot(self.venue, symbol, seq_id, bids, asks, received_ns, connection))
+                events.append(
+                    BookSnapshot(self.venue, symbol, seq_id, bids, asks, received_ns, connection, event_ns, stated)
+                )
                 continue
             first_id = min(prev_id + 1, seq_id)
-            event_ns = stamp_ns(int(row.ts))
             events.append(
-                BookDelta(self.venue, symbol, first_id, seq_id, prev_id, bids, asks, event_ns, received_ns, connection)
+                BookDelta(
+                    self.venue,
+                    symbol,
+                    first_id,
+                    seq_id,
+                    prev_id,
+                    bids,
+                    asks,
+                    event_ns,
+                    received_ns,
+                    connection,
+                    stated,
+                )
             )
         return events
 

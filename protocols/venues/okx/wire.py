@@ -61,6 +61,12 @@ class BookRow(Struct, gc=False):
     prevSeqId: SequenceID
 
 
+class CheckedBookRow(BookRow, gc=False):
+    """As it was until 2026-06-23, with the checksum of the book after it."""
+
+    checksum: int = 0
+
+
 class SnapshotRow(Struct, gc=False):
     """`bbo-tbt`, and a book by REST: a picture without a predecessor."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import attrs
 
-from protocols.venue import SessionRules
+from protocols.enums import Channel
+from protocols.venue import Expectation, SessionRules
 
 __all__ = ["ENVIRONMENTS", "PRODUCTION", "STREAM_RULES", "Endpoints", "Paths"]
 
@@ -70,6 +71,11 @@ STREAM_RULES = SessionRules(
     messages_per_min_max=100,
     subscriptions_max=1000,  # assumed: no bound is documented
     request_timeout_ns=10 * _S,  # an order not found for so long was not accepted
+    # Books and tickers begin with a picture, and an unknown market is ignored in silence: "alarm when none comes".
+    expectations={
+        Channel.BOOK: Expectation(first_ns=5 * _S, quiet_ns=30 * _S),
+        Channel.TICKER: Expectation(first_ns=5 * _S, quiet_ns=60 * _S),
+    },
 )
 """Both kinds of connection live by the same rules.  The ping is the WebSocket's own: a text `PING` would count as one
 of our messages, and is answered every 10 s from then on."""

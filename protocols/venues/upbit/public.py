@@ -175,9 +175,11 @@ class UpbitPublic:
             if event.level:
                 # Prices grouped to steps of `level`: a picture for people, not the book.
                 return (_unrecognized("orderbook.level", str(event.level), raw),)
-            stamp_ns(event.timestamp)
+            event_ns = stamp_ns(event.timestamp)
             bids, asks = levels_of(event.orderbook_units)
-            return (BookSnapshot(VENUE, Symbol(event.code), event.timestamp, bids, asks, received_ns, connection),)
+            return (
+                BookSnapshot(VENUE, Symbol(event.code), event.timestamp, bids, asks, received_ns, connection, event_ns),
+            )
         if isinstance(event, wire.Ticker | wire.SimpleTicker):
             return (_ticker(event.code, event, received_ns, Source.STREAM),)
         side = _SIDES.get(event.ask_bid)
@@ -266,9 +268,9 @@ class UpbitPublic:
         book = books[0]
         if book.level:
             raise RemoteProtocolError(f"the book of {symbol} is grouped by {book.level}: not the book")
-        stamp_ns(book.timestamp)
+        event_ns = stamp_ns(book.timestamp)
         bids, asks = levels_of(book.orderbook_units)
-        return BookSnapshot(VENUE, symbol, book.timestamp, bids, asks, reply.received_ns, connection)
+        return BookSnapshot(VENUE, symbol, book.timestamp, bids, asks, reply.received_ns, connection, event_ns)
 
     def sequencer(self, symbol: Symbol) -> BookSequencer:
         """Section 6.6 for one market."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
+import attrs
 import pytest
 import trio
 
 from actors.book.actor import BookSettings
-from protocols.enums import GapReason, Side
+from protocols.enums import Channel, GapReason, Quality, Side
 from protocols.market import (
+    TRADE_STREAM,
     BookDelta,
     BookSnapshot,
     BookTicker,
     GapClosed,
     GapOpened,
+    Level,
     Quote,
     SnapshotFailed,
     StreamDown,
@@ -23,13 +27,11 @@ from protocols.market import (
     Trade,
     Unsubscribe,
 )
-from protocols.reconcile import public_path
 from protocols.venue import Bridge, Verdict
 from supervisors.actor import Down, Up
-from tests.actors.book.world import READER, START_NS, SYMBOL, VENUE, BookWorld
+from tests.actors.book.world import MS, PUBLIC, READER, START_NS, SYMBOL, VENUE, BookWorld
 
 D = Decimal
-PUBLIC = public_path(VENUE)
 
 
 def bid(price: int, qty: int) -> tuple[str, tuple[Decimal, Decimal]]:
@@ -174,17 +176,29 @@ def test_a_quiet_symbol_gets_its_snapshot_without_a_delta(world: BookWorld) -> N
     assert world.is_ready()
 
 
-def test_a_snapshot_of_an_unknown_connection_waits_for_the_first_delta(world: BookWorld) -> None:
-    """A book that was restarted alone never heard `StreamUp`: only a delta ties the snapshot to the stream."""
-    world.give(Up(PUBLIC, 1))
+def test_a_snapshot_of_another_connection_waits_for_the_first_delta(world: BookWorld) -> None:
+    """It was asked for while the connection before delivered: only a delta ties it to the stream."""
+    world.give(up(8))
     world.advance(2_500)
     assert len(world.requests) == 1
+    world.give(up(9))
     delta = world.truth.update([bid(98, 1)], connection=9)
-    world.give(world.truth.snapshot(connection=0))
+    world.give(world.truth.snapshot(connection=8))
     assert not world.is_ready()
     world.give(delta)
     assert world.is_ready()
     world.check_quotes(world.told)
+
+
+def test_a_book_that_comes_back_alone_is_told_of_its_stream_because_it_asks(world: BookWorld) -> None:
+    """The session answers the subscription; that the session is ready says nothing about this stream."""
+    assert (PUBLIC, Subscribe(SYMBOL, f"/venues/{VENUE}/books/{SYMBOL}", (Channel.BOOK,))) in world.sent
+    world.give(Up(PUBLIC, 1))
+    world.advance(5_000)
+    assert world.requests == []
+    world.give(up(7))
+    world.advance(2_500)
+    assert world.requests
 
 
 def test_a_snapshot_that_comes_after_the_connection_was_lost_is_not_used(world: BookWorld) -> None:
@@ -495,14 +509,16 @@ class SnapshotsInStream:
         self.last_id = -1
 
 
-def test_a_stream_with_its_own_snapshots_is_never_asked_for_one() -> None:
+def test_a_stream_with_its_own_snapshots_is_subscribed_anew_and_rest_never_asked() -> None:
     world = BookWorld(sequencer=SnapshotsInStream())
     trio.run(world.start)
     world.give(up())
     world.give(world.truth.update([bid(99, 2)]))
+    assert len(world.resyncs) == 1, "changes come, the snapshot before them was missed"
     for _ in range(40):
         world.advance(500)
     assert world.requests == []
+    assert len(world.resyncs) == 2, "no answer in time: once more"
     world.give(world.truth.snapshot())
     assert world.is_ready()
     # The venue starts its book anew without having lost anything: no gap, the new book at once.
@@ -511,6 +527,118 @@ def test_a_stream_with_its_own_snapshots_is_never_asked_for_one() -> None:
     assert [type(message) for message in told] == [Quote]
     world.check_quotes(told)
     assert delta.last_id == world.actor.inspect()["last_id"]
+
+
+def test_a_quiet_stream_that_owes_its_snapshot_is_subscribed_anew() -> None:
+    world = BookWorld(sequencer=SnapshotsInStream())
+    trio.run(world.start)
+    world.give(up())
+    assert world.resyncs == []
+    world.advance(2_500)
+    assert len(world.resyncs) == 1
+
+
+def test_a_snapshot_of_a_connection_that_was_lost_is_void() -> None:
+    world = BookWorld(sequencer=SnapshotsInStream())
+    trio.run(world.start)
+    world.give(up())
+    world.give(world.truth.snapshot())
+    world.give(down())
+    world.give(world.truth.snapshot())
+    assert not world.is_ready()
+    world.give(up(2))
+    world.give(world.truth.snapshot(connection=2))
+    assert world.is_ready()
+
+
+def test_a_planned_replacement_goes_through_without_a_word() -> None:
+    """The successor's messages have a higher number, and nobody announced it: nothing was missed."""
+    world = BookWorld(sequencer=SnapshotsInStream())
+    trio.run(world.start)
+    world.give(up(1))
+    world.give(world.truth.snapshot(connection=1))
+    delta = world.truth.update([bid(99, 7)], connection=1)
+    assert [type(message) for message in world.give(delta)] == [Quote]
+    assert world.give(world.truth.snapshot(connection=2)) == []
+    told = world.give(world.truth.update([bid(99, 8)], connection=2))
+    assert [type(message) for message in told] == [Quote]
+    assert reasons(world.give(down(2))) == [GapReason.DISCONNECTED]
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_checksum_that_does_not_hold_costs_the_proof_before_anything_is_published(is_right: bool) -> None:
+    world = BookWorld(sequencer=Checked())
+    trio.run(world.start)
+    world.give(up())
+    world.give(attrs.evolve(world.truth.snapshot(), checksum=Checked.of(D(99), D(101))))
+    assert world.is_ready()
+    right = Checked.of(D(100), D(101))
+    told = world.give(attrs.evolve(world.truth.update([bid(100, 1)]), checksum=right if is_right else right + 1))
+    if is_right:
+        assert [type(message) for message in told] == [Quote]
+    else:
+        assert reasons(told) == [GapReason.CHECKSUM]
+        assert [type(message) for message in told] == [GapOpened]
+        assert len(world.resyncs) == 1
+    assert world.is_ready() is is_right
+
+
+def test_a_snapshot_whose_checksum_does_not_hold_is_not_believed() -> None:
+    world = BookWorld(sequencer=Checked())
+    trio.run(world.start)
+    world.give(up())
+    world.give(attrs.evolve(world.truth.snapshot(), checksum=1))
+    assert not world.is_ready()
+    assert len(world.resyncs) == 1
+
+
+class Checked(SnapshotsInStream):
+    """States the sum of best bid and best ask."""
+
+    checksum_levels = 1
+
+    @staticmethod
+    def of(bid_px: Decimal, ask_px: Decimal) -> int:
+        return int(bid_px + ask_px)
+
+    def checksum_holds(self, bids: Sequence[Level], asks: Sequence[Level], stated: int) -> bool:
+        return self.of(bids[0][0], asks[0][0]) == stated
+
+
+def test_trades_that_are_lost_alone_leave_the_book_proven(proven: BookWorld) -> None:
+    trades = (Channel.TRADES,)
+    opened = proven.give(StreamDown(PUBLIC, VENUE, 5, 0, "lost", trades, SYMBOL))
+    assert [(type(gap), gap.stream) for gap in opened if isinstance(gap, GapOpened)] == [(GapOpened, TRADE_STREAM)]
+    assert proven.give(StreamDown(PUBLIC, VENUE, 6, 0, "lost again", trades, SYMBOL)) == []
+    assert proven.is_ready()
+    assert [type(message) for message in proven.give(proven.truth.update([bid(99, 7)]))] == [Quote]
+    closed = proven.give(StreamUp(PUBLIC, VENUE, 7, 0, trades, SYMBOL))
+    assert [(type(gap), gap.stream) for gap in closed if isinstance(gap, GapClosed)] == [(GapClosed, TRADE_STREAM)]
+    assert proven.give(StreamUp(PUBLIC, VENUE, 8, 0, trades, SYMBOL)) == []
+
+
+def test_a_quote_says_how_old_its_book_is_and_what_is_wrong_with_it(proven: BookWorld) -> None:
+    first = proven.give(proven.truth.update([bid(99, 7)]))[0]
+    assert isinstance(first, Quote)
+    assert (first.age_ns, first.quality) == (0, Quality.GOOD)
+    quiet = [message for _ in range(4) for message in proven.advance(500) if isinstance(message, Quote)]
+    assert [quote.age_ns for quote in quiet] == [1_000 * MS, 2_000 * MS]
+    assert {quote.quality for quote in quiet} == {Quality.GOOD}
+    proven.give(trade())
+    behind = [message for _ in range(2) for message in proven.advance(500) if isinstance(message, Quote)]
+    assert [quote.quality for quote in behind] == [Quality.STALE]
+
+
+def test_subscribed_readers_outlive_the_incarnation() -> None:
+    kept: dict[str, None] = {}
+    world = BookWorld(subscribers=kept)
+    trio.run(world.start)
+    world.give(Subscribe(SYMBOL, "/other"))
+    again = BookWorld(subscribers=kept)
+    trio.run(again.start)
+    assert [type(message) for to, message in again.sent if to == "/other"] == [GapOpened]
+    again.give(Unsubscribe(SYMBOL, "/other"))
+    assert kept == {}
 
 
 def test_answers_that_nobody_waits_for_change_nothing(proven: BookWorld) -> None:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from actors.book.actor import BookActor, BookSettings
 from protocols.base import Message
 from protocols.ids import Symbol, Venue
-from protocols.market import BookDelta, BookSnapshot, GapClosed, GapOpened, Level, Quote, SnapshotRequest
+from protocols.market import BookDelta, BookSnapshot, GapClosed, GapOpened, Level, Quote, Resync, SnapshotRequest
 from protocols.venue import BookSequencer
 from protocols.venues.binance_spot.book import BinanceSpotSequencer
 from supervisors.testing import RecordingContext
@@ -21,6 +21,7 @@ VENUE = Venue("binance-spot")
 SYMBOL = Symbol("BTCUSDT")
 READER = "/strategies/reader"
 REST = f"/venues/{VENUE}/rest"
+PUBLIC = f"/venues/{VENUE}/public"
 MS = 1_000_000
 START_NS = 1_700_000_000_000_000_000
 
@@ -102,7 +103,12 @@ class TrueBook:
 class BookWorld:
     """A book actor with its context; keeps what readers were told."""
 
-    def __init__(self, settings: BookSettings | None = None, sequencer: BookSequencer | None = None) -> None:
+    def __init__(
+        self,
+        settings: BookSettings | None = None,
+        sequencer: BookSequencer | None = None,
+        subscribers: dict[str, None] | None = None,
+    ) -> None:
         self.truth = TrueBook()
         self.actor = BookActor(
             VENUE,
@@ -110,10 +116,14 @@ class BookWorld:
             sequencer or BinanceSpotSequencer(),
             [READER],
             settings=settings or BookSettings(settled_ns=0),
+            subscribers=subscribers,
         )
         self.ctx = RecordingContext(self.actor, f"/venues/{VENUE}/books/{SYMBOL}", START_NS)
         self.told: list[Message] = []
         self.requests: list[SnapshotRequest] = []
+        self.resyncs: list[Resync] = []
+        self.sent: list[tuple[str, Message]] = []
+        """Everything, to whomever."""
 
     async def start(self) -> None:
         """As the runtime does."""
@@ -134,9 +144,13 @@ class BookWorld:
         """Sort what was sent since the last call."""
         new = []
         for to, message in self.ctx.take():
+            self.sent.append((to, message))
             if isinstance(message, SnapshotRequest):
                 assert to == REST
                 self.requests.append(message)
+            elif isinstance(message, Resync):
+                assert to == PUBLIC
+                self.resyncs.append(message)
             elif to == READER:
                 new.append(message)
         self.told += new

@@ -12,9 +12,9 @@ import trio
 import trio.testing
 from websockets.frames import Opcode
 
-from actors.venue.limiter import LimiterActor
 from actors.venue.backoff import Pacer
 from actors.venue.feed import Overlap
+from actors.venue.limiter import LimiterActor
 from actors.venue.public import PublicStreamActor
 from actors.venue.settings import MS, SECOND, ReconnectSettings, VenueEndpoints
 from protocols.enums import Channel, Side

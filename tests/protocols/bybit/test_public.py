@@ -61,7 +61,12 @@ EVENTS: list[tuple[str, dict[str, Any], tuple[Message, ...]]] = [
     (
         "snapshot",
         DELTA | {"type": "snapshot", "data": DELTA["data"] | {"b": [["60000.10", "2"]]}},
-        (BookSnapshot(VENUE, SYMBOL, 18521289, ((D("60000.1"), D(2)),), ((D(60001), D("1.5")),), RECEIVED_NS, 4),),
+        (
+            BookSnapshot(
+                VENUE, SYMBOL, 18521289, ((D("60000.1"), D(2)),), ((D(60001), D("1.5")),), RECEIVED_NS, 4,
+                1767225600128 * MS,
+            ),
+        ),
     ),
     (
         "level 1",

@@ -14,7 +14,7 @@ from protocols.errors import LocalProtocolError, RemoteProtocolError, Unrecogniz
 from protocols.ids import Symbol
 from protocols.instruments import Product
 from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Trade
-from protocols.venue import Channel, Disposition, Reply, StreamTerminated, UnrecognizedMessage, VenueError
+from protocols.venue import Channel, ChecksBooks, Disposition, Reply, StreamTerminated, UnrecognizedMessage, VenueError
 from protocols.venues.okx import OkxPublic
 from protocols.venues.okx.public import INTERVALS
 from tests.protocols.okx.frames import CANDLE, RECEIVED_NS, SPOT, SWAP, TRADE, book_row, public_frame, reply, rest
@@ -49,7 +49,7 @@ class TestBooks:
     def test_a_snapshot(self, more: dict[str, str]) -> None:
         frame = public_frame("books", [book_row(prevSeqId=-1, seqId=10)], **more)
         assert only(frame) == BookSnapshot(
-            PUBLIC.venue, SWAP, 10, ((D(60000), D(0)),), ((D(60001), D("1.5")),), RECEIVED_NS, 3
+            PUBLIC.venue, SWAP, 10, ((D(60000), D(0)),), ((D(60001), D("1.5")),), RECEIVED_NS, 3, EVENT_NS
         )
 
     def test_a_picture_is_one_whatever_number_it_gives_its_predecessor(self) -> None:
@@ -59,6 +59,15 @@ class TestBooks:
     def test_the_checksum_is_not_looked_at(self, checksum: object) -> None:
         """Fixed at 0 since 2026-06-23: whatever it says, the book stands on its sequence."""
         assert only(public_frame("books", [book_row(checksum=checksum)], action="update")).last_id == 21
+
+    @pytest.mark.parametrize("action", ["snapshot", "update"])
+    def test_the_checksum_of_old_recordings_is_read_on_request(self, action: str) -> None:
+        codec = OkxPublic(PUBLIC.product, checksums=True)
+        frame = public_frame("books", [book_row(checksum=-855196043)], action=action)
+        (event,) = codec.decode(frame, RECEIVED_NS, 3)
+        assert isinstance(event, BookDelta | BookSnapshot)
+        assert event.checksum == -855196043
+        assert isinstance(codec.sequencer(SWAP), ChecksBooks)
 
     @pytest.mark.parametrize("channel", ["books-l2-tbt", "books50-l2-tbt"])
     def test_the_faster_books_are_read_alike(self, channel: str) -> None:

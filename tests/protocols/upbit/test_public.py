@@ -47,6 +47,7 @@ THE_BOOK = BookSnapshot(
     ((D(155773000), D("0.4")), (D(155774000), D("3.8"))),
     RECEIVED_NS,
     4,
+    1767225600160 * MS,
 )
 THE_TRADE = Trade(
     VENUE, SYMBOL, "17672256001300001", D(155772000), D("0.0012"), Side.BUY, 1767225600130 * MS, RECEIVED_NS
@@ -276,7 +277,14 @@ def rest_book(**changes: Any) -> list[dict[str, Any]]:
 
 def test_snapshot() -> None:
     assert CODEC.decode_snapshot(SYMBOL, reply(rest_book()), 4) == BookSnapshot(
-        VENUE, SYMBOL, 1767225600160, ((D(155772000), D("0.2")),), ((D(155773000), D("0.4")),), RECEIVED_NS, 4
+        VENUE,
+        SYMBOL,
+        1767225600160,
+        ((D(155772000), D("0.2")),),
+        ((D(155773000), D("0.4")),),
+        RECEIVED_NS,
+        4,
+        1767225600160 * MS,
     )
 
 
