@@ -19,6 +19,7 @@ PUBLIC_GROUPS = ("market", "candle", "trade", "ticker", "orderbook")
 STRIKES_BEFORE_BAN = 10  # refused requests within one minute
 FIRST_BAN_NS = 60 * SECOND
 LONGEST_BAN_NS = 24 * 3600 * SECOND
+PLENTY = 999  # left of a group without a limit
 
 
 @attrs.frozen(kw_only=True)
@@ -76,7 +77,7 @@ class Fixed:
         return True
 
     def left(self, now_ns: int) -> int:
-        return max(0, self._window.limit - self._window.used(now_ns)) if self._window.limit else 0
+        return max(0, self._window.limit - self._window.used(now_ns)) if self._window.limit else PLENTY
 
 
 class Bucket:
@@ -102,6 +103,8 @@ class Bucket:
         return True
 
     def left(self, now_ns: int) -> int:
+        if not self._limit:
+            return PLENTY
         self._refill(now_ns)
         return self._limit - -(-self._spent // self._interval_ns)
 

@@ -88,8 +88,8 @@ def order_row(order: Order, *, trades: bool = False, fresh: bool = False) -> dic
         "time_in_force": ticket.time_in_force,
         "identifier": ticket.identifier,
         "smp_type": ticket.smp_type,
-        "prevented_volume": text(order.prevented_qty),
-        "prevented_locked": text(ticket.prevented_locked),
+        "prevented_volume": text(ZERO if fresh else order.prevented_qty),
+        "prevented_locked": text(ZERO if fresh else ticket.prevented_locked),
     }
     if trades:
         row["trades"] = [_trade_row(order, fill) for fill in ticket.fills]
