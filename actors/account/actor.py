@@ -18,24 +18,36 @@ private stream down                     not ready; when it is back the venue's p
 the journal refuses an intent           the order is forgotten, and refused to strategy and gates
 a crash between any two messages        replay, doubt, reconcile
 more filled than ordered                booked, alarm, the account is halted
+acknowledged, and no report follows     asked for after a second; a cancel is in doubt
+another contract position than ours     alarm, and ours becomes the venue's: the difference is MANUAL
 ======================================  ============================================================================
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from actors.account.core import AccountCore
-from actors.account.desk import AskOrder, AskStranger
-from actors.account.reconcile import Remainders, believed, fills_since
+from actors.account.desk import AskOrder, AskStranger, ReportsDue
+from actors.account.positions import Differences
+from actors.account.reconcile import Remainders, believed, fills_since, moved_by_others
 from actors.account.settings import SECOND, AccountSettings
 from protocols.base import Event, Message, Query, message
 from protocols.control import Drain, Drained, InstrumentsChanged
 from protocols.enums import AlarmKind, DoubtReason, OrdStatus
-from protocols.ids import MANUAL, AccountID, Path, StrategyID, Venue
+from protocols.ids import MANUAL, AccountID, Path, StrategyID, Symbol, Venue
 from protocols.instruments import Instrument, plain
-from protocols.journal import JOURNAL, AppendRefused, OrderIntent, ReplayAnswer, ReplayQuery, account_key
+from protocols.journal import (
+    JOURNAL,
+    AppendRefused,
+    OrderIntent,
+    PositionCorrected,
+    ReplayAnswer,
+    ReplayQuery,
+    account_key,
+)
 from protocols.orders import (
     FIRM_GATE,
     AmendOrder,
@@ -45,13 +57,23 @@ from protocols.orders import (
     NotSent,
     OrderInDoubt,
     OrderNotFound,
+    RequestAcknowledged,
     RequestSent,
     RiskApproved,
     VenueCancelReject,
     VenueReject,
     account_gate,
 )
-from protocols.positions import PORTFOLIO, AccountQuery, AccountResynced, Balance, BalancesChanged
+from protocols.positions import (
+    PORTFOLIO,
+    AccountPicture,
+    AccountQuery,
+    AccountResynced,
+    Balance,
+    BalancesChanged,
+    PositionsListed,
+    VenuePosition,
+)
 from protocols.reconcile import (
     InstrumentsQuery,
     OrderFound,
@@ -65,6 +87,7 @@ from protocols.reconcile import (
 )
 from supervisors.actor import GROUP_RESTART, Actor, AskError, Down, ReadyWhen, Up
 
+ZERO = Decimal(0)
 _DOUBLINGS_MAX = 16
 
 
@@ -114,6 +137,7 @@ class AccountActor(Actor):
         self._resyncing = True
         """The gate is shut until the attempt that is out has been answered."""
         self._remainders = Remainders()
+        self._differences = Differences()
         self._moved_at_request = 0
         self._snapshot_at = self.settings.snapshot_records
         self._snapshot_ns = 0
@@ -131,6 +155,10 @@ class AccountActor(Actor):
             VenueCancelReject: core.venue_cancel_reject,
             NotSent: core.not_sent,
             OrderInDoubt: core.in_doubt,
+            RequestAcknowledged: core.acknowledged,
+            ReportsDue: core.reports_due,
+            VenuePosition: core.venue_position,
+            PositionsListed: core.positions_listed,
             OrderFound: core.order_found,
             OrderNotFound: core.order_not_found,
             QueryFailed: self._query_failed,
@@ -204,8 +232,12 @@ class AccountActor(Actor):
     def answer(self, query: Query) -> object:
         """`AccountQuery`: the `AccountPicture`."""
         if isinstance(query, AccountQuery):
-            return self.core.state.picture(query.strategy, hashed=query.hashed)
+            return self._picture(query.strategy, hashed=query.hashed)
         return super().answer(query)
+
+    def _picture(self, strategy: StrategyID | None = None, *, hashed: bool = False) -> AccountPicture:
+        core = self.core
+        return core.state.picture(strategy, hashed=hashed, venue_positions=tuple(core.held.values()))
 
     # ---- snapshots ---------------------------------------------------------------------------------------------
 
@@ -248,7 +280,7 @@ class AccountActor(Actor):
 
     def _cancel_all(self, command: CancelAll) -> None:
         core = self.core
-        core.cancel(core.cancelable(command.symbol, command.strategy), command.reply_to)
+        core.cancel_together(core.cancelable(command.symbol, command.strategy), command.reply_to)
 
     def _drain(self, event: Drain) -> None:
         """Take nothing new, cancel what is ours, say when nothing is left.  The owner's own orders stay."""
@@ -258,7 +290,7 @@ class AccountActor(Actor):
 
     def _drain_due(self, event: DrainDue) -> None:
         core = self.core
-        core.cancel([order for order in core.cancelable(None, None) if not order.is_manual], "")
+        core.cancel_together([order for order in core.cancelable(None, None) if not order.is_manual], "")
         if self._drain_for is not None:
             self.ctx.after(self.settings.drain_retry_ns, DrainDue())
 
@@ -331,14 +363,18 @@ class AccountActor(Actor):
         for answer in picture.not_found:
             core.order_not_found(answer)
         self._take_balances(picture)
+        corrected = False
         if quiet and not core.strangers and not any(watch.claimed for watch in core.watches.values()):
             self._compare_balances(picture.asked_ns)
+            corrected = self._compare_positions(picture)
+        if self._resyncing or corrected:
+            core.append(core.positions_subject, (), self._resynced())
         if self._resyncing:
             self._resyncing = False
-            core.append(core.positions_subject, (), self._resynced())
             self.ctx.set_ready()
         audit_ns = self.settings.audit_ns
-        again_ns = min(audit_ns, 5 * SECOND) if self._remainders.pending() else audit_ns
+        pending = self._remainders.pending() or self._differences.pending()
+        again_ns = min(audit_ns, 5 * SECOND) if pending else audit_ns
         self.ctx.after(again_ns, ReconcileDue(self._attempt))
 
     def _report_all(self, reports: Iterable[ExecutionReport]) -> None:
@@ -347,25 +383,63 @@ class AccountActor(Actor):
 
     def _resynced(self) -> tuple[tuple[Path, Message], ...]:
         core = self.core
-        resynced = AccountResynced(core.account, core.venue, core.state.picture(), self.ctx.path)
+        resynced = AccountResynced(core.account, core.venue, self._picture(), self.ctx.path)
         return tuple((reader, resynced) for reader in self._readers)
 
     def _take_balances(self, picture: Reconciled) -> None:
         """The answer's balances are as of the question: what the stream said since is newer."""
         core, asked_ns = self.core, picture.asked_ns
         balances = tuple(
-            Balance(balance.account, balance.venue, balance.asset, balance.free, balance.locked, asked_ns)
+            Balance(
+                balance.account,
+                balance.venue,
+                balance.asset,
+                balance.free,
+                balance.locked,
+                asked_ns,
+                balance.wallet,
+            )
             for balance in picture.balances
         )
         core.balances_changed(BalancesChanged(core.account, core.venue, balances, True, asked_ns))
 
     def _compare_balances(self, at_ns: int) -> None:
         core = self.core
-        for changed in list(self._remainders.compare(core.state, at_ns)):
+        not_these = moved_by_others(core.state, core.instruments)
+        for changed in list(self._remainders.compare(core.state, at_ns, not_these)):
             core.record(core.positions_subject, changed)
             if changed.previous is not None:
                 text = f"{changed.asset}: {changed.qty} not explained by our fills, was {changed.previous}"
                 core.alarm(AlarmKind.UNEXPLAINED, changed.asset, text)
+
+    def _compare_positions(self, picture: Reconciled) -> bool:
+        """Contracts that the venue holds and our fills do not add up to; True when ours were corrected."""
+        core = self.core
+        if picture.positions is None:
+            return False
+        for position in picture.positions:
+            core.venue_position(position)
+        corrected = False
+        for difference in list(self._differences.compare(core.state, picture.positions)):
+            known = core.knows(difference.symbol)
+            if known and (core.settings.correct_positions or difference.first):
+                corrected = True
+                record = PositionCorrected(
+                    core.account,
+                    core.venue,
+                    difference.symbol,
+                    difference.delta,
+                    difference.px,
+                    difference.first,
+                    picture.asked_ns,
+                )
+                core.record(core.positions_subject, record)
+            if not (difference.first and known):
+                core.alarm(AlarmKind.POSITION_DIFFERS, difference.symbol, difference.text)
+        if not core.state.positions_compared:  # nothing differed: say so, or the next difference would be the first
+            marker = PositionCorrected(core.account, core.venue, Symbol(""), ZERO, ZERO, True, picture.asked_ns)
+            core.record(core.positions_subject, marker)
+        return corrected
 
     # ---- the console -------------------------------------------------------------------------------------------
 
@@ -384,6 +458,12 @@ class AccountActor(Actor):
                 f"{entry.symbol}/{entry.strategy}": plain(entry.qty)
                 for entry in core.state.ledger.entries.values()
                 if entry.qty
+            },
+            "venue_positions": {
+                position.symbol if position.leg is None else f"{position.symbol}/{position.leg.value}": plain(
+                    position.qty
+                )
+                for position in core.held.values()
             },
             "balances": {balance.asset: plain(balance.total) for balance in core.state.balances},
             "unexplained": {asset: plain(qty) for asset, qty in core.state.unexplained.items() if qty},

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import attrs
 
-from actors.account.desk import AskStranger, Desk, Forward
+from actors.account.desk import AskStranger, Desk, Forward, ReportsDue
 from actors.account.order import FILL_TYPES, Order
 from actors.account.reports import Verdict, is_live, judge
 from actors.account.watch import PROOFS, Watch
@@ -38,15 +38,17 @@ from protocols.orders import (
     NotSent,
     OrderInDoubt,
     OrderNotFound,
+    RequestAcknowledged,
     RiskApproved,
     SubmitAmend,
     SubmitCancel,
+    SubmitCancels,
     SubmitOrder,
     VenueCancelReject,
     VenueReject,
     refuse,
 )
-from protocols.positions import PORTFOLIO, BalancesChanged
+from protocols.positions import PORTFOLIO, BalancesChanged, PositionsListed, VenuePosition
 from protocols.reconcile import OrderFound
 
 ZERO = Decimal(0)
@@ -116,6 +118,10 @@ class AccountCore(Desk):
         )
         return True
 
+    def knows(self, symbol: Symbol) -> bool:
+        """Whether a symbol's fills can be booked; one that is met for the first time is defined."""
+        return symbol in self.state.ledger.symbols or self._define(symbol, self.ctx.now_ns)
+
     def intents_refused(self, records: tuple[Record, ...], text: str) -> None:
         """The journal could not make these durable: they never left, and are forgotten."""
         for record in records:
@@ -148,6 +154,28 @@ class AccountCore(Desk):
             )
             self.tidy(order)
 
+    def cancel_together(self, orders: Sequence[Order], reply_to: Path) -> None:
+        """Cancel many: those of one symbol in one message, so that the venue can be told in few requests."""
+        by_symbol: dict[Symbol, list[Order]] = {}
+        for order in orders:
+            by_symbol.setdefault(order.symbol, []).append(order)
+        for symbol, group in by_symbol.items():
+            if len(group) < self.settings.mass_cancel_min:
+                self.cancel(group, reply_to)
+                continue
+            live = sum(1 for _ in self.state.orders.matching(symbol, None))
+            # What the venue has not confirmed may reach it after a request that means "all".
+            whole = live == len(group) and all(order.order_id is not None for order in group)
+            names = tuple((order.cl_ord_id, order.order_id) for order in group)
+            intents = tuple(CancelIntent(order.cl_ord_id, self.ctx.now_ns) for order in group)
+            for order, intent in zip(group, intents, strict=True):
+                self.cancelers[order.cl_ord_id] = reply_to
+                self.state.cancel_intent(intent)
+            submit = SubmitCancels(symbol, names, whole, self.ctx.path)
+            self.append(self.subjects(symbol)[0], intents, ((self.entry, submit),))
+            for order in group:
+                self.tidy(order)
+
     def _submit_cancel(self, order: Order) -> SubmitCancel:
         return SubmitCancel(order.cl_ord_id, order.order_id, order.symbol, self.ctx.path)
 
@@ -177,7 +205,15 @@ class AccountCore(Desk):
             self._reject(command, CxlRejReason.UNSUPPORTED, text)
         else:
             self.cancelers[order.cl_ord_id] = command.reply_to
-            submit = SubmitAmend(order.cl_ord_id, order.order_id, order.symbol, command.order_qty, self.ctx.path)
+            submit = SubmitAmend(
+                order.cl_ord_id,
+                order.order_id,
+                order.symbol,
+                command.order_qty,
+                self.ctx.path,
+                order.request.side,
+                order.price,
+            )
             self.record(
                 self.subjects(order.symbol)[0],
                 AmendIntent(order.cl_ord_id, command.order_qty, self.ctx.now_ns),
@@ -195,7 +231,9 @@ class AccountCore(Desk):
         if order is None:
             return
         if event.cancel:
-            self._cancel_failed(order, CxlRejReason.NOT_SENT, event.text)
+            unsupported = event.reason is OrdRejReason.UNSUPPORTED
+            reason = CxlRejReason.UNSUPPORTED if unsupported else CxlRejReason.NOT_SENT
+            self._cancel_failed(order, reason, event.text)
         elif order.order_id is not None:
             self.counts["contradicted"] += 1
         else:
@@ -211,6 +249,37 @@ class AccountCore(Desk):
             self.ask_once(order)
         else:
             self._close(order, event.reason, f"{event.code}: {event.text}" if event.code else event.text)
+
+    def acknowledged(self, event: RequestAcknowledged) -> None:
+        """The venue has received a request; what became of it is for a report to say, which may have come before."""
+        order = self.state.orders.live.get(event.cl_ord_id)
+        self.counts["acknowledged"] += 1
+        if order is not None and self._awaits(order, event):
+            self.await_report(event)
+
+    def _awaits(self, order: Order, event: RequestAcknowledged) -> bool:
+        if event.cancel:
+            return order.ord_status in _PENDING and order.cancel_doubt is None
+        return order.order_id is None and order.doubt is None
+
+    def reports_due(self, timer: ReportsDue) -> None:
+        """Whatever was acknowledged and not reported for too long has a fate that we do not know: ask."""
+        now_ns, patience_ns = self.ctx.now_ns, self.settings.report_patience_ns
+        while self.awaited:
+            cl_ord_id = next(iter(self.awaited))
+            event = self.awaited[cl_ord_id]
+            left_ns = event.at_ns + patience_ns - now_ns
+            order = self.state.orders.live.get(cl_ord_id)
+            if order is not None and self._awaits(order, event):
+                if left_ns > 0:
+                    self.ctx.after(left_ns, ReportsDue())
+                    return
+                self.counts["unreported"] += 1
+                if event.cancel:
+                    self.open_doubt(order, DoubtReason.NO_REPORT, event.at_ns, event.settles_ns, cancel=True)
+                else:
+                    self.ask_once(order)
+            del self.awaited[cl_ord_id]
 
     def venue_cancel_reject(self, event: VenueCancelReject) -> None:
         """A cancel or amend had no effect.  If the venue says that the order is gone, its query tells where to."""
@@ -435,6 +504,29 @@ class AccountCore(Desk):
         """An order that we had declared over works at the venue: it is canceled, loudly."""
         text = f"{order.cl_ord_id} was over for us and works at the venue"
         self.alarm(AlarmKind.ORDER_CAME_BACK, order.cl_ord_id, text)
+
+    def venue_position(self, position: VenuePosition) -> None:
+        """The venue's statement of one contract position; the newest one stays."""
+        if position.account != self.account or position.venue != self.venue:
+            self.counts["foreign"] += 1
+            return
+        key = (position.symbol, position.leg)
+        known = self.held.get(key)
+        if known is not None and known.updated_ns > position.updated_ns:
+            self.counts[Verdict.TOO_OLD.value] += 1
+            return
+        if known is None or known.qty != position.qty:
+            self.movements += 1
+        if position.qty:
+            self.held[key] = position
+        else:
+            self.held.pop(key, None)
+
+    def positions_listed(self, listed: PositionsListed) -> None:
+        """The venue has named all that it holds: what it did not name is flat."""
+        for key in [key for key in self.held if key[0] not in listed.symbols]:
+            del self.held[key]
+            self.movements += 1
 
     def balances_changed(self, changed: BalancesChanged) -> bool:
         """The venue's statement of balances; False when it told nothing new."""

@@ -17,13 +17,14 @@ from actors.account.state import AccountState
 from actors.account.watch import STEPS_NS, Watch, next_query_in
 from protocols.base import Event, Message, message
 from protocols.control import SetTradingState
-from protocols.enums import AlarmKind, TradingState
+from protocols.enums import AlarmKind, Side, TradingState
 from protocols.errors import InvariantViolation
 from protocols.ids import AccountID, ClOrdID, OrderID, Path, StrategyID, Symbol, Venue
 from protocols.ids import strategy_code as code_of
 from protocols.instruments import Instrument
 from protocols.journal import JOURNAL, AlarmRaised, Append, Record, account_key
-from protocols.orders import ExecutionReport, account_gate
+from protocols.orders import ExecutionReport, RequestAcknowledged, account_gate
+from protocols.positions import VenuePosition
 from protocols.reconcile import BelievedOrder, QueryOrder, entry_path, reconciler_path
 from supervisors.actor import Context
 
@@ -46,6 +47,11 @@ class AskStranger(Event):
 
     symbol: Symbol
     order_id: OrderID
+
+
+@message
+class ReportsDue(Event):
+    """Timer: see whether what the venue acknowledged has been reported."""
 
 
 @attrs.define(eq=False)
@@ -94,6 +100,10 @@ class Desk:
         self.cancelers: dict[ClOrdID, Path] = {}
         """Who wants to hear of a cancel or amend that has no effect."""
         self.strangers: dict[tuple[Symbol, OrderID], Stranger] = {}
+        self.awaited: dict[ClOrdID, RequestAcknowledged] = {}
+        """Requests that the venue has acknowledged, oldest first, until a look finds that they were reported."""
+        self.held: dict[tuple[Symbol, Side | None], VenuePosition] = {}
+        """Contract positions as the venue last stated them."""
         self._watch_number = 0
 
     # ---- the way out -------------------------------------------------------------------------------------------
@@ -163,8 +173,14 @@ class Desk:
         self._ask(order)
         self.arm(watch, order)
 
+    def await_report(self, acknowledged: RequestAcknowledged) -> None:
+        """See to it that a report follows."""
+        if not self.awaited:
+            self.ctx.after(self.settings.report_patience_ns, ReportsDue())
+        self.awaited[acknowledged.cl_ord_id] = acknowledged
+
     def _ask(self, order: Order) -> None:
-        believed = BelievedOrder(order.cl_ord_id, order.order_id, order.symbol)
+        believed = BelievedOrder(order.cl_ord_id, order.order_id, order.symbol, order.cum_qty)
         self.ctx.send(self._reconciler, QueryOrder(believed, self.ctx.path))
 
     def meet_stranger(self, fill: ExecutionReport) -> None:

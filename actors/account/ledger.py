@@ -172,6 +172,11 @@ class Ledger:
             entry.updated_ns = transact_ns
         return entry
 
+    def correct(self, symbol: Symbol, strategy: StrategyID, delta: Decimal, px: Decimal, at_ns: int) -> Entry:
+        """Take over what the venue holds beyond our fills, at a price that somebody has decided; no fee."""
+        side = _BUY if delta > 0 else Side.SELL
+        return self.book(symbol, strategy, side, abs(delta), px, ZERO, "", at_ns, TradeID("correction"))
+
     def position(self, entry: Entry) -> Position:
         """The entry as others see it."""
         qty = entry.qty
@@ -201,6 +206,24 @@ class Ledger:
     def net_qty(self, symbol: Symbol) -> Decimal:
         """What all strategies together hold of a symbol: the venue nets them."""
         return sum((entry.qty for (name, _), entry in self.entries.items() if name == symbol), ZERO)
+
+    def contracts(self) -> dict[Symbol, Decimal]:
+        """What all strategies together hold of each contract symbol, flat ones with a history included."""
+        held: dict[Symbol, Decimal] = {}
+        for entry in self.entries.values():
+            definition = self.symbols.get(entry.symbol)
+            if definition is not None and definition.product is not _SPOT:
+                held[entry.symbol] = held.get(entry.symbol, ZERO) + entry.qty
+        return held
+
+    def average_px(self, symbol: Symbol) -> Decimal:
+        """What the net position of a contract cost on average; 0 when it is flat."""
+        entries = [entry for entry in self.entries.values() if entry.symbol == symbol]
+        qty = sum((entry.qty for entry in entries), ZERO)
+        definition = self.symbols.get(symbol)
+        if not qty or definition is None:
+            return ZERO
+        return max(sum((entry.cost for entry in entries), ZERO) / qty / definition.contract_size, ZERO)
 
     def explained(self) -> dict[str, Decimal]:
         """How our fills have moved each asset of the spot wallet; the rest of a balance is not ours to explain."""

@@ -184,6 +184,18 @@ class Order:
     closed_by_us: bool = False
     """Ended without a report of the venue: refused, not sent, or proven never to have arrived."""
     finished_ns: int = 0
+    former_ids: tuple[OrderID, ...] = ()
+    """The venue's ids before `order_id`: a conditional order that is triggered goes on under another one."""
+
+    def is_renamed_by(self, order_id: OrderID) -> bool:
+        """Whether the venue calls this order by a new id."""
+        return (
+            order_id != self.order_id
+            and self.order_id is not None
+            and bool(order_id)
+            and not self.finished_ns
+            and order_id not in self.former_ids
+        )
 
     @property
     def cl_ord_id(self) -> ClOrdID:

@@ -158,7 +158,9 @@ class Orders:
         del self.live[order.request.cl_ord_id]
 
     def name(self, order: Order, order_id: OrderID) -> None:
-        """The venue's id of an order became known."""
+        """The venue's id of an order became known, or changed; the old one still leads to it."""
+        if order.order_id is not None:
+            order.former_ids += (order.order_id,)
         order.order_id = order_id
         self.by_order_id[order.request.symbol, order_id] = order
 
@@ -177,7 +179,8 @@ class Orders:
         symbol = order.request.symbol
         del self.by_cl_ord_id[order.request.cl_ord_id]
         if order.order_id is not None:
-            del self.by_order_id[symbol, order.order_id]
+            for order_id in (order.order_id, *order.former_ids):
+                del self.by_order_id[symbol, order_id]
         if order.finished_ns > self.orders_horizon.get(symbol, 0):
             self.orders_horizon[symbol] = order.finished_ns
 
@@ -207,7 +210,8 @@ class Orders:
         for order in orders:
             self.by_cl_ord_id[order.request.cl_ord_id] = order
             if order.order_id is not None:
-                self.by_order_id[order.request.symbol, order.order_id] = order
+                for order_id in (order.order_id, *order.former_ids):
+                    self.by_order_id[order.request.symbol, order_id] = order
             if not order.finished_ns:
                 self.live[order.request.cl_ord_id] = order
         self.finished.extend(self.by_cl_ord_id[cl_ord_id] for cl_ord_id in finished)
@@ -230,7 +234,11 @@ class Orders:
                 f"{len(self.live)} live and {len(self.finished)} finished of {len(self.by_cl_ord_id)} orders"
             )
         for (symbol, order_id), order in self.by_order_id.items():
-            if order.order_id != order_id or order.symbol != symbol or order.cl_ord_id not in self.by_cl_ord_id:
+            if (
+                order_id not in (order.order_id, *order.former_ids)
+                or order.symbol != symbol
+                or order.cl_ord_id not in self.by_cl_ord_id
+            ):
                 raise InvariantViolation(f"venue id {order_id} of {symbol} leads to {order.cl_ord_id}")
         self._check_fills()
 

@@ -4,19 +4,25 @@ What goes to the reconciler is here (`believed`, `fills_since`), and what its an
 Orders need nothing of their own: the answer's reports take the same road as those of the stream, missing fills first,
 and "not found" opens a doubt.
 
-A balance is explained by our fills up to a remainder: the inventory that we started with, deposits and withdrawals,
-trades that we never saw.  The remainder of each asset is kept in the state and belongs to nobody's strategy (MANUAL).
-When it changes, the change is real only if it is seen twice with nothing in flight: balances and fills of one answer
-are fetched one after the other, and a fill in between would look like a difference.
+Contract positions are compared in `positions`.  A balance is explained by our fills up to a remainder: the inventory
+that we started with, deposits and withdrawals, trades that we never saw.  The remainder of each asset is kept in the
+state and belongs to nobody's strategy (MANUAL).  When it changes, the change is real only if it is seen twice with
+nothing in flight: balances and fills of one answer are fetched one after the other, and a fill in between would look
+like a difference.
+
+Balances that other things than our spot fills move are not compared (`moved_by_others`): the money that contracts are
+settled in, which funding and the netting of strategies move, also where it lies in a wallet that a venue of spot shares
+with one of contracts.  There the positions are what is compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from actors.account.state import AccountState
 from protocols.ids import Symbol
+from protocols.instruments import Instrument, Product
 from protocols.journal import UnexplainedChanged
 from protocols.orders import ExecutionReport
 from protocols.reconcile import BelievedOrder, FillsSince
@@ -32,7 +38,7 @@ def believed(state: AccountState, *, with_unanswered: bool) -> tuple[BelievedOrd
     In an audit the ones that were sent a moment ago are left out (`with_unanswered` false): their answer is on its way.
     """
     return tuple(
-        BelievedOrder(order.cl_ord_id, order.order_id, order.symbol)
+        BelievedOrder(order.cl_ord_id, order.order_id, order.symbol, order.cum_qty)
         for order in state.orders.live.values()
         if with_unanswered or order.order_id is not None or order.in_doubt
     )
@@ -74,6 +80,15 @@ def _place(fill: ExecutionReport) -> tuple[int, int, str]:
     return (fill.transact_ns, len(trade_id), trade_id)
 
 
+def moved_by_others(state: AccountState, instruments: Mapping[Symbol, Instrument]) -> frozenset[str]:
+    """Assets whose balances our spot fills cannot explain."""
+    if any(instrument.product is not Product.SPOT for instrument in instruments.values()):
+        return frozenset(state.balances.by_asset)
+    if not any(balance.wallet for balance in state.balances):
+        return frozenset()
+    return frozenset(instrument.quote for instrument in instruments.values())
+
+
 class Remainders:
     """Finds changes of what our fills do not explain; remembers what it saw once and wants to see again."""
 
@@ -83,11 +98,11 @@ class Remainders:
         self._seen: dict[str, Decimal] = {}
         """Differences seen once."""
 
-    def compare(self, state: AccountState, at_ns: int) -> Iterator[UnexplainedChanged]:
+    def compare(self, state: AccountState, at_ns: int, not_these: Collection[str] = ()) -> Iterator[UnexplainedChanged]:
         """Records of the changes that are certain now.  Call it only when nothing was in flight."""
         explained = state.ledger.explained()
         first = not state.unexplained
-        for asset in sorted({*state.balances.by_asset, *explained, *state.unexplained}):
+        for asset in sorted({*state.balances.by_asset, *explained, *state.unexplained}.difference(not_these)):
             balance = state.balances.by_asset.get(asset)
             remainder = (balance.total if balance is not None else ZERO) - explained.get(asset, ZERO)
             known = None if first else state.unexplained.get(asset, ZERO)

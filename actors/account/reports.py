@@ -85,6 +85,7 @@ def judge(order: Order, report: ExecutionReport, orders: Orders, claimed: Decima
             report.exec_id,
             report.text,
             report.poss_dup,
+            report.leg,
         )
     if kind in FILL_TYPES:
         return _judge_correction(order, report, orders)
@@ -98,6 +99,7 @@ def judge(order: Order, report: ExecutionReport, orders: Orders, claimed: Decima
         if (
             order_qty == order.order_qty
             and (order.order_id is not None or not report.order_id)
+            and not order.is_renamed_by(report.order_id)
             and order.doubt is None
             and (kind is not _REPLACED or order.amend_qty is None)
         ):
@@ -201,4 +203,5 @@ def _report(
         report.exec_id,
         report.text,
         report.poss_dup,
+        report.leg,
     )

@@ -19,6 +19,13 @@ class AccountSettings:
     settle_ns: int = attrs.field(default=17 * SECOND, validator=_POSITIVE)
     """After this much time an unanswered request cannot take effect any more, where the sender did not say when:
     request window (5 s) + the venue's own limit (10 s) + clock skew."""
+    report_patience_ns: int = attrs.field(default=SECOND, validator=_POSITIVE)
+    """A request that the venue has acknowledged and not reported about for so long is asked for."""
+    mass_cancel_min: int = attrs.field(default=5, validator=attrs.validators.ge(2))
+    """So many orders of one symbol are canceled together, in the venue's own words for it; fewer one by one."""
+    correct_positions: bool = True
+    """When the venue holds another contract position than our fills add up to, take the venue's over, as nobody's
+    strategy (MANUAL).  False: the alarm alone."""
     fills_attempts: int = attrs.field(default=5, validator=_POSITIVE)
     """So often the venue is asked for trades that it counts and does not show, before the alarm."""
     audit_ns: int = attrs.field(default=60 * SECOND, validator=_POSITIVE)

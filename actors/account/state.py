@@ -22,7 +22,7 @@ from actors.account.orders import FillRow, Orders, Retention
 from protocols.canonical import canonical_json, state_hash
 from protocols.enums import ExecType, OrdStatus
 from protocols.errors import InvariantViolation, JournalError
-from protocols.ids import AccountID, ClOrdID, StrategyID, Symbol, TradeID, Venue
+from protocols.ids import MANUAL, AccountID, ClOrdID, StrategyID, Symbol, TradeID, Venue
 from protocols.journal import (
     AlarmRaised,
     AmendIntent,
@@ -32,13 +32,14 @@ from protocols.journal import (
     DoubtOpened,
     OrderClosed,
     OrderIntent,
+    PositionCorrected,
     Record,
     StateSnapshot,
     SymbolDefined,
     UnexplainedChanged,
 )
 from protocols.orders import ExecutionReport, NewOrder
-from protocols.positions import AccountPicture, Balance, BalancesChanged
+from protocols.positions import AccountPicture, Balance, BalancesChanged, VenuePosition
 
 ZERO = Decimal(0)
 FORMAT = 1
@@ -68,6 +69,7 @@ class AccountSnapshot:
     symbols: list[SymbolDefined]
     balances: list[Balance]
     unexplained: dict[str, Decimal]
+    positions_compared: bool = False
 
 
 _DECODER = msgspec.json.Decoder(AccountSnapshot)
@@ -85,6 +87,7 @@ class AccountState:
         "ledger",
         "newest_received_ns",
         "orders",
+        "positions_compared",
         "unexplained",
         "venue",
     )
@@ -97,6 +100,8 @@ class AccountState:
         self.balances = Balances()
         self.unexplained: dict[str, Decimal] = {}
         """Per asset, what the venue held beyond our fills at the last comparison."""
+        self.positions_compared = False
+        """The venue's contract positions were compared with ours before: a difference is none that we began with."""
         self.alarms = 0
         self.born_ns = 0
         """Time of the first record: our account of the fills is complete from here on."""
@@ -113,6 +118,7 @@ class AccountState:
             DoubtClosed: self.doubt_closed,
             SymbolDefined: self.symbol_defined,
             UnexplainedChanged: self.unexplained_changed,
+            PositionCorrected: self.position_corrected,
             AlarmRaised: self.alarm_raised,
         }
 
@@ -211,8 +217,9 @@ class AccountState:
             order = orders.by_cl_ord_id.get(report.cl_ord_id)
             if order is None:
                 order = self._adopt(report)
-        if order.order_id is None and report.order_id:
-            orders.name(order, report.order_id)
+        order_id = report.order_id
+        if order_id != order.order_id and order_id and (order.order_id is None or order.is_renamed_by(order_id)):
+            orders.name(order, order_id)
         kind = report.exec_type
         entry = None
         if kind in FILL_TYPES:
@@ -317,6 +324,14 @@ class AccountState:
         """The remainder of one asset, as compared."""
         self.unexplained[record.asset] = record.qty
 
+    def position_corrected(self, record: PositionCorrected) -> None:
+        """What the venue holds of a contract beyond our fills is nobody's strategy's from now on."""
+        self.positions_compared = True
+        if record.delta:
+            self.ledger.correct(record.symbol, MANUAL, record.delta, record.px, record.at_ns)
+        if not self.born_ns:
+            self.born_ns = record.at_ns
+
     def alarm_raised(self, record: AlarmRaised) -> None:
         """Counted, so that the console shows it after a restart too."""
         self.alarms += 1
@@ -344,6 +359,7 @@ class AccountState:
                 list(self.ledger.symbols.values()),
                 list(self.balances),
                 self.unexplained,
+                self.positions_compared,
             )
         )
 
@@ -379,8 +395,15 @@ class AccountState:
         for balance in parts.balances:
             self.balances.by_asset[balance.asset] = balance
         self.unexplained.update(parts.unexplained)
+        self.positions_compared = parts.positions_compared
 
-    def picture(self, strategy: StrategyID | None = None, *, hashed: bool = False) -> AccountPicture:
+    def picture(
+        self,
+        strategy: StrategyID | None = None,
+        *,
+        hashed: bool = False,
+        venue_positions: tuple[VenuePosition, ...] = (),
+    ) -> AccountPicture:
         """What others may know; `strategy` narrows orders and positions to its own."""
         return AccountPicture(
             self.account,
@@ -390,6 +413,7 @@ class AccountState:
             tuple(self.balances),
             self.hash() if hashed else "",
             self.newest_received_ns + 1,
+            venue_positions,
         )
 
     def check(self) -> None:
