@@ -12,13 +12,15 @@ from actors.venue.settings import ReconnectSettings
 def reconnect_delay_ns(settings: ReconnectSettings, failures: int, fraction: float, *, refused: bool) -> int:
     """Delay before the next attempt after `failures` failed ones in a row (at least 1); `fraction` in [0, 1).
 
-    The first retry comes at once, within a jitter; then the delay doubles.  Long waits are only for a venue that
-    answered and refused (`refused`): it asks for patience, a broken network does not.
+    The first retry comes at once, within a jitter; then the delay doubles.  Only a venue that asked for patience
+    (`refused`: too many requests, a ban) is not tried again before `refused_floor_ns`.
     """
     if failures <= 1 and not refused:
         return int(settings.first_jitter_ns * fraction)
-    most = settings.refused_backoff_max_ns if refused else settings.backoff_max_ns
-    full = min(most, settings.backoff_ns << min(max(failures - 2, 0), 40))
+    full = min(settings.backoff_max_ns, settings.backoff_ns << min(max(failures - 2, 0), 40))
+    if refused:
+        full = max(full, settings.refused_floor_ns)
+        return full + int(full * fraction / 10)
     return int(full * (0.5 + fraction / 2))
 
 

@@ -42,6 +42,8 @@ PERMIT_PATIENCE_NS = 30 * SECOND
 RETIRE_MAX_NS = 15 * SECOND
 """A replaced connection that still owes answers is read at most this long."""
 UNAUTHORIZED = 401
+_ASKS_FOR_PATIENCE = (403, 418, 429)
+"""Too many requests, or a ban (bybit-v5 section 4 says 403 for both)."""
 _CONNECT_COSTS = (("connections", 1), ("weight", 2))
 """binance-spot section 2.3: connecting costs weight too; a venue without such limits ignores it."""
 
@@ -406,7 +408,7 @@ class LinkKeeper:
         self._failures += 1
         self.failure = str(error)
         self._ctx.note("connect_failed", self.failure)
-        self._refused = isinstance(error, HandshakeRefused)
+        self._refused = isinstance(error, HandshakeRefused) and error.status in _ASKS_FOR_PATIENCE
         self._wait_until_ns = 0
         if isinstance(error, HandshakeRefused) and error.status in (418, 429):
             self._wait_until_ns = self._ctx.now_ns + retry_after_ns(error.headers)

@@ -53,10 +53,10 @@ class ReconnectSettings:
     first_jitter_ns: int = 250 * MS
     """The first retry comes at once, within this jitter, so that many sessions do not come as one."""
     backoff_ns: int = 500 * MS
-    backoff_max_ns: int = 5 * SECOND
-    """Network failures: a healthy network is found again within this time."""
-    refused_backoff_max_ns: int = 30 * SECOND
-    """The venue answered the handshake with a refusal; a Retry-After that asks for more is obeyed."""
+    """Before the second retry; then it doubles."""
+    backoff_max_ns: int = 30 * SECOND
+    refused_floor_ns: int = 30 * SECOND
+    """At least, after the venue asked for patience (403, 418, 429); a Retry-After that asks for more is obeyed."""
     key_refused_ns: int = 60 * SECOND
     """Before a key that the venue refused is tried again: a person has to act first."""
     stable_after_ns: int = 10 * SECOND

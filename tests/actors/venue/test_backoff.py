@@ -13,21 +13,21 @@ SETTINGS = ReconnectSettings()
 
 
 @given(st.integers(1, 10_000), st.floats(0, 0.999))
-def test_a_broken_network_is_tried_again_within_five_seconds(failures: int, fraction: float) -> None:
-    assert 0 <= reconnect_delay_ns(SETTINGS, failures, fraction, refused=False) <= 5 * SECOND
+def test_a_broken_network_is_tried_again_within_thirty_seconds(failures: int, fraction: float) -> None:
+    assert 0 <= reconnect_delay_ns(SETTINGS, failures, fraction, refused=False) <= 30 * SECOND
 
 
 def test_the_first_retry_comes_at_once_and_then_the_delay_doubles() -> None:
-    delays = [reconnect_delay_ns(SETTINGS, failures, 0.0, refused=False) for failures in range(1, 7)]
-    assert delays == [0, 250 * MS, 500 * MS, SECOND, 2 * SECOND, 2500 * MS]
+    delays = [reconnect_delay_ns(SETTINGS, failures, 0.0, refused=False) for failures in range(1, 10)]
+    assert delays[:5] == [0, 250 * MS, 500 * MS, SECOND, 2 * SECOND]
+    assert delays[5:] == [4 * SECOND, 8 * SECOND, 15 * SECOND, 15 * SECOND]
     assert reconnect_delay_ns(SETTINGS, 1, 0.999, refused=False) < 250 * MS
 
 
 @pytest.mark.req("R390")
-def test_only_a_refusal_makes_the_delays_long() -> None:
-    longest = reconnect_delay_ns(SETTINGS, 50, 0.999, refused=True)
-    assert 29 * SECOND < longest <= 30 * SECOND
-    assert reconnect_delay_ns(SETTINGS, 1, 0.0, refused=True) >= 250 * MS
+@given(st.integers(1, 10_000), st.floats(0, 0.999))
+def test_only_a_venue_that_asks_for_patience_is_left_alone_for_thirty_seconds(failures: int, fraction: float) -> None:
+    assert 30 * SECOND <= reconnect_delay_ns(SETTINGS, failures, fraction, refused=True) <= 33 * SECOND
 
 
 @given(st.lists(st.integers(0, 3 * SECOND), max_size=100))
