@@ -42,17 +42,19 @@ def amend(venue: Bybit, order: Order, params: Params) -> None:
         trigger = reader.legal_price(trigger)
     _check_value(order, qty, price, instrument.min_value)
     shrinks = price in (None, order.price) and trigger is None and qty is not None and qty < order.order_qty
-    try:
-        venue.exchange.replace(order, price=price, qty=qty, stop_px=trigger, keeps_place=shrinks)
-    except Reject as reject:
-        if reject.reason is RejectReason.AMEND_NO_CHANGE:
-            text = "The order remains unchanged as the parameters entered match the existing ones."
-            raise VenueError(10001, text) from None
-        raise
+    before = terms.qty, terms.price
     if qty is not None:
         terms.qty = instrument.qty(qty)
     if price is not None:
         terms.price = instrument.px(price)
+    try:
+        venue.exchange.replace(order, price=price, qty=qty, stop_px=trigger, keeps_place=shrinks)
+    except Reject as reject:
+        terms.qty, terms.price = before
+        if reject.reason is RejectReason.AMEND_NO_CHANGE:
+            text = "The order remains unchanged as the parameters entered match the existing ones."
+            raise VenueError(10001, text) from None
+        raise
 
 
 def _check_value(order: Order, qty: Decimal | None, price: Decimal | None, least: Decimal) -> None:

@@ -60,8 +60,8 @@ def order_row(order: Order, instrument: Instrument, *, stream: bool) -> dict[str
         "createdTime": str(order.transact_ns // MS),
         "updatedTime": str(order.update_ns // MS),
     }
-    row |= {name: terms.exits.get(name, "") for name in _EXITS}
-    return row
+    # Rows of spot orders have no tpslMode; clients tell the products apart by that.
+    return row | {name: terms.exits.get(name, "") for name in _EXITS if not (spot and name == "tpslMode")}
 
 
 def execution_row(

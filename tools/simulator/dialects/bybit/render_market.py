@@ -13,6 +13,8 @@ from tools.simulator.core.model import Trade
 from tools.simulator.dialects.bybit.books import sequence
 from tools.simulator.dialects.bybit.instruments import Instrument, plain
 
+_CENT = Decimal("0.01")
+
 
 def trade_row(trade: Trade, market: Market, instrument: Instrument, trade_id: str, direction: str) -> dict[str, Any]:
     """A row of `publicTrade`; the side is the taker's."""
@@ -79,8 +81,8 @@ def kline_event(candle: Candle, interval: str, instrument: Instrument, now_ns: i
     }
 
 
-def ticker(market: Market, instrument: Instrument, now_ns: int) -> dict[str, Any]:
-    """The day's statistics, on REST with the best prices of both sides."""
+def ticker(market: Market, instrument: Instrument, now_ns: int, interest: Decimal) -> dict[str, Any]:
+    """The day's statistics with the best prices of both sides.  `interest`: open contracts, one side counted."""
     candle = market.candles.window(market.time_ns(now_ns))
     px, last = instrument.px, market.last_px
     opened = candle.open if candle else last
@@ -112,19 +114,20 @@ def ticker(market: Market, instrument: Instrument, now_ns: int) -> dict[str, Any
             "fundingIntervalHour": "8",
             "fundingCap": instrument.raw.get("upperFundingRate", ""),
         }
-        | contract_facts(market, instrument)
+        | contract_facts(market, instrument, interest)
         | sides
     )
 
 
-def contract_facts(market: Market, instrument: Instrument) -> dict[str, Any]:
-    """Mark, index and funding of a contract.  The street holds no positions, so there is no open interest to tell."""
+def contract_facts(market: Market, instrument: Instrument, interest: Decimal) -> dict[str, Any]:
+    """Mark, index, funding and open interest of a contract."""
     return {
         "markPrice": instrument.px(market.mark_px),
         "indexPrice": instrument.px(market.index_px or market.mark_px),
-        "openInterest": "",
-        "openInterestValue": "",
-        "singleOpenInterest": "",
+        "openInterest": plain(2 * interest),
+        "openInterestValue": plain((2 * interest * market.mark_px).quantize(_CENT)),
+        "singleOpenInterest": plain(interest),
+        "singleOpenInterestValue": plain((interest * market.mark_px).quantize(_CENT)),
         "fundingRate": plain(market.funding_rate),
         "nextFundingTime": str(market.next_funding_ns // MS),
     }

@@ -6,11 +6,14 @@ subscriptions, from what the recording has shown so far (`replay`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Protocol
 
 import orjson
 
 from tools.simulator.core.clock import MS, SECOND, Clock
+from tools.simulator.core.decimals import ZERO
 from tools.simulator.core.hub import Hub, Message
 from tools.simulator.core.listener import Listener
 from tools.simulator.core.market import AggTrade, Market
@@ -43,6 +46,8 @@ class PublicStreams(Listener):
         self._tickers: dict[str, dict[str, Any]] = {}  # hub name -> what was published last
         self._directions: dict[str, str] = {}
         self._open_klines: dict[str, int] = {}
+        self.interest: Callable[[str], Decimal] = lambda key: ZERO
+        """Open contracts of a market, one side counted."""
         self.recorded: Recorded | None = None
         self.recorded_ids: dict[tuple[str, int], str] = {}
         """Market key and our number of a recorded print -> the venue's own id."""
@@ -126,7 +131,7 @@ class PublicStreams(Listener):
 
     def _ticker_now(self, market: Market) -> dict[str, Any]:
         instrument = self._infos[market.symbol]
-        row = render_market.ticker(market, instrument, self._clock.now_ns())
+        row = render_market.ticker(market, instrument, self._clock.now_ns(), self.interest(market.symbol))
         if instrument.is_spot:
             for word in TICKER_KINDS[1:]:
                 del row[word]  # the stream of spot has no best prices (section 8.3)

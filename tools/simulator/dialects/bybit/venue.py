@@ -59,6 +59,7 @@ class Bybit(Listener):
         self.hub = Hub(parts.faults, parts.scheduler)
         self.user_data = PrivateChannel(parts.faults, parts.scheduler)
         self.streams = PublicStreams(self.exchange.markets, self.infos, self.hub, parts.clock)
+        self.streams.interest = self.open_interest
         self.events = AccountEvents(self)
         self.dcp = DeadMan(self)
         self.exchange.listeners += [self.events, self.streams, self]
@@ -257,6 +258,17 @@ class Bybit(Listener):
 
     def fee_rate(self, account: Account, instrument: Instrument, *, maker: bool) -> Decimal:
         return account.rate(instrument.category, maker=maker)
+
+    def open_interest(self, key: str) -> Decimal:
+        """Contracts that accounts hold here, long and short; whatever is not matched among them the street holds."""
+        held = [
+            position.qty
+            for account in self.exchange.accounts.by_name.values()
+            for (where, _), position in account.positions.items()
+            if where == key
+        ]
+        longs = sum((qty for qty in held if qty > 0), Decimal(0))
+        return max(longs, -sum((qty for qty in held if qty < 0), Decimal(0)))
 
     def note_snapshot(self, key: str) -> None:
         self.snapshots[key] += 1
