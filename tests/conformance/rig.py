@@ -23,7 +23,7 @@ from actors.journal.replay import read
 from config import load_config
 from protocols.base import Message
 from protocols.enums import ExecInst, ExecType, OrdStatus, OrdType, Side, TimeInForce
-from protocols.ids import AccountID, ClOrdID, ClOrdIDs, StrategyID, Symbol
+from protocols.ids import AccountID, ClOrdID, ClOrdIDs, StrategyID, Symbol, Venue
 from protocols.instruments import Instrument, Product, ceil_to
 from protocols.journal import OrderIntent
 from protocols.market import Quote, Subscribe
@@ -41,10 +41,11 @@ from protocols.orders import (
 )
 from protocols.positions import AccountPicture, AccountQuery
 from protocols.reconcile import book_path
-from protocols.venue import HttpReply
-from protocols.venues.registry import VenueOptions
+from protocols.venue import HttpReply, PrivateCodec, Signer
+from protocols.venues.registry import VENUES, VenueOptions, VenueParts
 from supervisors.actor import Actor
 from supervisors.spec import ChildSpec
+from supervisors.tree import VenuePlan
 from tests.conformance.subjects import Subject
 from tools.engine.host import Host
 from tools.simulator import GeneratorConfig, Simulator, SimulatorConfig, demo_account, open_simulator
@@ -55,6 +56,7 @@ ACCOUNT = AccountID("alpha")
 DESK = "/desk"
 PATIENCE_S = 20
 _ASK_NS = 2_000_000_000
+_MS = 1_000_000
 _SIDES = {Side.BUY: SimSide.BUY, Side.SELL: SimSide.SELL}
 
 Heard = TypeVar("Heard", bound=Message)
@@ -414,7 +416,7 @@ price_band = "0.5"
 def _profile(subject: Subject, sim: Simulator, symbol: Symbol, folder: Path, patience_ms: int) -> Path:
     """A configuration file with this venue alone."""
     passphrase = 'passphrase_env = "ALPHA_PASSPHRASE"\n' if subject.parts.passphrase else ""
-    window_ms = min(2_000, subject.parts.request_window_max_ms or 2_000)
+    window_ms = min(800, subject.parts.request_window_max_ms or 800)
     text = f"""
 [engine]
 name = "conformance"
@@ -423,9 +425,9 @@ dir = "{folder / "data"}"
 [venues.{subject.kind}]
 kind = "{subject.kind}"
 symbols = ["{symbol}"]
-rest_url = "{sim.rest_url}"
-stream_url = "{sim.stream_url}"
-entry_url = "{sim.stream_url}"
+rest_url = "http://127.0.0.1:{sim.port}"
+stream_url = "ws://127.0.0.1:{sim.port}"
+entry_url = "ws://127.0.0.1:{sim.port}"
 recv_window_ms = {window_ms}
 request_timeout_ms = {patience_ms}
 [accounts.{ACCOUNT}]
@@ -458,6 +460,25 @@ async def _instrument(subject: Subject, sim: Simulator, symbol: Symbol) -> Instr
     return next(row for row in codec.decode_instruments(reply)[0] if row.symbol == symbol)
 
 
+def _impatient(plans: Mapping[Venue, VenuePlan]) -> Mapping[Venue, VenuePlan]:
+    """Our own margins, short as well: simulator and engine share one clock."""
+    return {name: attrs.evolve(plan, entry=attrs.evolve(plan.entry, skew_ns=100 * _MS)) for name, plan in plans.items()}
+
+
+def _hasty(parts: VenueParts) -> VenueParts:
+    """The venue's row, with codecs that say of it that it drops what it has not begun within half a second.
+
+    True of the simulator; with the venue's own ten seconds each case of doubt would take as long.
+    """
+
+    def private(account: AccountID, signer: Signer, options: VenueOptions, user: str) -> PrivateCodec:
+        codec = parts.private(account, signer, options, user)
+        codec.rules = attrs.evolve(codec.rules, request_timeout_ns=500 * _MS)
+        return codec
+
+    return attrs.evolve(parts, private=private)
+
+
 @asynccontextmanager
 async def conformity(
     subject: Subject,
@@ -477,31 +498,33 @@ async def conformity(
         market=GeneratorConfig(events_per_s=2.0, burst_every_s=0.0),
         limits=limits,
     )
-    async with open_simulator(settings) as sim, trio.open_nursery() as nursery:
-        market = _first_market(subject, sim)
-        symbol = Symbol(market.spec.name)
-        instrument = await _instrument(subject, sim, symbol)
-        keys = sim.credentials(ACCOUNT)
-        env = {
-            "ALPHA_KEY": keys.hmac_key,
-            "ALPHA_SECRET": secret or keys.hmac_secret,
-            "ALPHA_PASSPHRASE": keys.passphrase,
-        }
-        host = Host.prepare(load_config(_profile(subject, sim, symbol, folder, patience_ms)), env)
-        heard: list[Message] = []
-        readers = (ChildSpec(name="desk", factory=lambda: _Ear(heard)),)
-        host.plan = attrs.evolve(host.plan, extra=readers)
-        await nursery.start(host.run)
-        desk = Desk(subject, sim, host, instrument, market, heard, folder / "data", ClOrdIDs(ACCOUNT, "desk", 1, 1))
-        desk.listen()
-        try:
-            if wait:
-                await desk.ready()
-            yield desk
-        finally:
-            host.stop("the case is over")
-            with trio.move_on_after(30, shield=True):
-                await host.ended.wait()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VENUES, subject.kind, _hasty(subject.parts))
+        async with open_simulator(settings) as sim, trio.open_nursery() as nursery:
+            market = _first_market(subject, sim)
+            symbol = Symbol(market.spec.name)
+            instrument = await _instrument(subject, sim, symbol)
+            keys = sim.credentials(ACCOUNT)
+            env = {
+                "ALPHA_KEY": keys.hmac_key,
+                "ALPHA_SECRET": secret or keys.hmac_secret,
+                "ALPHA_PASSPHRASE": keys.passphrase,
+            }
+            host = Host.prepare(load_config(_profile(subject, sim, symbol, folder, patience_ms)), env)
+            heard: list[Message] = []
+            readers = (ChildSpec(name="desk", factory=lambda: _Ear(heard)),)
+            host.plan = attrs.evolve(host.plan, extra=readers, venues=_impatient(host.plan.venues))
+            await nursery.start(host.run)
+            desk = Desk(subject, sim, host, instrument, market, heard, folder / "data", ClOrdIDs(ACCOUNT, "desk", 1, 1))
+            desk.listen()
+            try:
+                if wait:
+                    await desk.ready()
+                yield desk
+            finally:
+                host.stop("the case is over")
+                with trio.move_on_after(30, shield=True):
+                    await host.ended.wait()
 
 
 def _first_market(subject: Subject, sim: Simulator) -> Market:
