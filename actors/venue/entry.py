@@ -107,7 +107,7 @@ class OrderEntryActor(Actor):
         self._reconnect = reconnect or ReconnectSettings()
         self._tls = tls
         self._clock = VenueClock(self._settings.stamp_margin_ns)
-        self._leases = Leases("orders")
+        self._leases = Leases("orders", codec.venue)
         window_ns = self._settings.request_window_ns if codec.capabilities.request_window else 0
         settle_ns = window_ns + codec.rules.request_timeout_ns + self._settings.skew_ns
         self._outcomes = Outcomes(self, limiter=limiter, clock=clock, settle_after_ns=settle_ns)

@@ -40,10 +40,12 @@ class Lease:
 class Leases:
     """All blocks at hand, oldest first."""
 
-    __slots__ = ("_blocks", "_kind", "_usage", "_usage_sent_ns", "_wished_at_ns", "left")
+    __slots__ = ("_blocks", "_kind", "_usage", "_usage_sent_ns", "_venue", "_wished_at_ns", "left")
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, venue: str = "") -> None:
+        """`venue`: the product, where several share one limiter."""
         self._kind = kind
+        self._venue = venue
         self._blocks: deque[Lease] = deque()
         self._wished_at_ns: int | None = None
         self._usage: tuple[Usage, ...] = ()
@@ -87,7 +89,7 @@ class Leases:
         if self._wished_at_ns is not None and monotonic_ns - self._wished_at_ns < WISH_LOST_NS:
             return None
         self._wished_at_ns = monotonic_ns
-        return LeaseWanted(account, self._kind, PERMITS_MAX, reply_to)
+        return LeaseWanted(account, self._kind, PERMITS_MAX, reply_to, self._venue)
 
     def forget_wish(self) -> None:
         """Whoever was asked is gone."""
@@ -109,11 +111,11 @@ class Leases:
                 block.out -= block.finished
                 used = ((self._kind, block.finished),) if block.finished else ()
                 back = ((self._kind, unused),) if unused else ()
-                reports.append(PermitSettled(block.number, account, used, back, (), 0))
+                reports.append(PermitSettled(block.number, account, used, back, (), 0, self._venue))
                 block.finished = 0
             if now_ns >= block.until_ns and not block.out:
                 self._blocks.remove(block)
         if self._usage:
-            reports.append(PermitSettled(0, account, (), (), self._usage, self._usage_sent_ns))
+            reports.append(PermitSettled(0, account, (), (), self._usage, self._usage_sent_ns, self._venue))
             self._usage = ()
         return reports
