@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import attrs
 import httpx
 import jwt
 import trio
-from trio_websocket import WebSocketConnection, connect_websocket_url
+from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from tools.simulator import Credentials, GeneratorConfig, Simulator, SimulatorConfig, demo_account, open_simulator
 from tools.simulator.core.model import Side
@@ -155,12 +155,14 @@ class Socket:
 async def socket_of(sim: Simulator, account: str | None = None, **headers: str) -> AsyncIterator[Socket]:
     """The public socket, or the private one of an account."""
     extra = [(name.encode(), value.encode()) for name, value in headers.items()]
-    url = sim.urls["streams"]
+    path = urlsplit(sim.urls["streams"]).path
     if account is not None:
-        url = sim.urls["private"]
-        extra.append((b"authorization", f"Bearer {token(sim.credentials(account), [])}".encode()))
-    async with trio.open_nursery() as nursery:
-        ws = await connect_websocket_url(nursery, url, extra_headers=extra)
+        path = urlsplit(sim.urls["private"]).path
+        if "Authorization" not in headers:
+            extra.append((b"Authorization", f"Bearer {token(sim.credentials(account), [])}".encode()))
+    # A stream of our own: the library's client leaves the socket open when the server closes.
+    async with await trio.open_tcp_stream("127.0.0.1", sim.port) as stream, trio.open_nursery() as nursery:
+        ws = await wrap_client_stream(nursery, stream, f"127.0.0.1:{sim.port}", path, extra_headers=extra)
         try:
             yield Socket(ws)
         finally:
