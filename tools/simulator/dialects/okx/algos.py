@@ -17,8 +17,8 @@ from tools.simulator.core.algos import Algo, AlgoLeg, AlgoStatus
 from tools.simulator.core.decimals import ZERO
 from tools.simulator.core.model import Order, OrdType, PriceKind, Side
 from tools.simulator.dialects.okx.errors import OkxError, bad_param, empty
-from tools.simulator.dialects.okx.instruments import OkxInstrument
-from tools.simulator.dialects.okx.orders import SIDES, OrderReader, Terms, check_size
+from tools.simulator.dialects.okx.instruments import SPOT, OkxInstrument
+from tools.simulator.dialects.okx.orders import SIDES, SPOT_MODES, OrderReader, Terms, check_size
 from tools.simulator.dialects.okx.params import Params
 from tools.simulator.dialects.okx.text import ms, plain
 
@@ -94,13 +94,7 @@ class AlgoReader:
         if size is not None:
             check_size(instrument, size, market=False)
         # What an ordinary order of the same kind may not be, this one may not either.
-        base = OrderReader(self._venue, self._account, instrument, Params({
-            **{name: params.values.get(name) for name in ("tdMode", "side", "posSide", "reduceOnly", "tag")},
-            "ordType": "market" if instrument.is_swap else "ioc",
-            "px": plain(instrument.tick),
-            "pxAmendType": "1",
-            "sz": plain(size or instrument.min_size),
-        })).read()  # fmt: skip
+        base = OrderReader(self._venue, self._account, instrument, Params(self._as_order(size))).read()
         kept = base.extra["okx"]
         assert isinstance(kept, Terms)
         legs = self._legs(word, base, size or ZERO)
@@ -127,6 +121,23 @@ class AlgoReader:
         ):
             raise OkxError("51065", "algoClOrdId already exists")
         return algo
+
+    def _as_order(self, size: Decimal | None) -> dict[str, Any]:
+        """The fields that an algo order shares with an ordinary one, as one that breaks no rule of its own.
+
+        On spot `cross` is taken, too, in the account modes where orders are `cash`: clients send it.
+        """
+        names = ("tdMode", "side", "posSide", "reduceOnly", "tag")
+        fields = {name: self._params.values.get(name) for name in names}
+        if self._instrument.inst_type == SPOT and fields["tdMode"] in ("cash", "cross"):
+            fields["tdMode"] = SPOT_MODES[self._venue.settings(self._account).acct_lv][0]
+        return {
+            **fields,
+            "ordType": "market" if self._instrument.is_swap else "ioc",
+            "px": plain(self._instrument.tick),
+            "pxAmendType": "1",
+            "sz": plain(size or self._instrument.min_size),
+        }
 
     def _legs(self, word: str, base: Order, size: Decimal) -> list[tuple[str, AlgoLeg]]:
         if word == "trigger":

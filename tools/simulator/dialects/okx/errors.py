@@ -9,7 +9,6 @@ from __future__ import annotations
 from tools.simulator.core.model import Reject, RejectReason
 
 TEXTS = {
-    "1": "All operations failed",
     "50001": "Service temporarily unavailable. Please try again later",
     "50004": "API endpoint request timeout; it does not show whether the operation succeeded, please check",
     "50011": "Rate limit reached. Please refer to the API documentation and throttle requests accordingly",

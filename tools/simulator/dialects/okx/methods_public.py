@@ -12,12 +12,14 @@ from tools.simulator.dialects.okx.depth import best, rows
 from tools.simulator.dialects.okx.errors import OkxError, bad_param
 from tools.simulator.dialects.okx.gateway import Call, Method, Scope, Security
 from tools.simulator.dialects.okx.instruments import INST_TYPES, SPOT, SWAP, OkxInstrument
+from tools.simulator.dialects.okx.limits import Demand
 from tools.simulator.dialects.okx.params import Params
 from tools.simulator.dialects.okx.text import ms, plain
 
 if TYPE_CHECKING:
     from tools.simulator.dialects.okx.venue import OkxVenue
 
+INSTRUMENTS = 20
 CANDLES, HISTORY_CANDLES, BOOK, BOOK_FULL, TRADES = 300, 100, 400, 5000, 500
 
 
@@ -242,9 +244,21 @@ def _public(name: str, path: str, handler: Any, limit: int, scope: Scope = Scope
     )
 
 
+def _instruments_demands(venue: OkxVenue, call: Call) -> list[Demand]:
+    """Per address and kind of instrument."""
+    limit = INSTRUMENTS * venue.limits.reads_percent // 100
+    return [Demand(("instruments", call.peer, call.params.text("instType")), limit)] if limit else []
+
+
 METHODS = (
     _public("time", "public/time", time, 10),
-    _public("instruments", "public/instruments", instruments, 20),
+    Method(
+        name="instruments",
+        handler=instruments,
+        rest=("GET", "/api/v5/public/instruments"),
+        security=Security.NONE,
+        demands=_instruments_demands,
+    ),
     _public("ticker", "market/ticker", ticker, 20),
     _public("tickers", "market/tickers", tickers, 20),
     _public("books", "market/books", books, 40),

@@ -45,13 +45,8 @@ def candles(
         found = store.series(span, now_ns=now_ns, start_ns=None, end_ns=end_ns, limit=limit)
     else:
         # The store aligns to UTC; hours are the largest unit that both calendars share.
-        hours = store.series(
-            HOUR,
-            now_ns=now_ns,
-            start_ns=None,
-            end_ns=None if end_ns is None else end_ns + span,
-            limit=limit * span // HOUR,
-        )
+        until = None if end_ns is None else end_ns + span
+        hours = store.series(HOUR, now_ns=now_ns, start_ns=None, end_ns=until, limit=limit * span // HOUR)
         found = []
         for hour in hours:
             open_ns = (hour.open_ns + shift) // span * span - shift
@@ -61,6 +56,10 @@ def candles(
                 hour.open_ns, hour.interval_ns = open_ns, span
                 found.append(hour)
         found = [one for one in found if end_ns is None or one.open_ns <= end_ns]
+    newest = now_ns if end_ns is None else min(now_ns, end_ns)
+    while found and found[-1].open_ns + span <= newest:  # nothing has traded since
+        close = found[-1].close
+        found.append(Candle(found[-1].open_ns + span, span, close, close, close, close))
     return [one for one in found if start_ns is None or one.open_ns >= start_ns][-limit:]
 
 
