@@ -229,6 +229,10 @@ def _key(key: Key, source: KeyConfig, venue: VenueConfig | None) -> Iterator[Mis
 
 def _risk(config: Config) -> Iterator[Mistake]:
     symbols = {symbol for venue in config.venues.values() for symbol in venue.symbols}
+    for asset, rate in config.risk.rates.items():
+        if rate <= 0 or asset == "USDT":
+            reason, fix = f"was {rate}", "Write what one unit is worth in USDT; USDT itself is worth 1"
+            yield Mistake(("risk", "rates", asset), reason, fix)
     scopes: list[tuple[Key, LimitsConfig]] = [(("risk", "firm"), config.risk.firm)]
     for name, limits in config.risk.accounts.items():
         scopes.append((("risk", "accounts", name), limits))

@@ -334,6 +334,9 @@ class RiskConfig:
 
     firm: LimitsConfig
     accounts: Mapping[str, LimitsConfig] = attrs.field(factory=dict)
+    rates: Mapping[str, Decimal] = attrs.field(factory=dict)
+    """Quote asset -> its worth in USDT, the unit of all notionals here; set it on the safe (high) side.  A symbol
+    whose quote asset is neither USDT nor here cannot be valued, and is not traded."""
 
 
 @attrs.frozen(kw_only=True)

@@ -91,3 +91,8 @@ class Query(Message):
 
     __slots__ = ()
     delivery: ClassVar[Delivery] = Delivery.COMMAND
+
+    @property
+    def passes_shut_gate(self) -> bool:
+        """True when an actor is to answer although its ready gate is shut: from a state that is not verified."""
+        return False

@@ -142,6 +142,12 @@ class AccountQuery(Query):
 
     strategy: StrategyID | None = None
     hashed: bool = False
+    unproven: bool = False
+    """Answer also while the venue has not confirmed it: as our records have it, doubtful orders in full."""
+
+    @property
+    def passes_shut_gate(self) -> bool:
+        return self.unproven
 
 
 @attrs.frozen

@@ -96,10 +96,10 @@ class CellContext:
         if within_ns is None:
             await self._runtime.wait_ready(path)
             return True
+        cell = self._runtime.cell(path)
         with trio.move_on_after(within_ns / 1e9):
             await self._runtime.wait_ready(path)
-            return True
-        return False
+        return cell.ready
 
     async def sleep(self, duration_ns: int) -> None:
         await trio.sleep(duration_ns / 1e9)

@@ -131,8 +131,8 @@ class Runtime:
 
     @staticmethod
     def _may_pass(cell: Cell, message: Message) -> bool:
-        """What only reduces risk reaches a running actor although its ready gate is shut."""
-        return isinstance(message, Command) and message.passes_shut_gate and cell.phase is Phase.RUNNING
+        """What only reduces risk, or asks for what is not verified, reaches an actor whose ready gate is shut."""
+        return isinstance(message, Command | Query) and message.passes_shut_gate and cell.phase is Phase.RUNNING
 
     def post_outbox(self, cell: Cell) -> None:
         """Deliver what handlers sent, now that they have returned.

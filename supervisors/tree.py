@@ -420,12 +420,14 @@ class _Builder:
         gates = [
             self._child(
                 "firm",
-                _bind(FirmGate, firm_limits(config.risk.firm, symbols), plan.accounts, listeners, whole),
+                _bind(
+                    FirmGate, firm_limits(config.risk.firm, symbols, config.risk.rates), plan.accounts, listeners, whole
+                ),
                 capacity=65_536,
             )
         ]
         for account in accounts:
-            limits = account_limits(config.risk.accounts[account], symbols)
+            limits = account_limits(config.risk.accounts[account], symbols, config.risk.rates)
             pairs = tuple(pair for pair in plan.accounts if pair[0] == account)
             own = tuple(strategy_path(s.name) for s in plan.strategies if s.account == account)
             gates.append(self._child(account, _bind(AccountGate, account, limits, pairs, own), capacity=65_536))

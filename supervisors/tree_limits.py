@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -32,8 +32,9 @@ def _or_unlimited(value: Decimal | None) -> Decimal:
     return UNLIMITED if value is None else value
 
 
-def _common(given: LimitsConfig, symbols: Iterable[Symbol]) -> dict[str, Any]:
+def _common(given: LimitsConfig, symbols: Iterable[Symbol], rates: Mapping[str, Decimal]) -> dict[str, Any]:
     return {
+        "rates": rates,
         "max_order_notional": given.max_order_notional,
         "max_position_notional": given.max_position_notional,
         "max_exposure": given.max_exposure,
@@ -49,11 +50,15 @@ def _common(given: LimitsConfig, symbols: Iterable[Symbol]) -> dict[str, Any]:
     }
 
 
-def firm_limits(given: LimitsConfig, symbols: Iterable[Symbol]) -> FirmLimits:
+def firm_limits(
+    given: LimitsConfig, symbols: Iterable[Symbol], rates: Mapping[str, Decimal] | None = None
+) -> FirmLimits:
     """`[risk.firm]` as the gate wants it."""
-    return FirmLimits(**_common(given, symbols))
+    return FirmLimits(**_common(given, symbols, rates or {}))
 
 
-def account_limits(given: LimitsConfig, symbols: Iterable[Symbol]) -> AccountLimits:
+def account_limits(
+    given: LimitsConfig, symbols: Iterable[Symbol], rates: Mapping[str, Decimal] | None = None
+) -> AccountLimits:
     """`[risk.accounts.<name>]` as the gate wants it."""
-    return AccountLimits(**_common(given, symbols), max_repeats=given.max_repeats)
+    return AccountLimits(**_common(given, symbols, rates or {}), max_repeats=given.max_repeats)

@@ -163,21 +163,22 @@ class Verbs:
         return [{"number": number, **attrs.asdict(event)} for number, event in shown]
 
     async def _orders(self, args: Mapping[str, Any]) -> object:
-        return [order for found in await self._pictures(args) for order in found.open_orders]
+        return [order for found in await self._pictures(args, unproven=True) for order in found.open_orders]
 
     async def _positions(self, args: Mapping[str, Any]) -> object:
-        return [position for found in await self._pictures(args) for position in found.positions]
+        return [position for found in await self._pictures(args, unproven=True) for position in found.positions]
 
     async def _balances(self, args: Mapping[str, Any]) -> object:
-        return [balance for found in await self._pictures(args) for balance in found.balances]
+        return [balance for found in await self._pictures(args, unproven=True) for balance in found.balances]
 
-    async def _pictures(self, args: Mapping[str, Any]) -> list[AccountPicture]:
+    async def _pictures(self, args: Mapping[str, Any], *, unproven: bool = False) -> list[AccountPicture]:
+        """`unproven`: also of accounts that their venue has not confirmed; a venue that is down hides no other."""
         wanted = _optional_text(args, "account")
         if wanted is not None and wanted not in {account for account, _ in self._premises.accounts}:
             known = ", ".join(sorted({account for account, _ in self._premises.accounts}))
             raise Failure(f"no account {wanted}", f"one of {known}")
         return [
-            await self.ctx.ask(account_path(account, venue), AccountQuery(), _ASK_NS)
+            await self.ctx.ask(account_path(account, venue), AccountQuery(unproven=unproven), _ASK_NS)
             for account, venue in self._premises.accounts
             if wanted in (None, account)
         ]

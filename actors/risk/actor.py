@@ -165,7 +165,7 @@ class _Gate(Actor):
                 self.gate.exposure.whole[account] = self._whole[account]
             self.ctx.note("unproven", f"{path} is not reconciled: it counts as the worst that it can be")
         asked_ns = self.ctx.now_ns
-        picture = await self._ask(path, AccountQuery(), ready=False)
+        picture = await self._ask(path, AccountQuery(unproven=True), ready=False)
         assert isinstance(picture, AccountPicture)
         self.gate.exposure.rebuild(picture, picture.taken_ns or asked_ns)
 

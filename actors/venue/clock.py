@@ -8,6 +8,9 @@ most half the round trip (binance-spot section 3).  The estimate is the median o
 one moves nothing.  A probe that contradicts the estimate by more than its own error means that a clock, ours or the
 venue's, has *stepped*: the offset is unusable at once, everything is measured anew, and only a burst of probes that
 agree makes it usable again.  While it is unusable nothing is signed (invariant I16).
+
+A venue without a clock to ask (`Capabilities.server_time`) tells the second in the header of any answer: good enough to
+see that a clock is wrong by minutes, and such a venue's requests bear no time of their own.
 """
 
 from __future__ import annotations
@@ -47,6 +50,8 @@ class ClockSettings:
     """A disagreement beyond this and the probe's own error is a step."""
     round_trip_max_ns: int = 1 * SECOND
     """A slower probe says too little: its error is half of it."""
+    resolution_ns: int = 0
+    """What the venue's answer may be off by itself; an offset within it says nothing and counts as none."""
     age_max_ns: int = 300 * SECOND
     """An offset that could not be confirmed for this long is not usable any more."""
 
@@ -87,7 +92,7 @@ class ClockEstimator:
         self._probes.clear()
 
     def _contradicts(self, probe: Probe) -> bool:
-        error_ns = (probe.round_trip_ns + self.round_trip_ns) // 2
+        error_ns = (probe.round_trip_ns + self.round_trip_ns) // 2 + 2 * self._settings.resolution_ns
         return abs(probe.offset_ns - self.offset_ns) > self._settings.step_ns + error_ns
 
     @property
@@ -97,8 +102,9 @@ class ClockEstimator:
 
     @property
     def offset_ns(self) -> int:
-        """Venue time minus our time; 0 when nothing is known."""
-        return median_low([probe.offset_ns for probe in self._probes]) if self._probes else 0
+        """Venue time minus our time; 0 when nothing is known, or nothing that exceeds what the answers are good to."""
+        offset_ns = median_low([probe.offset_ns for probe in self._probes]) if self._probes else 0
+        return offset_ns if abs(offset_ns) > self._settings.resolution_ns else 0
 
     @property
     def round_trip_ns(self) -> int:
@@ -156,6 +162,9 @@ class ClockActor(Actor):
         self._limiter = limiter
         self._readers = tuple(readers)
         self._settings = settings or ClockSettings()
+        if not codec.capabilities.server_time:
+            # The Date of an answer has whole seconds.  Nothing of such a venue needs more: its requests bear no time.
+            self._settings = attrs.evolve(self._settings, resolution_ns=1 * SECOND)
         self._estimator = ClockEstimator(self._settings)
         self._said: ClockOffset | None = None
         self._measure_now = trio.Event()

@@ -26,8 +26,11 @@ _PIPE_WIDTH = 10_000
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def load(profile: str, overrides: Iterable[str] = ()) -> Config:
-    """The configuration as a command sees it: profile or file, then the environment, then `--set`."""
+def load(profile: str, overrides: Iterable[str] = (), venues: str = "") -> Config:
+    """The configuration as a command sees it: profile or file, then the environment, then `--set`.
+
+    `venues`: names joined by commas; the others, and the strategies on them, are disabled.
+    """
     given: dict[str, object] = {}
     for text in overrides:
         key, found, value = text.partition("=")
@@ -35,9 +38,24 @@ def load(profile: str, overrides: Iterable[str] = ()) -> Config:
             raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--set")
         given[key] = value
     try:
-        return load_config(profile, env=os.environ, overrides=given)
+        config = load_config(profile, env=os.environ, overrides=given)
+        if venues:
+            given |= _only(config, {name.strip() for name in venues.split(",") if name.strip()})
+            config = load_config(profile, env=os.environ, overrides=given)
     except ConfigError as error:
         raise BadConfig(str(error)) from error
+    return config
+
+
+def _only(config: Config, wanted: set[str]) -> dict[str, object]:
+    """Overrides that leave these venues enabled, and what trades on them."""
+    missing = wanted - set(config.venues)
+    if missing or not wanted:
+        text = f"no venue {', '.join(sorted(missing))}; the profile has {', '.join(config.venues)}"
+        raise click.BadParameter(text, param_hint="--venues")
+    given: dict[str, object] = {f"venues.{name}.enabled": name in wanted for name in config.venues}
+    off = [name for name, strategy in config.strategies.items() if strategy.venue not in wanted]
+    return given | {f"strategies.{name}.enabled": False for name in off}
 
 
 def profile_options(command: Command) -> Command:
@@ -55,7 +73,7 @@ def profile_options(command: Command) -> Command:
         default="demo",
         show_default=True,
         metavar="NAME|FILE",
-        help="A shipped profile (demo, replay, paper, live) or a TOML file.",
+        help="A shipped profile (demo, replay, paper, five-venues, live) or a TOML file.",
     )(command)
 
 

@@ -39,7 +39,13 @@ _VIEW_PATIENCE_S = 3
     metavar="SECONDS",
     help="Stop by itself after so many seconds.",
 )
-def run(profile: str, overrides: tuple[str, ...], plain: bool, seconds: float | None) -> None:
+@click.option(
+    "--venues",
+    default="",
+    metavar="A,B,...",
+    help="Only these venues of the profile; what trades on the others is disabled.",
+)
+def run(profile: str, overrides: tuple[str, ...], plain: bool, seconds: float | None, venues: str) -> None:
     """Run the engine.
 
     The default profile `demo` needs nothing: it brings a simulated venue with a generated market.  Everything is
@@ -48,7 +54,7 @@ def run(profile: str, overrides: tuple[str, ...], plain: bool, seconds: float | 
 
     Exit code 0 after an orderly end, 1 when the engine gave up or the data folder cannot be used.
     """
-    config = load(profile, overrides)
+    config = load(profile, overrides, venues)
     plain = plain or config.engine.display is Display.PLAIN or not sys.stdout.isatty()
     zone = ZoneInfo(config.engine.timezone)
     _say(zone, f"bulkhead {config.origin.profile}: data in {config.data.dir}, control socket {config.socket_path}")

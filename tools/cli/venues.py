@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 import click
 
-from protocols.venue import Capabilities, Limit, SessionRules
+from protocols.venue import Capabilities, SessionRules
 from protocols.venues.registry import VENUES, VenueParts
 from tools.cli.common import duration, json_option, print_json, print_table
 from tools.cli.failure import CommandFailure
@@ -58,10 +59,10 @@ def described(parts: VenueParts) -> dict[str, Any]:
     return {
         "family": parts.family,
         "product": parts.product.value,
-        "capabilities": {name: _plain(value) for name, value in _facts(parts.capabilities).items()},
-        "session": {name: _plain(value) for name, value in _facts(parts.rules).items()},
+        "capabilities": _plain(parts.capabilities),
+        "session": _plain(parts.rules),
         "limits_as_of": parts.limits_as_of,
-        "limits": [{name: _plain(value) for name, value in _facts(limit).items()} for limit in parts.limits],
+        "limits": _plain(parts.limits),
         "environments": {name: attrs.asdict(at) for name, at in parts.environments.items()},
         "keys": [algorithm.value for algorithm in parts.key_algorithms],
         "passphrase": parts.passphrase,
@@ -71,14 +72,18 @@ def described(parts: VenueParts) -> dict[str, Any]:
     }
 
 
-def _facts(thing: Capabilities | SessionRules | Limit) -> dict[str, Any]:
+def _facts(thing: Capabilities | SessionRules) -> dict[str, Any]:
     return {field.name: getattr(thing, field.name) for field in attrs.fields(type(thing))}
 
 
 def _plain(value: Any) -> Any:
-    """Enums as their values, sets as sorted lists."""
+    """Enums as their values, sets as sorted lists, classes as tables."""
     if isinstance(value, frozenset):
         return sorted(_plain(item) for item in value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if attrs.has(type(value)):
+        return {field.name: _plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
     if isinstance(value, Mapping):
         return {str(_plain(key)): _plain(item) for key, item in value.items()}
     return value.value if isinstance(value, enum.Enum) else value
@@ -104,8 +109,9 @@ def _show_all() -> None:
 
 def _show_one(parts: VenueParts) -> None:
     click.echo(f"{parts.kind}: {parts.product.value} of the family {parts.family}\n")
+    click.echo("environments")
     print_table(
-        "environments",
+        "",
         ("name", "as of", "kind", "URL"),
         (
             (at.name, at.as_of, key, getattr(at, f"{key}_url") or "none: orders go by REST")
@@ -115,25 +121,35 @@ def _show_one(parts: VenueParts) -> None:
     )
     click.echo("")
     rows = ((name, _word(_plain(value))) for name, value in _facts(parts.capabilities).items())
-    print_table("capabilities", ("name", ""), rows)
+    click.echo("capabilities")
+    print_table("", ("name", ""), rows)
     click.echo("")
+    click.echo("session")
     print_table(
-        "session",
+        "",
         ("name", ""),
-        (
-            (name.removesuffix("_ns"), duration(value) if name.endswith("_ns") and value else str(value or _NO))
-            for name, value in _facts(parts.rules).items()
-        ),
+        ((name.removesuffix("_ns"), _rule(name, value)) for name, value in _facts(parts.rules).items()),
     )
     click.echo("")
+    click.echo(f"limits as of {parts.limits_as_of}")
     print_table(
-        f"limits as of {parts.limits_as_of}",
-        ("name", "limit", "each"),
-        ((limit.name, limit.limit, duration(limit.interval_ns)) for limit in parts.limits),
+        "",
+        ("name", "limit", "each", "counted for", "windows"),
+        (
+            (
+                limit.name,
+                limit.limit,
+                duration(limit.interval_ns),
+                limit.scope.value,
+                "by the clock" if limit.aligned else "any",
+            )
+            for limit in parts.limits
+        ),
         right=("limit", "each"),
     )
     click.echo("")
-    print_table("configuration", ("key", "may be"), _configurable(parts))
+    click.echo("configuration")
+    print_table("", ("key", "may be"), _configurable(parts))
 
 
 def _configurable(parts: VenueParts) -> list[tuple[str, str]]:
@@ -145,6 +161,13 @@ def _configurable(parts: VenueParts) -> list[tuple[str, str]]:
         ("trade_mode", ", ".join(parts.trade_modes) or _NO),
         ("hedge_mode", "true, false" if parts.capabilities.hedge_mode else "false"),
     ]
+
+
+def _rule(name: str, value: object) -> str:
+    """A rule of a session: a duration, a number, or what is expected of each channel."""
+    if isinstance(value, int):
+        return duration(value) if name.endswith("_ns") and value else str(value or _NO)
+    return json.dumps(_plain(value)) if value else _NO
 
 
 def _word(value: object) -> str:

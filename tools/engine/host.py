@@ -63,12 +63,13 @@ _LEVELS = {
     "connection_lost": "warning",
     "request_failed": "warning",
     "alarm": "warning",
+    "unproven": "warning",
     "trading_state": "warning",
     "refused_peer": "warning",
     "journal_degraded": "error",
 }
 """Level in the log of each step of an actor's life; the others are `info`."""
-_NEWS = frozenset({*_LEVELS, "restarted", "unready", "paused", "resumed", "connection_replaced"})
+_NEWS = frozenset({*_LEVELS, "restarted", "unready", "paused", "resumed", "connection_replaced", "proven"})
 """What a person watching should hear of."""
 _NEWS_KEPT = 200
 
@@ -258,7 +259,8 @@ class Host:
         count = 0
         for account, venue in self.plan.accounts:
             try:
-                picture: AccountPicture = await self.runtime.ask(account_path(account, venue), AccountQuery(), 500 * MS)
+                path, query = account_path(account, venue), AccountQuery(unproven=True)
+                picture: AccountPicture = await self.runtime.ask(path, query, 500 * MS)
             except AskError:
                 count += 1
             else:

@@ -63,7 +63,7 @@ async def look(runtime: Runtime, plan: Plan) -> Figures:
     for account, venue in plan.accounts:
         path = account_path(account, venue)
         try:
-            picture: AccountPicture = await runtime.ask(path, AccountQuery(), _ASK_NS)
+            picture: AccountPicture = await runtime.ask(path, AccountQuery(unproven=True), _ASK_NS)
             orders += len(picture.open_orders)
         except AskError:
             silent.append(path)

@@ -22,12 +22,14 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import orjson
 
 from tools.simulator.core.accounts import Account, KeyKind, Position
+from tools.simulator.core.clock import Clock
 from tools.simulator.core.decimals import text8
 from tools.simulator.core.dialect import Dialect
 from tools.simulator.core.faults import Fault
@@ -54,7 +56,10 @@ class Front:
     async def http(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith("/sim/"):
             return self._admin.answer(request)
-        return await self._venue.http(request)
+        response = await self._venue.http(request)
+        # As every web server does; on venues without a time endpoint it is the only clock there is.
+        response.headers.append(("date", formatdate(self._admin.clock.now_ns() / 1e9, usegmt=True)))
+        return response
 
     def refuse_websocket(self, connection: WsConnection) -> HttpResponse | None:
         return self._venue.refuse_websocket(connection)
@@ -68,6 +73,11 @@ class Admin:
 
     def __init__(self, simulator: Simulator) -> None:
         self._sim = simulator
+
+    @property
+    def clock(self) -> Clock:
+        """The venue's, skewed or not."""
+        return self._sim.clock
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """One admin request. Anything wrong with it is a 400 that says what."""

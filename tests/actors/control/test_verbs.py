@@ -110,11 +110,15 @@ async def test_orders_positions_and_balances_come_from_the_accounts(tmp_path: Pa
         assert (await own.result("config"))["text"] == "[engine]"
 
 
-async def test_an_account_that_cannot_answer_is_a_reason_not_an_empty_list(tmp_path: Path) -> None:
+async def test_an_account_that_is_not_reconciled_answers_from_its_records_and_is_named(tmp_path: Path) -> None:
     async with control(tmp_path) as rig, talk(rig) as own:
         cell = rig.runtime.cell(DESK)
+        before = await own.result("orders")
         cell.set_unready(cell.epoch, "reconciling with the venue")
-        refused = await own.ask("orders")
+        assert await own.result("orders") == before
+        (waiting,) = (row for row in (await own.result("status"))["not_ready"] if row["path"] == DESK)
+        assert waiting["why"] == "reconciling with the venue"
+        refused = await own.ask("unkill", scope="firm")  # who releases wants to know what the venue says
         assert DESK in refused["error"]
         assert "reconciling with the venue" in refused["error"]
         assert "resyncing or down" in refused["fix"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,6 +95,25 @@ def test_a_real_step_is_always_seen(jitter_ms: list[float], step_ms: float, back
     for each in jitter_ms:
         probe(estimator, 0, each)
     assert not probe(estimator, 0, -step_ms if back else step_ms)
+
+
+@given(st.lists(st.integers(-500, 500), min_size=3, max_size=40))
+def test_answers_to_the_second_are_never_a_step_and_say_nothing_finer(jitter_ms: list[int]) -> None:
+    estimator = ClockEstimator(attrs.evolve(SETTINGS, resolution_ns=SECOND))
+    assert all(probe(estimator, 0, each) for each in jitter_ms)
+    assert estimator.offset_ns == 0
+
+
+@pytest.mark.parametrize("step_ms", [4_000, -90_000])
+def test_a_clock_that_is_wrong_by_seconds_is_seen_by_answers_to_the_second(step_ms: int) -> None:
+    estimator = ClockEstimator(attrs.evolve(SETTINGS, resolution_ns=SECOND))
+    for each in (100, -300, 400):
+        probe(estimator, 0, each)
+    assert not probe(estimator, 0, step_ms)
+    for each in (200, -100):
+        probe(estimator, 0, step_ms + each)
+    assert usable(estimator)
+    assert abs(estimator.offset_ns - step_ms * MS) <= 500 * MS
 
 
 def test_stamps_are_the_venues_time_less_the_margin() -> None:

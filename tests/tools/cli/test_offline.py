@@ -88,7 +88,7 @@ def test_wrong_usage_is_code_2_on_stderr(words: tuple[str, ...], complaint: str)
 ASKING = [
     words
     for words in commands()
-    if words and words[0] not in ("run", "sim", "replay", "doctor", "bench", "config") and words != ("actor",)
+    if words and words[0] not in ("run", "sim", "replay", "doctor", "bench", "config", "venues") and words != ("actor",)
 ]
 
 
@@ -363,9 +363,9 @@ def test_venues_as_json_say_capabilities_limits_and_dated_addresses() -> None:
 @pytest.mark.parametrize("kind", sorted(VENUES))
 def test_one_venue_is_shown_with_everything_known_about_it(kind: str) -> None:
     out = bulkhead("venues", kind).out
-    for environment in VENUES[kind].environments.values():
-        assert environment.rest_url in out
-        assert environment.as_of in out
+    for at in VENUES[kind].environments.values():
+        assert at.rest_url in out
+        assert at.as_of in out
     assert f"limits as of {VENUES[kind].limits_as_of}" in out
     assert list(json.loads(bulkhead("venues", kind, "--json").out)) == [kind]
 
