@@ -74,7 +74,6 @@ def test_market_data(client: Any) -> None:
         assert ticker["last"] > 0
 
 
-@pytest.mark.req("R206")
 @pytest.mark.parametrize("symbol, qty, more", [(SPOT, 0.01, 0.02), (SWAP, 0.01, 0.02)])
 def test_place_amend_query_cancel(client: Any, symbol: str, qty: float, more: float) -> None:
     price = _price(client, symbol, "0.9")
