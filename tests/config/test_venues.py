@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+import click
 import pytest
 
 from config import load_config
@@ -10,7 +11,9 @@ from config.schema import VenueConfig
 from config.venues import KINDS, VenueKind
 from protocols.ids import AccountID, Symbol
 from protocols.venues.registry import VENUES, VenueOptions
+from tools.cli.common import load
 from tools.engine.addresses import address, addresses, market_options, signed_options
+from tools.engine.simulator_child import simulated
 
 
 class Simulator:
@@ -96,6 +99,30 @@ def test_paper_trading_is_a_real_market_with_orders_on_the_simulator() -> None:
 
 
 def test_the_shipped_profiles_name_environments_and_spell_no_host() -> None:
-    for name in ("demo", "paper", "live"):
+    for name in ("demo", "five-venues", "paper", "live"):
         for one in load_config(name).venues.values():
             assert not any("://" in place for place in one.places.values())
+
+
+@pytest.mark.parametrize("profile", ["paper", "five-venues"])
+@pytest.mark.parametrize("wanted", [{"upbit"}, {"okx-swap", "binance-spot"}, set(VENUES)])
+def test_any_subset_of_the_venues_runs_with_what_trades_on_it(profile: str, wanted: set[str]) -> None:
+    config = load(profile, (), ",".join(sorted(wanted)))
+    assert {name for name, venue in config.venues.items() if venue.enabled} == wanted
+    trading = {strategy.venue for strategy in config.strategies.values() if strategy.enabled}
+    assert trading == wanted
+    assert all(venue.trades_on_simulator for venue in config.venues.values())
+    families = {VENUES[name].family for name in wanted}
+    assert set(simulated(config)) == families
+
+
+@pytest.mark.parametrize("given", ["binance", ","])
+def test_a_subset_names_venues_of_the_profile(given: str) -> None:
+    with pytest.raises(click.BadParameter, match="the profile has binance-spot"):
+        load("paper", (), given)
+
+
+def test_simulators_listen_one_after_the_other_where_a_port_is_given() -> None:
+    config = load("five-venues", ("simulator.port=9000",))
+    ports = {family: address.port for family, address in simulated(config).items()}
+    assert ports == {"binance-spot": 9000, "binance-usdm": 9001, "bybit": 9002, "okx": 9003, "upbit": 9004}

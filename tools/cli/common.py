@@ -29,7 +29,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def load(profile: str, overrides: Iterable[str] = (), venues: str = "") -> Config:
     """The configuration as a command sees it: profile or file, then the environment, then `--set`.
 
-    `venues`: names joined by commas; the others, and the strategies on them, are disabled.
+    `venues`: names joined by commas; they are enabled, the others and the strategies on them disabled.
     """
     given: dict[str, object] = {}
     for text in overrides:
@@ -48,14 +48,18 @@ def load(profile: str, overrides: Iterable[str] = (), venues: str = "") -> Confi
 
 
 def _only(config: Config, wanted: set[str]) -> dict[str, object]:
-    """Overrides that leave these venues enabled, and what trades on them."""
+    """Overrides that enable these venues alone, and what trades on them."""
     missing = wanted - set(config.venues)
     if missing or not wanted:
         text = f"no venue {', '.join(sorted(missing))}; the profile has {', '.join(config.venues)}"
         raise click.BadParameter(text, param_hint="--venues")
     given: dict[str, object] = {f"venues.{name}.enabled": name in wanted for name in config.venues}
-    off = [name for name, strategy in config.strategies.items() if strategy.venue not in wanted]
-    return given | {f"strategies.{name}.enabled": False for name in off}
+    for name, strategy in config.strategies.items():
+        if strategy.venue not in wanted:
+            given[f"strategies.{name}.enabled"] = False
+        elif not config.venues[strategy.venue].enabled:  # it could only be disabled, too
+            given[f"strategies.{name}.enabled"] = True
+    return given
 
 
 def profile_options(command: Command) -> Command:

@@ -1,7 +1,8 @@
 """Rate limits (reference section 4): what the venue allows, what a reply says is left.
 
 Requests are counted per IP over five seconds, whatever they ask.  Order requests are counted per account, endpoint and
-second besides, REST and WebSocket together; a batch takes as many as it has orders.  There are no weights.
+second besides, REST and WebSocket together, the products apart; a batch takes as many as it has orders.  There are no
+weights, and nobody knows when a second begins.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from protocols.instruments import Product
-from protocols.venue import Limit, Usage
+from protocols.venue import Limit, Scope, Usage
 
 __all__ = [
     "BATCH_MAX",
     "BATCH_MAX_AS_OF",
     "DOCUMENTED",
+    "GROUPS",
     "IP_SILENCE_NS",
     "LIMITS_AS_OF",
     "OPEN_ORDERS_MAX",
@@ -26,11 +28,33 @@ _S = 1_000_000_000
 LIMITS_AS_OF = "2026-05-21"
 ORDERS_PER_S = {Product.SPOT: 20, Product.LINEAR: 10}
 """`order/create` of the default tier; amending is 10 a second on both, queries are 50."""
+AMENDS_PER_S = 10
+READS_PER_S = 50
+GROUPS: Mapping[str, str] = {
+    "/v5/order/create": "orders",
+    "/v5/order/amend": "amends",
+    "/v5/order/cancel": "cancels",
+}
+"""Path -> its bucket, where order entry by WebSocket leases of it; other endpoints are buckets by their own names."""
+_READS = (
+    "/v5/order/realtime",
+    "/v5/order/history",
+    "/v5/execution/list",
+    "/v5/position/list",
+    "/v5/account/wallet-balance",
+)
+_BATCHES = ("/v5/order/create-batch", "/v5/order/amend-batch", "/v5/order/cancel-batch")
+
 DOCUMENTED: Mapping[Product, tuple[Limit, ...]] = {
     product: (
-        Limit("raw", 5 * _S, 600),
-        Limit("orders", _S, orders),
-        Limit("connections", 300 * _S, 500),
+        Limit("raw", 5 * _S, 600, aligned=False),
+        Limit("orders", _S, orders, Scope.PRODUCT, aligned=False),
+        Limit("amends", _S, AMENDS_PER_S, Scope.PRODUCT, aligned=False),
+        Limit("cancels", _S, orders, Scope.PRODUCT, aligned=False),
+        Limit("/v5/order/cancel-all", _S, orders, Scope.PRODUCT, aligned=False),
+        *(Limit(path, _S, orders, Scope.PRODUCT, aligned=False) for path in _BATCHES),
+        *(Limit(path, _S, READS_PER_S, Scope.ACCOUNT, aligned=False) for path in _READS),
+        Limit("connections", 300 * _S, 500, aligned=False),
     )
     for product, orders in ORDERS_PER_S.items()
 }

@@ -20,6 +20,7 @@ from protocols.venue import Disposition, HttpReply, HttpRequest, Lane, OrderStat
 from protocols.venues.bybit.encode import CATEGORIES, identity
 from protocols.venues.bybit.endpoints import Paths
 from protocols.venues.bybit.errors import NOTHING_TO_CHANGE, Refusal, classify, control_error
+from protocols.venues.bybit.limits import GROUPS
 from protocols.venues.bybit.wire import ItemOutcomes, OrderRef, OrderResult, Outcome, Page, PageAnswer
 from protocols.venues.values import REFUSED
 
@@ -66,7 +67,7 @@ def public_request(path: str, params: Params) -> HttpRequest:
 class SignedRequests:
     """Builds signed requests for one key.  `recv_window_ms`: how old a request may be when the venue reads it.
 
-    Each endpoint counts for itself, so it is the request's group.
+    Each endpoint counts for itself, so it is the request's group, by its path or by what order entry calls it.
     """
 
     __slots__ = ("_recv_window", "_signer")
@@ -87,7 +88,9 @@ class SignedRequests:
         """A command; the body is compact JSON in the order of `fields`."""
         body = msgspec.json.encode(fields).decode()
         headers = self._headers(body, stamp_venue_ns) | {"Content-Type": "application/json"}
-        return HttpRequest("POST", path, "", headers, body, 0, lane, path)
+        orders = fields.get("request")
+        units = len(orders) if isinstance(orders, list | tuple) else 1
+        return HttpRequest("POST", path, "", headers, body, 0, lane, GROUPS.get(path, path), units)
 
     def _headers(self, payload: str, stamp_venue_ns: int) -> dict[str, str]:
         stamp, key = str(stamp_venue_ns // 1_000_000), self._signer.api_key

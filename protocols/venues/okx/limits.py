@@ -1,44 +1,34 @@
-"""Rate limits (reference section 3): what the venue allows and what requests weigh with us.
+"""Rate limits (reference section 3): what the venue allows, endpoint by endpoint.
 
-OKX counts per endpoint, in windows of two seconds, and tells nothing: there is no header to correct a count with.
-Its read limits are made one budget here: the window holds `READ_BUDGET`, and a request to an endpoint that allows n
-in it weighs `READ_BUDGET / n`, rounded up.  Whoever keeps the budget keeps the limit of every endpoint, whatever the
-mix, at the price of not using two endpoints to the full at once.
+OKX counts in windows of two seconds, nobody knows where they begin, and it tells nothing: there is no header to correct
+a count with.  Public endpoints are counted for the address, the account's reads for the user.  Placing, amending and
+canceling have a bucket each for every user and *instrument*, shared by REST and WebSocket; and all that is placed or
+amended counts in one more for the account.
 
-Placing, amending and canceling have a bucket each, of 60 per user and *instrument*, shared by REST and WebSocket.
-`orders` is that bucket for one instrument taken as if it were that of all: right for few symbols, careful for many.
+`HttpRequest.group` is the name of a bucket.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from protocols.venue import Limit
+from protocols.venue import Limit, Scope
 
 __all__ = [
     "BATCH_MAX",
+    "COMMANDS",
     "DOCUMENTED",
     "LIMITS_AS_OF",
     "OPEN_ORDERS_MAX",
-    "ORDERS_WINDOW_NS",
     "PER_WINDOW",
-    "READ_BUDGET",
-    "WEIGHT",
+    "WINDOW_NS",
 ]
 
 _S = 1_000_000_000
-ORDERS_WINDOW_NS = 2 * _S
-READ_BUDGET = 120
+WINDOW_NS = 2 * _S
 BATCH_MAX = 20
 OPEN_ORDERS_MAX = 500
 """Per instrument; 4000 per user."""
-
-LIMITS_AS_OF = "2026-08-22"
-DOCUMENTED = (
-    Limit("weight", ORDERS_WINDOW_NS, READ_BUDGET),
-    Limit("orders", ORDERS_WINDOW_NS, 60),
-    Limit("connections", _S, 3),
-)
 
 PER_WINDOW: Mapping[str, int] = {
     "time": 10,
@@ -47,7 +37,7 @@ PER_WINDOW: Mapping[str, int] = {
     "candles": 40,  # assumed: the reference does not state it
     "history-candles": 20,  # assumed
     "tickers": 20,  # assumed as well, for one symbol and for all
-    "order": 60,
+    "order-details": 60,
     "orders-pending": 60,
     "fills": 60,
     "fills-history": 10,  # assumed: the reference does not state it
@@ -55,5 +45,29 @@ PER_WINDOW: Mapping[str, int] = {
     "positions": 10,
     "account-config": 5,  # assumed: the reference does not state it
 }
-"""Requests that an endpoint takes in two seconds."""
-WEIGHT: Mapping[str, int] = {name: -(-READ_BUDGET // allowed) for name, allowed in PER_WINDOW.items()}
+"""Requests that a reading endpoint takes in two seconds."""
+_OF_THE_ADDRESS = ("time", "instruments", "books", "candles", "history-candles", "tickers")
+
+COMMANDS: Mapping[str, str] = {
+    "order": "orders",
+    "amend-order": "amends",
+    "cancel-order": "cancels",
+}
+"""Last part of a command's path -> its bucket, where order entry by WebSocket leases of it; the others bear the path's
+own name."""
+
+LIMITS_AS_OF = "2026-08-22"
+DOCUMENTED = (
+    *(
+        Limit(name, WINDOW_NS, allowed, Scope.ADDRESS if name in _OF_THE_ADDRESS else Scope.ACCOUNT, aligned=False)
+        for name, allowed in PER_WINDOW.items()
+    ),
+    *(Limit(name, WINDOW_NS, 60, Scope.SYMBOL, aligned=False) for name in COMMANDS.values()),
+    *(
+        Limit(name, WINDOW_NS, 300, Scope.SYMBOL, aligned=False)
+        for name in ("batch-orders", "amend-batch-orders", "cancel-batch-orders")
+    ),
+    Limit("account", WINDOW_NS, 1000, Scope.ACCOUNT, aligned=False, groups=("orders", "amends", "batch-orders")),
+    Limit("cancel-all-after", _S, 1, Scope.ACCOUNT, aligned=False),
+    Limit("connections", _S, 3, aligned=False),
+)

@@ -492,7 +492,7 @@ class OkxPrivate:
             params.append(("ordId", order_id_number(order_id)))
         else:
             params.append(("clOrdId", legal_cl_ord_id(cl_ord_id)))
-        return self._rest.get(self._paths.order, encoded(params), stamp_venue_ns, "order")
+        return self._rest.get(self._paths.order, encoded(params), stamp_venue_ns, "order-details")
 
     def decode_order_status(self, reply: HttpReply) -> ExecutionReport | VenueError:
         """The order, or why there is none.

@@ -16,7 +16,7 @@ import msgspec
 from protocols.errors import RemoteProtocolError
 from protocols.venue import HttpReply, HttpRequest, Lane
 from protocols.venues.okx.errors import Refusal
-from protocols.venues.okx.limits import WEIGHT
+from protocols.venues.okx.limits import COMMANDS
 from protocols.venues.okx.signer import OkxSigner
 from protocols.venues.okx.wire import AckRow, Envelope
 from protocols.venues.values import REFUSED
@@ -49,8 +49,8 @@ def iso_stamp(stamp_ns: int) -> str:
 
 
 def public_request(path: str, params: Params, endpoint: str) -> HttpRequest:
-    """An unsigned GET; `endpoint` is the row of `limits.WEIGHT`."""
-    return HttpRequest("GET", path, encoded(params), {}, "", WEIGHT[endpoint], Lane.QUERY, endpoint)
+    """An unsigned GET; `endpoint` is a row of `limits.PER_WINDOW`."""
+    return HttpRequest("GET", path, encoded(params), {}, "", 0, Lane.QUERY, endpoint)
 
 
 class SignedRequests:
@@ -67,17 +67,18 @@ class SignedRequests:
         } | ({"x-simulated-trading": "1"} if simulated else {})
 
     def get(self, path: str, query: str, stamp_venue_ns: int, endpoint: str) -> HttpRequest:
-        """A query, percent-encoded; `endpoint` is the row of `limits.WEIGHT`."""
+        """A query, percent-encoded; `endpoint` is a row of `limits.PER_WINDOW`."""
         return self._build("GET", path, query, "", stamp_venue_ns, Lane.QUERY, endpoint, {})
 
     def post(self, path: str, body: object, stamp_venue_ns: int, lane: Lane, window_ms: int = 0) -> HttpRequest:
         """A command.  With a window the venue discards it when the engine would see it later than that.
 
-        Its group is the last part of the path: each kind of command has a bucket of its own.
+        Each kind of command has a bucket of its own, of which a batch takes as much as it has orders.
         """
         expiry = {"expTime": str(stamp_venue_ns // 1_000_000 + window_ms)} if window_ms else {}
         text = msgspec.json.encode(body).decode()
-        return self._build("POST", path, "", text, stamp_venue_ns, lane, path.rpartition("/")[2], expiry)
+        units = len(body) if isinstance(body, list | tuple) else 1
+        return self._build("POST", path, "", text, stamp_venue_ns, lane, _group_of(path), expiry, units)
 
     def _build(
         self,
@@ -89,13 +90,18 @@ class SignedRequests:
         lane: Lane,
         group: str,
         more_headers: Mapping[str, str],
+        units: int = 1,
     ) -> HttpRequest:
         stamp = iso_stamp(stamp_venue_ns)
         target = f"{path}?{query}" if query else path
         signature = self._signer.sign(f"{stamp}{method}{target}{body}".encode())
         headers = {**self._headers, "OK-ACCESS-TIMESTAMP": stamp, "OK-ACCESS-SIGN": signature, **more_headers}
-        weight = WEIGHT[group] if method == "GET" else 0
-        return HttpRequest(method, path, query, headers, body, weight, lane, group)
+        return HttpRequest(method, path, query, headers, body, 0, lane, group, units)
+
+
+def _group_of(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return COMMANDS.get(name, name)
 
 
 def refusal_of(reply: HttpReply, *, order: bool) -> Refusal | None:

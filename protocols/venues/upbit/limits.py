@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from protocols.venue import Limit, Usage
+from protocols.venue import Limit, Scope, Usage
 
 __all__ = ["DOCUMENTED", "GROUPS", "LIMITS_AS_OF", "usage_of_headers"]
 
@@ -17,30 +17,22 @@ _S = 1_000_000_000
 
 LIMITS_AS_OF = "2026-08-21"
 GROUPS: Mapping[str, Limit] = {
-    limit.name: limit
+    (limit.groups or (limit.name,))[0]: limit
     for limit in (
-        Limit("market", _S, 10),
-        Limit("candle", _S, 10),
-        Limit("trade", _S, 10),
-        Limit("ticker", _S, 10),
-        Limit("orderbook", _S, 10),
-        Limit("default", _S, 30),
-        Limit("order", _S, 12),  # 8 until 2026-08-21
-        Limit("order-test", _S, 8),
-        Limit("order-cancel-all", 2 * _S, 1),
+        *(Limit(name, _S, 10, aligned=False) for name in ("market", "candle", "trade", "ticker", "orderbook")),
+        Limit("default", _S, 30, Scope.ACCOUNT, aligned=False),
+        Limit("orders", _S, 12, Scope.ACCOUNT, aligned=False, groups=("order",)),  # 8 until 2026-08-21
+        Limit("order-test", _S, 8, Scope.ACCOUNT, aligned=False),
+        Limit("order-cancel-all", 2 * _S, 1, Scope.ACCOUNT, aligned=False),
     )
 }
-"""Buckets by the names that the venue gives them; `HttpRequest.group` is one of these."""
+"""Buckets; `HttpRequest.group` is the venue's name of one.  Seconds are fixed, but our picture of the venue's clock is
+too coarse to know where they begin."""
 
-DOCUMENTED = (
-    Limit("weight", _S, 10),
-    Limit("orders", _S, 12),
-    Limit("connections", _S, 5),
-)
-"""For a limiter that knows one bucket of requests: the smallest one, so that no group can be exceeded."""
+DOCUMENTED = (*GROUPS.values(), Limit("connections", _S, 5, aligned=False))
+"""All of them.  The private connections are counted for the account, which is no more than for the address."""
 
 _PART = re.compile(r"\s*([a-z]+)\s*=\s*([a-z0-9-]{1,40})\s*", re.IGNORECASE)
-_OUR_NAMES = {"order": "orders"}
 
 
 def usage_of_headers(headers: Mapping[str, str]) -> tuple[Usage, ...]:
@@ -54,5 +46,5 @@ def usage_of_headers(headers: Mapping[str, str]) -> tuple[Usage, ...]:
             limit, left = GROUPS.get(parts.get("group", "")), parts.get("sec", "")
             if limit is not None and left.isascii() and left.isdigit():
                 used = max(0, limit.limit - int(left))
-                return (Usage(_OUR_NAMES.get(limit.name, limit.name), limit.interval_ns, used),)
+                return (Usage(limit.name, limit.interval_ns, used),)
     return ()

@@ -140,7 +140,7 @@ class TestGoldenFrames:
         assert (json.loads(frame.text)["op"], frame.lane) == ("order.cancel", Lane.CANCEL)
         request = codec().rest_cancel_order(CL_ORD_ID, order_id, SYMBOL, STAMP_NS)
         assert (json.loads(request.body), request.path) == (argument(frame), "/v5/order/cancel")
-        assert request.group == "/v5/order/cancel"  # endpoints are counted apart
+        assert request.group == "cancels"  # endpoints are counted apart
 
     def test_amend_to_a_total(self) -> None:
         frame = codec(SPOT).amend_order(CL_ORD_ID, OID, SYMBOL, D("0.0005"), "a1", STAMP_NS, logged_on=True)

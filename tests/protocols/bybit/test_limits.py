@@ -5,20 +5,39 @@ from __future__ import annotations
 import pytest
 
 from protocols.instruments import Product
-from protocols.venue import Limit, Usage
+from protocols.venue import Limit, Scope, Usage
 from protocols.venues.bybit.limits import BATCH_MAX, DOCUMENTED, IP_SILENCE_NS, usage_of_create
-from tests.protocols.bybit.frames import HEADER, LINEAR, SPOT
+from tests.protocols.bybit.frames import HEADER, LINEAR, SPOT, codec, new_order
 
 SECOND = 1_000_000_000
 
 
 @pytest.mark.parametrize("product, orders", [(SPOT, 20), (LINEAR, 10)])
 def test_documented_limits(product: Product, orders: int) -> None:
-    assert DOCUMENTED[product] == (
-        Limit("raw", 5 * SECOND, 600),
-        Limit("orders", SECOND, orders),
-        Limit("connections", 300 * SECOND, 500),
-    )
+    limits = {limit.name: limit for limit in DOCUMENTED[product]}
+    assert limits["raw"] == Limit("raw", 5 * SECOND, 600, aligned=False)
+    assert limits["orders"] == Limit("orders", SECOND, orders, Scope.PRODUCT, aligned=False)
+    assert limits["connections"].limit == 500
+    assert (limits["amends"].limit, limits["cancels"].limit) == (10, orders)
+    # Reads are one bucket for both products, orders each product's own.
+    assert {limit.scope for limit in DOCUMENTED[product] if limit.limit == 50} == {Scope.ACCOUNT}
+
+
+@pytest.mark.parametrize("product", [SPOT, LINEAR])
+def test_every_signed_request_names_a_bucket_that_there_is(product: Product) -> None:
+    private = codec(product)
+    names = {limit.name for limit in DOCUMENTED[product]}
+    order = new_order(product)
+    requests = [
+        (private.rest_new_order(order, 1), "orders", 1),
+        (private.rest_cancel_order(order.cl_ord_id, None, order.symbol, 1), "cancels", 1),
+        (private.rest_new_orders([order, order], 1), "/v5/order/create-batch", 2),
+        (private.balances_request(1), "/v5/account/wallet-balance", 1),
+        (private.open_orders_request(None, 1), "/v5/order/realtime", 1),
+    ]
+    for request, group, units in requests:
+        assert (request.group, request.units) == (group, units)
+        assert group in names
 
 
 def test_batches_and_silence() -> None:

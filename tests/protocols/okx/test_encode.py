@@ -64,7 +64,7 @@ class TestNewOrder:
     def test_the_whole_request(self) -> None:
         request = codec().rest_new_order(new_order(), STAMP_NS)
         assert (request.method, request.path, request.query) == ("POST", "/api/v5/trade/order", "")
-        assert (request.lane, request.group, request.weight) == (Lane.NEW, "order", 0)
+        assert (request.lane, request.group, request.weight) == (Lane.NEW, "orders", 0)
         assert request.headers["expTime"] == str(STAMP_MS + 2000)
         assert json.loads(request.body)["instId"] == "BTC-USDT-SWAP"
 
@@ -201,7 +201,7 @@ class TestCancelAndAmend:
         assert sent(frame) == {"id": "r2", "op": "cancel-order", "args": [{"instIdCode": 10459, **identity}]}
         request = codec().rest_cancel_order(CL_ORD_ID, order_id, SWAP, STAMP_NS)
         assert (request.path, request.lane, request.group) == (
-            "/api/v5/trade/cancel-order", Lane.CANCEL, "cancel-order",
+            "/api/v5/trade/cancel-order", Lane.CANCEL, "cancels",
         )  # fmt: skip
         assert json.loads(request.body) == {"instId": "BTC-USDT-SWAP", **identity}
         assert "expTime" not in request.headers

@@ -1,4 +1,4 @@
-"""Limits (reference section 3): the folded budget keeps every endpoint's own."""
+"""Limits (reference section 3): every request names its bucket."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 
 from protocols.ids import Symbol
 from protocols.instruments import Product
-from protocols.venue import HttpRequest, Lane
+from protocols.venue import HttpRequest, Lane, Scope
 from protocols.venues.okx import OkxPublic
-from protocols.venues.okx.limits import DOCUMENTED, ORDERS_WINDOW_NS, PER_WINDOW, READ_BUDGET, WEIGHT
+from protocols.venues.okx.limits import DOCUMENTED, PER_WINDOW, WINDOW_NS
 from tests.protocols.okx.frames import CL_ORD_ID, STAMP_NS, SWAP, codec, new_order, reply
 
 PUBLIC, PRIVATE = OkxPublic(Product.LINEAR), codec()
@@ -19,7 +19,7 @@ READS: dict[str, HttpRequest] = {
     "candles": PUBLIC.candles_request(SWAP, 60_000_000_000, 10),
     "history-candles": PUBLIC.candles_request(SWAP, 60_000_000_000, 10, 1),
     "tickers": PUBLIC.tickers_request([SWAP]),
-    "order": PRIVATE.order_status_request(CL_ORD_ID, None, SWAP, STAMP_NS),
+    "order-details": PRIVATE.order_status_request(CL_ORD_ID, None, SWAP, STAMP_NS),
     "orders-pending": PRIVATE.open_orders_request(None, STAMP_NS),
     "fills": PRIVATE.fills_request(SWAP, STAMP_NS),
     "fills-history": PRIVATE.fills_request(SWAP, STAMP_NS, since_ns=0),
@@ -30,22 +30,27 @@ READS: dict[str, HttpRequest] = {
 
 
 def test_the_windows() -> None:
-    assert [(one.name, one.interval_ns, one.limit) for one in DOCUMENTED] == [
-        ("weight", 2_000_000_000, READ_BUDGET), ("orders", 2_000_000_000, 60), ("connections", 1_000_000_000, 3),
-    ]  # fmt: skip
-    assert ORDERS_WINDOW_NS == 2_000_000_000
+    assert not any(limit.aligned for limit in DOCUMENTED)
+    limits = {limit.name: limit for limit in DOCUMENTED}
+    assert {limits[name].limit for name in ("orders", "amends", "cancels")} == {60}
+    assert {limits[name].scope for name in ("orders", "amends", "cancels", "batch-orders")} == {Scope.SYMBOL}
+    assert (limits["account"].limit, limits["account"].scope) == (1000, Scope.ACCOUNT)
+    assert {"orders", "amends", "batch-orders"} == set(limits["account"].groups)
+    assert (limits["connections"].limit, limits["connections"].interval_ns) == (3, 1_000_000_000)
+    assert WINDOW_NS == 2_000_000_000
 
 
 @pytest.mark.parametrize("name", PER_WINDOW)
-def test_whoever_keeps_the_budget_keeps_the_limit(name: str) -> None:
+def test_a_read_counts_in_the_bucket_of_its_endpoint(name: str) -> None:
     request = READS[name]
-    assert (request.weight, request.group, request.lane) == (WEIGHT[name], name, Lane.QUERY)
-    assert READ_BUDGET // request.weight <= PER_WINDOW[name]
-    assert READ_BUDGET // request.weight >= PER_WINDOW[name] * 0.9
+    assert (request.weight, request.group, request.units, request.lane) == (0, name, 1, Lane.QUERY)
+    (limit,) = (limit for limit in DOCUMENTED if limit.name == name)
+    signed = "OK-ACCESS-KEY" in request.headers
+    assert (limit.limit, limit.scope) == (PER_WINDOW[name], Scope.ACCOUNT if signed else Scope.ADDRESS)
 
 
-def test_every_read_has_a_weight() -> None:
-    assert READS.keys() == PER_WINDOW.keys() == WEIGHT.keys()
+def test_every_read_has_a_bucket() -> None:
+    assert READS.keys() == PER_WINDOW.keys()
 
 
 def test_commands_weigh_nothing_and_name_their_bucket() -> None:
@@ -56,7 +61,9 @@ def test_commands_weigh_nothing_and_name_their_bucket() -> None:
         PRIVATE.dead_man_request(None, 0, STAMP_NS),
     ]
     assert [one.weight for one in commands] == [0] * 4
-    assert [one.group for one in commands] == ["order", "cancel-order", "batch-orders", "cancel-all-after"]
+    assert [one.group for one in commands] == ["orders", "cancels", "batch-orders", "cancel-all-after"]
+    assert {one.group for one in commands} < {limit.name for limit in DOCUMENTED}
+    assert PRIVATE.rest_new_orders([new_order(), new_order()], STAMP_NS).units == 2
 
 
 def test_the_venue_says_nothing_about_usage() -> None:

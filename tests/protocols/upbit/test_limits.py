@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from protocols.venue import Limit, Usage
+from protocols.ids import AccountID, ClOrdID, Symbol
+from protocols.venue import Limit, Scope, Usage
+from protocols.venues.upbit import UpbitPrivate, UpbitPublic, signer_for
 from protocols.venues.upbit.limits import DOCUMENTED, GROUPS, usage_of_headers
 
 SECOND = 1_000_000_000
+ACCOUNT, MARKET = AccountID("master"), Symbol("KRW-BTC")
+SIGNER = signer_for("key", "secret")
 
 
 @pytest.mark.parametrize(
@@ -37,11 +41,28 @@ def test_no_header_no_usage() -> None:
 
 
 def test_the_documented_limits() -> None:
-    assert GROUPS["order"] == Limit("order", SECOND, 12)
+    assert GROUPS["order"] == Limit("orders", SECOND, 12, Scope.ACCOUNT, aligned=False, groups=("order",))
     assert GROUPS["default"].limit == 30
     assert {GROUPS[name].limit for name in ("market", "candle", "trade", "ticker", "orderbook")} == {10}
     assert GROUPS["order-cancel-all"].interval_ns == 2 * SECOND
-    # A limiter with one bucket must not exceed any group of the venue but the mass cancel's.
-    weight = next(limit for limit in DOCUMENTED if limit.name == "weight")
-    assert weight.limit <= min(GROUPS[name].limit for name in GROUPS if not name.startswith("order-"))
-    assert Limit("connections", SECOND, 5) in DOCUMENTED
+    assert set(GROUPS.values()) < set(DOCUMENTED)
+    assert Limit("connections", SECOND, 5, aligned=False) in DOCUMENTED
+    # Quotation is counted for the address, everything that is signed for the account.
+    of_account = {limit.name for limit in DOCUMENTED if limit.scope is Scope.ACCOUNT}
+    assert of_account == {"default", "orders", "order-test", "order-cancel-all"}
+
+
+def test_every_request_names_a_bucket_that_there_is() -> None:
+    public, private = UpbitPublic(), UpbitPrivate(ACCOUNT, SIGNER)
+    requests = [
+        public.time_request(),
+        public.instruments_request([]),
+        public.snapshot_request(MARKET, 30),
+        public.candles_request(MARKET, 60 * SECOND, 10),
+        public.tickers_request([MARKET]),
+        private.balances_request(1),
+        private.open_orders_request(None, 1),
+        private.rest_cancel_order(ClOrdID("x"), None, MARKET, 1),
+    ]
+    for request in requests:
+        assert request.group in GROUPS, request.path
