@@ -28,6 +28,22 @@ class VenueUnavailable(BulkheadError):
     """The venue cannot be reached or is under maintenance; try later."""
 
 
+class CircuitOpen(VenueUnavailable):
+    """The venue was not even asked: it has failed too often of late, and is given a rest."""
+
+
+class TooLate(VenueUnavailable):
+    """No answer came before the caller's deadline."""
+
+
+class UnknownSymbol(BulkheadError):
+    """The venue has no such symbol; the text says which, and how symbols are written.  The caller's mistake."""
+
+
+class NoSuchChannel(BulkheadError):
+    """The venue, or this engine as it is configured, has no such stream or history.  The caller's mistake."""
+
+
 class RateLimited(BulkheadError):
     """A venue limit was hit; nothing may be sent before `until_ns` (wall clock, ns)."""
 

@@ -96,6 +96,11 @@ class Cache(Generic[K, V]):
         entry = self._entries.get(key)
         return None if entry is None else entry.value
 
+    def peek_fresh(self, key: K, now_ns: int) -> V | None:
+        """What is known and fresh; counts nothing."""
+        entry = self._entries.get(key)
+        return None if entry is None or now_ns >= entry.fresh_until_ns else entry.value
+
     def expire(self, key: K) -> None:
         """What is known of it is fresh no longer."""
         entry = self._entries.get(key)

@@ -103,6 +103,18 @@ EDGES: dict[str, Edge] = {
         may_import=frozenset({"importlib", "pathlib", "sys"}),
         reason="loads users' strategies by file path or entry point, before anything runs",
     ),
+    "actors/market/backbone.py": Edge(
+        may_import=frozenset({"trio"}),
+        may_await=True,
+        reason="a session: asks REST and waits for streams beside its mailbox; what it decides by is in its neighbors",
+    ),
+    "actors/market/pictures.py": Edge(may_await=True, reason="the backbone's way from memory to REST to the stream"),
+    "actors/market/fetch.py": Edge(may_await=True, reason="the backbone's way to REST, through its context"),
+    "actors/market/api.py": Edge(
+        may_import=frozenset({"trio"}),
+        may_await=True,
+        reason="the face for code outside of the actors: generators and awaitable questions",
+    ),
 }
 SHELL = Edge(may_await=True, reason="restores and reconciles in `started`, through its context")
 SYNCHRONOUS = frozenset({"receive", "answer", "inspect"})

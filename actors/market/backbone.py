@@ -1,0 +1,521 @@
+"""The market-data backbone of one venue, `/market/<venue>`: streams counted by reader, single pictures from wherever
+they are fresh, everything with its source, its times and what is wrong with it.
+
+Streams.  A reader says `StreamWanted`; the first one makes this actor subscribe at the venue's public session, the
+last one's `StreamUnwanted` ends that.  The wishes live in `Readers`, outside of this incarnation, as those of the
+session live in its `Wants`: whichever of the two restarts, the streams go on.  Books come from the book actors, which
+prove them; bars are built here from trades (`actors.market.bars`).
+
+Pictures.  `TickerQuery`, `DepthQuery` and `BarsQuery` are answered from memory while that is fresh, else by REST or by
+listening to the stream for a while (`actors.market.pictures`).
+
+Nothing is repaired: what the checks find (`actors.market.checks`) becomes a flag of the picture and a `DataFlagged`; a
+stream that is interrupted repeats its last picture as UNPROVEN, and the first trade after a hole says GAP.
+
+One file because it is one actor; everything of it that can be told apart has a module of its own beside this.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import trio
+
+from actors.market.actor import GRACE_NS
+from actors.market.bars import Bars
+from actors.market.fetch import RestDoor, VenueRest
+from actors.market.memory import Memory, topic_of
+from actors.market.pictures import Job, Pictures
+from actors.market.readers import Readers
+from actors.market.settings import SECOND_NS, MarketSettings
+from actors.market.upstream import Stream, Upstream, stream_of
+from protocols.backbone import (
+    BarsQuery,
+    DataFlagged,
+    DepthQuery,
+    StreamKind,
+    StreamRefused,
+    StreamUnwanted,
+    StreamWanted,
+    TickerQuery,
+    Topic,
+    Unanswered,
+    UnansweredReason,
+    WarmUp,
+)
+from protocols.base import Event, Message, Query, message
+from protocols.enums import Channel, Quality
+from protocols.ids import Symbol, Venue
+from protocols.market import (
+    CANDLE_LENGTHS_NS,
+    Candle,
+    Depth,
+    GapClosed,
+    GapOpened,
+    StreamDown,
+    StreamUp,
+    Subscribe,
+    Ticker,
+    Trade,
+    Unsubscribe,
+    UnwatchDepth,
+    WatchDepth,
+)
+from protocols.reconcile import book_path, public_path, rest_path
+from supervisors.actor import Actor, Down, Up
+
+WORKERS = 8
+JOBS_MAX = 1_024
+BACKGROUND_NS = 10 * SECOND_NS
+"""Deadline of what nobody waits for."""
+HISTORY_ATTEMPTS = 3
+
+_TICKER, _BOOK, _TRADES, _CANDLES = StreamKind.TICKER, StreamKind.BOOK, StreamKind.TRADES, StreamKind.CANDLES
+
+
+@message
+class _Tick(Event):
+    """Time to close bars that no trade has closed."""
+
+
+@message
+class _Left(Event):
+    """A stream that a single picture needed has been listened to for long enough."""
+
+    topic: Topic
+
+
+class MarketActor(Actor):
+    """See the module text."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        symbols: Iterable[Symbol],
+        channels: Iterable[Channel],
+        readers: Readers,
+        *,
+        candles_max: int = 200,
+        settings: MarketSettings | None = None,
+    ) -> None:
+        """`symbols`: those of the configuration, which have books and need no proof that they exist.
+
+        `channels` and `candles_max`: the venue's capabilities.  `readers`: kept by the caller over restarts.
+        """
+        self._venue = venue
+        self._configured = tuple(symbols)
+        self._channels = frozenset(channels)
+        self._candles_max = candles_max
+        self._readers = readers
+        self._settings = settings or MarketSettings()
+        self._public = public_path(venue)
+        self._known = set(self._configured)
+        """Symbols that surely exist."""
+        self._unproven: dict[Topic, None] = {}
+        """Wanted streams of symbols of which that is not known yet."""
+        self._upstream = Upstream()
+        self._memory = Memory(venue, self._settings)
+        self._bars: dict[Topic, Bars] = {}
+        self._clocks: dict[Symbol, tuple[int, int]] = {}
+        """Of the newest trade: (its event time, our monotonic time when it came)."""
+        self._heard: dict[Topic, trio.Event] = {}
+        """Single pictures wait for these."""
+        self._pictures = Pictures(self, self._memory)
+        self._jobs, self._work = trio.open_memory_channel[Job](JOBS_MAX)
+        self._flags: deque[DataFlagged] = deque(maxlen=50)
+        self._counts = dict.fromkeys(("tickers", "depths", "trades", "bars", "gaps", "flagged"), 0)
+        self._handlers: dict[type[Message], Callable[[Any], None]] = {
+            Depth: self._on_depth,
+            Ticker: self._on_ticker,
+            Trade: self._on_trade,
+            StreamUp: self._on_stream_up,
+            StreamDown: self._on_stream_down,
+            GapOpened: self._on_gap_opened,
+            GapClosed: self._on_gap_closed,
+            StreamWanted: self._on_wanted,
+            StreamUnwanted: self._on_unwanted,
+            Up: self._on_up,
+            Down: self._on_down,
+            WarmUp: self._on_warm_up,
+            _Tick: self._on_tick,
+            _Left: self._on_left,
+        }
+
+    async def started(self) -> None:
+        """Go on with the wishes that there are; what this actor itself had listened to is over."""
+        door = RestDoor(self.ctx, rest_path(self._venue), self._settings.breaker)
+        lengths = [CANDLE_LENGTHS_NS[channel] for channel in self._channels if channel in CANDLE_LENGTHS_NS]
+        self._rest = VenueRest(self._venue, door, lengths, self._candles_max)
+        self.ctx.watch(self._public)
+        over = [topic for topic in self._readers.topics() if self._readers.remove(topic, self.ctx.path)]
+        for topic in self._readers.topics():
+            self._open(topic)
+        for topic in over:
+            self._unsubscribe(topic)
+        if self._configured:
+            self._on_warm_up(WarmUp(self._configured))
+        self.ctx.after(self._settings.tick_ns, _Tick())
+
+    def receive(self, message: Message) -> None:
+        """Dispatch by type; KeyError for a message that no backbone understands."""
+        self._handlers[type(message)](message)
+
+    # ---- who wants what -----------------------------------------------------------------------------------------
+
+    def _on_wanted(self, wish: StreamWanted) -> None:
+        """A further reader of a stream is told at once what it said last."""
+        topic = wish.topic
+        impossible = self.impossible(topic)
+        if impossible is not None:
+            self.ctx.send(wish.reader, StreamRefused(self._venue, topic, impossible))
+        elif self._readers.add(topic, wish.reader):
+            self._open(topic)
+        else:
+            last = self._memory.last(topic)
+            if last is not None:
+                self.ctx.send(wish.reader, last)
+
+    def _on_unwanted(self, wish: StreamUnwanted) -> None:
+        if self._readers.remove(wish.topic, wish.reader):
+            self._close(wish.topic)
+
+    def impossible(self, topic: Topic) -> Unanswered | None:
+        """Why there can be no such stream, as far as that is known without asking."""
+        kind, symbol, interval_ns = topic
+        if kind is _BOOK:
+            if symbol in self._configured:
+                return None
+            text = f"the book of {symbol} is not kept: add it to venues.{self._venue}.symbols"
+        elif kind is _CANDLES and (interval_ns <= 0 or interval_ns % SECOND_NS):
+            text = f"interval_ns was {interval_ns}, must be a whole number of seconds"
+        elif stream_of(topic)[0] not in self._channels:
+            text = f"{self._venue} has no stream of {kind.value}"
+        else:
+            return None
+        return Unanswered(UnansweredReason.NO_SUCH_CHANNEL, text)
+
+    def _open(self, topic: Topic) -> None:
+        kind, symbol, _ = topic
+        if symbol not in self._known:
+            self._unproven[topic] = None
+            self.start_job(lambda: self._verify(symbol))
+        elif kind is _BOOK:
+            self.ctx.watch(book_path(self._venue, symbol))
+        elif kind is _CANDLES:
+            self.start_job(lambda: self._begin_bars(topic))
+        else:
+            self._subscribe(topic)
+
+    def _close(self, topic: Topic) -> None:
+        kind, symbol, _ = topic
+        self._unproven.pop(topic, None)
+        self._bars.pop(topic, None)
+        self._memory.forget(topic)
+        if kind is _BOOK:
+            self.ctx.send(book_path(self._venue, symbol), UnwatchDepth(symbol, self.ctx.path))
+        else:
+            self._unsubscribe(topic)
+
+    def _subscribe(self, topic: Topic) -> None:
+        stream = self._upstream.need(topic)
+        if stream is not None:
+            self.ctx.send(self._public, Subscribe(stream[1], self.ctx.path, (stream[0],)))
+
+    def _unsubscribe(self, topic: Topic) -> None:
+        """The session serves what it was asked for until it is told otherwise, also by an incarnation before this."""
+        stream = self._upstream.release(topic)
+        if stream is not None and topic[0] is not _BOOK:
+            self.ctx.send(self._public, Unsubscribe(stream[1], self.ctx.path, (stream[0],)))
+
+    async def _verify(self, symbol: Symbol) -> None:
+        """Ask the venue whether a symbol exists before anything is subscribed for it."""
+        why = await self._find(symbol, self._background())
+        topics = [topic for topic in self._unproven if topic[1] == symbol]
+        if why is not None and why.reason is not UnansweredReason.NO_SUCH_SYMBOL:
+            if topics:
+                await self.ctx.sleep(self._settings.verify_pause_ns)
+                self.start_job(lambda: self._verify(symbol))
+            return
+        for topic in topics:
+            self._unproven.pop(topic, None)
+            if why is None:
+                self._open(topic)
+            else:
+                for reader in self._readers.drop(topic):
+                    self.ctx.send(reader, StreamRefused(self._venue, topic, why))
+                self._wake(topic)
+
+    async def _find(self, symbol: Symbol, deadline_ns: int) -> Unanswered | None:
+        """None when the symbol exists."""
+        if symbol in self._known:
+            return None
+        found = await self.tickers((symbol,), deadline_ns)
+        return found if isinstance(found, Unanswered) else None
+
+    # ---- what the streams say -----------------------------------------------------------------------------------
+
+    def _on_ticker(self, ticker: Ticker) -> None:
+        self._counts["tickers"] += 1
+        self._tell(_TICKER, ticker)
+
+    def _on_depth(self, depth: Depth) -> None:
+        self._counts["depths"] += 1
+        self._tell(_BOOK, depth)
+
+    def _tell(self, kind: StreamKind, said: Ticker | Depth) -> None:
+        picture, news = self._memory.streamed(said, self.ctx.now_ns, self.ctx.monotonic_ns)
+        topic = topic_of(kind, picture.symbol)
+        self._send(topic, picture)
+        if news:
+            self._flag(news)
+        self._wake(topic)
+
+    def _on_trade(self, trade: Trade) -> None:
+        self._counts["trades"] += 1
+        symbol = trade.symbol
+        if symbol in self._upstream.holes:
+            self._upstream.holes.discard(symbol)
+            trade = attrs.evolve(trade, quality=trade.quality | Quality.GAP)
+        self._clocks[symbol] = (trade.event_ns, self.ctx.monotonic_ns)
+        self._send(topic_of(_TRADES, symbol), trade)
+        for topic in self._upstream.topics((Channel.TRADES, symbol)):
+            bars = self._bars.get(topic)
+            if bars is not None:
+                self._publish(topic, bars.add(trade))
+
+    def _send(self, topic: Topic, item: Message) -> None:
+        own = self.ctx.path
+        for reader in self._readers.of(topic):
+            if reader != own:
+                self.ctx.send(reader, item)
+
+    def _flag(self, news: Iterable[DataFlagged]) -> None:
+        for one in news:
+            self._counts["flagged"] += 1
+            self._flags.append(one)
+            self.ctx.note("market_data_flagged", f"{self._venue} {one.text}")
+            self._send(topic_of(one.kind, one.symbol), one)
+
+    # ---- interruptions ------------------------------------------------------------------------------------------
+
+    def _on_stream_down(self, down: StreamDown) -> None:
+        for stream in self._upstream.named(down):
+            self._interrupt(stream, down.text)
+
+    def _on_stream_up(self, up: StreamUp) -> None:
+        for stream in self._upstream.named(up):
+            if self._upstream.resume(stream):
+                self._memory.begin_anew(topic_of(_TICKER, stream[1]))
+            if stream[0] is Channel.TRADES:
+                for bars in self._bars_of(stream[1]):
+                    bars.resume()
+
+    def _interrupt(self, stream: Stream, text: str) -> None:
+        self._counts["gaps"] += self._upstream.interrupt(stream, text)
+        if stream[0] is Channel.TICKER:
+            self._doubt(topic_of(_TICKER, stream[1]))
+        else:
+            for bars in self._bars_of(stream[1]):
+                bars.interrupt()
+
+    def _doubt(self, topic: Topic) -> None:
+        """Repeat the last picture as what it is now: the last that was known."""
+        doubtful = self._memory.doubt(topic, self.ctx.monotonic_ns)
+        if doubtful is not None:
+            self._send(topic, doubtful)
+
+    def _on_gap_opened(self, gap: GapOpened) -> None:
+        if gap.symbol is not None:
+            self._counts["gaps"] += 1
+            self._doubt(topic_of(_BOOK, gap.symbol))
+
+    def _on_gap_closed(self, gap: GapClosed) -> None:
+        """The proven levels come by themselves."""
+
+    def _on_up(self, up: Up) -> None:
+        """A book is proven (again): have its levels.  The session's streams say themselves when they are up."""
+        if up.path != self._public:
+            symbol = Symbol(up.path.rpartition("/")[2])
+            if topic_of(_BOOK, symbol) in self._readers:
+                self.ctx.send(up.path, WatchDepth(symbol, self.ctx.path, self._settings.levels))
+
+    def _on_down(self, down: Down) -> None:
+        if down.path != self._public:
+            self._doubt(topic_of(_BOOK, Symbol(down.path.rpartition("/")[2])))
+        elif not down.running:
+            for stream in self._upstream:
+                self._interrupt(stream, f"{down.path}: {down.reason}")
+
+    # ---- bars ---------------------------------------------------------------------------------------------------
+
+    def _bars_of(self, symbol: Symbol) -> list[Bars]:
+        return [bars for (_, each, _), bars in self._bars.items() if each == symbol]
+
+    async def _begin_bars(self, topic: Topic) -> None:
+        """History, then trades: so the bar under way is known to be incomplete, and nothing is missed after it."""
+        history: tuple[Candle, ...] = ()
+        for _ in range(HISTORY_ATTEMPTS):
+            found = await self._rest.bars(topic[1], topic[2], self._settings.history, self._background())
+            if isinstance(found, tuple):
+                history = found
+                break
+            await self.ctx.sleep(self._settings.heal_pause_ns)
+        if topic in self._readers and topic not in self._bars:
+            bars = self._bars[topic] = Bars(self._venue, topic[1], topic[2], self._settings.history)
+            bars.start(history)
+            self._subscribe(topic)
+
+    async def _heal(self) -> None:
+        while True:
+            await self.ctx.sleep(self._settings.heal_pause_ns)
+            for topic, bars in list(self._bars.items()):
+                if bars.held:
+                    found = await self._rest.bars(topic[1], topic[2], bars.held + 1, self._background())
+                    self._publish(topic, bars.heal(found if isinstance(found, tuple) else ()))
+
+    def _on_tick(self, tick: _Tick) -> None:
+        now_ns = self.ctx.monotonic_ns
+        for topic, bars in self._bars.items():
+            clock = self._clocks.get(topic[1])
+            if clock is not None:
+                self._publish(topic, bars.close_until(clock[0] + (now_ns - clock[1]) - GRACE_NS))
+        self.ctx.after(self._settings.tick_ns, tick)
+
+    def _publish(self, topic: Topic, told: Iterable[Candle]) -> None:
+        for bar in told:
+            self._counts["bars"] += 1
+            quality = bar.quality | Quality.GAP if bar.has_gap else bar.quality
+            self._send(topic, attrs.evolve(bar, quality=quality, received_ns=bar.received_ns or self.ctx.now_ns))
+
+    # ---- single pictures ----------------------------------------------------------------------------------------
+
+    def answer(self, query: Query) -> object:
+        """From memory at once when that is fresh, else later; see `actors.market.pictures`."""
+        if not isinstance(query, TickerQuery | DepthQuery | BarsQuery):
+            return super().answer(query)
+        return self._pictures.answer(query)
+
+    def bars(self, topic: Topic) -> tuple[Bars | None, bool]:
+        """The bars that are built here, and whether all that closed are told and nothing is missing."""
+        bars = self._bars.get(topic)
+        return bars, bars is not None and not bars.held and (Channel.TRADES, topic[1]) not in self._upstream.down
+
+    async def listen(self, topic: Topic, deadline_ns: int) -> Ticker | Depth | None:
+        """Wait for the stream's next word, and keep listening for a while: who asks once asks again."""
+        if self._readers.add(topic, self.ctx.path):
+            self._open(topic)
+        self.ctx.after(self._settings.linger_ns, _Left(topic))
+        while True:
+            heard = self._memory.heard(topic, self.ctx.monotonic_ns)
+            left_ns = deadline_ns - self.ctx.monotonic_ns
+            if heard is not None or left_ns <= 0 or topic not in self._readers:
+                return heard
+            event = self._heard.setdefault(topic, trio.Event())
+            with trio.move_on_after(left_ns / SECOND_NS):
+                await event.wait()
+
+    def _wake(self, topic: Topic) -> None:
+        event = self._heard.pop(topic, None)
+        if event is not None:
+            event.set()
+
+    def _on_left(self, left: _Left) -> None:
+        if self._readers.remove(left.topic, self.ctx.path):
+            self._close(left.topic)
+
+    async def tickers(self, symbols: Sequence[Symbol], deadline_ns: int) -> dict[Symbol, Ticker] | Unanswered:
+        """By REST, judged, compared with the streams, remembered."""
+        found = await self._rest.tickers(symbols, deadline_ns)
+        if isinstance(found, Unanswered):
+            return found
+        for symbol, said in found.items():
+            self._known.add(symbol)
+            found[symbol], news = self._memory.asked_ticker(said, self.ctx.now_ns, self.ctx.monotonic_ns)
+            self._flag(news)
+        return found
+
+    async def depth(self, symbol: Symbol, levels: int, deadline_ns: int) -> Depth | Unanswered:
+        """As `tickers`."""
+        found = await self._rest.depth(symbol, levels, deadline_ns)
+        if isinstance(found, Unanswered):
+            return found
+        self._known.add(symbol)
+        depth, news = self._memory.asked_depth(found, levels, self.ctx.now_ns, self.ctx.monotonic_ns)
+        self._flag(news)
+        return depth
+
+    async def history(self, query: BarsQuery, deadline_ns: int) -> tuple[Candle, ...] | Unanswered:
+        """As `tickers`: bars that the venue closed."""
+        why = await self._find(query.symbol, deadline_ns)
+        if why is not None:
+            return why
+        found = await self._rest.bars(query.symbol, query.interval_ns, query.limit, deadline_ns)
+        if isinstance(found, tuple) and found:
+            topic = (_CANDLES, query.symbol, query.interval_ns)
+            self._memory.asked_bars(topic, query.limit, found, self.ctx.now_ns, self.ctx.monotonic_ns)
+        return found
+
+    def is_known(self, symbol: Symbol) -> bool:
+        """It surely exists."""
+        return symbol in self._known
+
+    # ---- work ---------------------------------------------------------------------------------------------------
+
+    def _background(self) -> int:
+        return self.ctx.monotonic_ns + BACKGROUND_NS
+
+    def start_job(self, job: Job) -> None:
+        try:
+            self._jobs.send_nowait(job)
+        except trio.WouldBlock:
+            raise RuntimeError(f"more than {JOBS_MAX} requests wait at {self.ctx.path}") from None
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(WORKERS):
+                nursery.start_soon(self._worker)
+            nursery.start_soon(self._heal)
+            nursery.start_soon(self._audit)
+
+    async def _worker(self) -> None:
+        async for job in self._work:
+            await job()
+
+    def _on_warm_up(self, wish: WarmUp) -> None:
+        self.start_job(lambda: self._warm(wish.symbols))
+
+    async def _warm(self, symbols: tuple[Symbol, ...]) -> None:
+        await self.tickers(symbols, self._background())
+
+    async def _audit(self) -> None:
+        """Compare the streamed tickers with REST, one after the other."""
+        turn = 0
+        while True:
+            await self.ctx.sleep(self._settings.audit_ns)
+            streamed = [symbol for channel, symbol in self._upstream if channel is Channel.TICKER]
+            if streamed:
+                turn += 1
+                await self.tickers((streamed[turn % len(streamed)],), self._background())
+
+    def inspect(self) -> Mapping[str, object]:
+        """State summary for the console."""
+        memory = self._memory
+        return {
+            "streams": {_name(topic): len(self._readers.of(topic)) for topic in self._readers.topics()},
+            "interrupted": {f"{stream[0].value} {stream[1]}": text for stream, text in self._upstream.down.items()},
+            "flags": dict(memory.checks.counts),
+            "last_flags": [one.text for one in list(self._flags)[-5:]],
+            "bars_held": sum(bars.held for bars in self._bars.values()),
+            "late_trades": sum(bars.late_trades for bars in self._bars.values()),
+            **self._counts,
+            **self._pictures.inspect(),
+            **self._rest.door.inspect(),
+        }
+
+
+def _name(topic: Topic) -> str:
+    kind, symbol, interval_ns = topic
+    return f"{kind.value} {symbol}" + (f" {interval_ns / SECOND_NS:g} s" if interval_ns else "")

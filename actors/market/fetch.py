@@ -1,0 +1,153 @@
+"""Asking a venue's REST session under a breaker, a retry budget and a deadline.
+
+What comes back is the answer, or `Unanswered`: a venue that is away is an expected outcome.  A refusal by a venue that
+is well (no such symbol) closes the breaker like any answer, because the endpoint works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from actors.market.breaker import Breaker, BreakerSettings, RetryBudget
+from actors.market.candles import join
+from protocols.backbone import RestBookQuery, RestTickersQuery, Unanswered, UnansweredReason
+from protocols.base import Query
+from protocols.enums import Source
+from protocols.ids import Path, Symbol, Venue
+from protocols.market import BookSnapshot, Candle, Depth, Ticker
+from protocols.reconcile import CandlesQuery
+from protocols.venue import VenueError
+from supervisors.actor import AskError, Context
+
+PAUSE_NS = 100_000_000
+"""Before the first retry; doubles, with jitter."""
+
+
+class RestDoor:
+    """REST of one venue, for all endpoints that the backbone uses."""
+
+    def __init__(
+        self, ctx: Context, rest: Path, breaker: BreakerSettings | None = None, budget: RetryBudget | None = None
+    ) -> None:
+        self._ctx = ctx
+        self._rest = rest
+        self._settings = breaker or BreakerSettings()
+        self._budget = budget or RetryBudget()
+        self._breakers: dict[str, Breaker] = {}
+        self.asked = 0
+        self.failed = 0
+        self.failure = ""
+        """The last one."""
+
+    async def ask(self, endpoint: str, query: Query, deadline_ns: int) -> Any:
+        """The session's answer, or `Unanswered`; never later than `deadline_ns` (monotonic)."""
+        breaker = self._breakers.setdefault(endpoint, Breaker(self._settings))
+        self._budget.requested()
+        pause_ns = PAUSE_NS
+        text = ""
+        while True:
+            left_ns = deadline_ns - self._ctx.monotonic_ns
+            if left_ns <= 0:
+                return Unanswered(UnansweredReason.TOO_LATE, f"no time is left for {endpoint}{_because(text)}")
+            if not breaker.allows(self._ctx.monotonic_ns):
+                why = f"{endpoint} has failed too often{_because(text or self.failure)}"
+                return Unanswered(UnansweredReason.CIRCUIT_OPEN, why)
+            found = await self._try(breaker, query, left_ns)
+            if not isinstance(found, AskError):
+                return self._judge(found)
+            text = str(found)
+            if deadline_ns - self._ctx.monotonic_ns <= pause_ns or not self._budget.take():
+                return Unanswered(UnansweredReason.VENUE_DOWN, text)
+            await self._ctx.sleep(pause_ns // 2 + int(pause_ns * self._ctx.random()) // 2)
+            pause_ns *= 2
+
+    async def _try(self, breaker: Breaker, query: Query, left_ns: int) -> object:
+        """One attempt, settled with the breaker however it ends; the error is a value here."""
+        self.asked += 1
+        is_settled = False
+        try:
+            found: object = await self._ctx.ask(self._rest, query, left_ns)
+            breaker.succeeded()
+            is_settled = True
+        except AskError as error:
+            breaker.failed(self._ctx.monotonic_ns)
+            is_settled = True
+            self.failed += 1
+            self.failure = str(error)
+            found = error
+        finally:
+            if not is_settled:
+                breaker.abandoned()
+        return found
+
+    @staticmethod
+    def _judge(found: object) -> object:
+        if isinstance(found, VenueError):
+            return Unanswered(UnansweredReason.NO_SUCH_SYMBOL, f"{found.code} {found.text}".strip())
+        return found
+
+    def inspect(self) -> Mapping[str, object]:
+        """Figures, and the state of each breaker."""
+        now_ns = self._ctx.monotonic_ns
+        return {
+            "rest_asked": self.asked,
+            "rest_failed": self.failed,
+            "rest_failure": self.failure,
+            "rest_retries": self._budget.spent,
+            "breakers": {
+                name: f"{breaker.state(now_ns).value}, opened {breaker.opened}"
+                for name, breaker in self._breakers.items()
+            },
+        }
+
+
+class VenueRest:
+    """What the backbone asks one venue's REST for, in our words."""
+
+    def __init__(self, venue: Venue, door: RestDoor, lengths_ns: Iterable[int], candles_max: int) -> None:
+        """`lengths_ns`: bars that the venue has; `candles_max`: how many one request brings."""
+        self._venue = venue
+        self.door = door
+        self._lengths = tuple(lengths_ns)
+        self._candles_max = candles_max
+
+    async def tickers(self, symbols: Sequence[Symbol], deadline_ns: int) -> dict[Symbol, Ticker] | Unanswered:
+        """Those that the venue has; NO_SUCH_SYMBOL when it has none of them."""
+        found = await self.door.ask("tickers", RestTickersQuery(tuple(symbols)), deadline_ns)
+        if isinstance(found, Unanswered):
+            return found
+        wanted = set(symbols)
+        rows = {ticker.symbol: ticker for ticker in found if ticker.symbol in wanted}
+        if not rows:
+            return Unanswered(UnansweredReason.NO_SUCH_SYMBOL, f"{self._venue} has no {', '.join(symbols)}")
+        return rows
+
+    async def depth(self, symbol: Symbol, levels: int, deadline_ns: int) -> Depth | Unanswered:
+        """At most `levels` a side."""
+        found = await self.door.ask("book", RestBookQuery(symbol, levels), deadline_ns)
+        if isinstance(found, Unanswered):
+            return found
+        assert isinstance(found, BookSnapshot)
+        bids, asks = found.bids[:levels], found.asks[:levels]
+        return Depth(
+            self._venue, symbol, found.event_ns, found.received_ns, bids, asks, found.last_id, source=Source.REST
+        )
+
+    async def bars(
+        self, symbol: Symbol, interval_ns: int, count: int, deadline_ns: int
+    ) -> tuple[Candle, ...] | Unanswered:
+        """The newest closed bars, oldest first, joined from shorter ones where the venue has none of this length."""
+        source_ns = max((length for length in self._lengths if interval_ns % length == 0), default=0)
+        if not source_ns:
+            text = f"{self._venue} has no bars that {interval_ns} ns can be made of"
+            return Unanswered(UnansweredReason.NO_SUCH_CHANNEL, text)
+        parts = interval_ns // source_ns
+        rows = count if parts == 1 else (count + 1) * parts
+        query = CandlesQuery(symbol, source_ns, min(self._candles_max, rows))
+        found = await self.door.ask("candles", query, deadline_ns)
+        return found if isinstance(found, Unanswered) else tuple(join(found, interval_ns))[-count:]
+
+
+def _because(text: str) -> str:
+    return f": {text}" if text else ""
