@@ -14,15 +14,16 @@
           risk                        one_for_one: firm, <account>...
           accounts/<account>/<venue>  rest_for_one: reconciler, private, entry, account
           router
+          market/<venue>, desk        one_for_one: the market-data backbone for readers
           strategies                  one_for_one
 
 `console`, `outside`, `trading` and `engine` are no levels of the addresses.
 
 A group that holds actors itself has the configured restart budget; a group of groups has less over a longer time, so
-that the tries of a lower rung fit into one try of the rung above.  Three have as much as they want.  A console that
-cannot be kept running must not stop the trading; nor must one venue stop the others: it is tried again for ever, ever
-more seldom, and its symbols cannot be traded meanwhile, because their prices are not proven.  The same holds for the
-process of a bundled venue.
+that the tries of a lower rung fit into one try of the rung above.  Four have as much as they want.  A console that
+cannot be kept running must not stop the trading, nor must the market data of readers; nor must one venue stop the
+others: it is tried again for ever, ever more seldom, and its symbols cannot be traded meanwhile, because their prices
+are not proven.  The same holds for the process of a bundled venue.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ from actors.journal.actor import JournalActor
 from actors.journal.files import FilesActor
 from actors.journal.home import JournalHome
 from actors.market.actor import CandleActor
+from actors.market.backbone import MarketActor
+from actors.market.desk import DeskActor, DeskHome
+from actors.market.readers import Readers
 from actors.portfolio.actor import PortfolioActor
 from actors.risk.actor import AccountGate, FirmGate
 from actors.router.actor import RouterActor
@@ -144,6 +148,8 @@ class Plan:
     """Without them there is no control socket."""
     simulators: tuple[ChildSpec, ...] = ()
     """The bundled venues, one process for each family: outside of the trading, which they outlive."""
+    desk: DeskHome = attrs.field(factory=DeskHome)
+    """What readers outside of the actors want of the market."""
 
     @property
     def accounts(self) -> tuple[tuple[AccountID, Venue], ...]:
@@ -231,6 +237,7 @@ class _Builder:
                 self._risk(),
                 self._accounts(),
                 self._router(),
+                self._market(),
                 self._group("strategies", (self._strategy(s) for s in plan.strategies), level=1),
             ),
             level=0,
@@ -368,6 +375,22 @@ class _Builder:
             ),
             level=1,
             strategy=Restarting.REST_FOR_ONE,
+        )
+
+    def _market(self) -> SupervisorSpec:
+        """The backbone of each venue, and the desk for readers who are no actors."""
+        plan = self._plan
+        backbones = [self._backbone(venue) for venue in plan.venues.values()]
+        desk = self._child("desk", lambda: DeskActor(plan.desk, plan.venues), capacity=65_536)
+        return self._endless("market", (*backbones, desk))
+
+    def _backbone(self, venue: VenuePlan) -> ChildSpec:
+        able = venue.public.capabilities
+        readers = Readers()
+        return self._child(
+            venue.name,
+            lambda: MarketActor(venue.name, venue.symbols, able.channels, readers, candles_max=able.candles_max),
+            capacity=65_536,
         )
 
     def _bar_readers(self, venue: Venue, symbol: Symbol) -> tuple[Path, ...]:

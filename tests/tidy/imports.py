@@ -108,6 +108,7 @@ EDGES: dict[str, Edge] = {
         may_await=True,
         reason="a session: asks REST and waits for streams beside its mailbox; what it decides by is in its neighbors",
     ),
+    "actors/market/desk.py": Edge(may_await=True, reason="an actor that is not alone in its folder; `started` alone"),
     "actors/market/pictures.py": Edge(may_await=True, reason="the backbone's way from memory to REST to the stream"),
     "actors/market/fetch.py": Edge(may_await=True, reason="the backbone's way to REST, through its context"),
     "actors/market/api.py": Edge(

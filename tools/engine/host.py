@@ -24,6 +24,7 @@ import trio
 
 from actors.control.verbs import Premises
 from actors.journal.home import JournalHome
+from actors.market.api import MarketData
 from actors.strategy.loader import strategy_factory
 from actors.venue.http import HttpClient
 from actors.venue.settings import MS, EntrySettings, TransportSettings, VenueEndpoints
@@ -175,6 +176,12 @@ class Host:
         if self.root is None:
             raise RuntimeError("the tree has not been started")
         return self.root
+
+    @property
+    def market(self) -> MarketData:
+        """Market data for code that runs beside the engine; see docs/market-data.md."""
+        venues = {name: venue.symbols for name, venue in self.plan.venues.items()}
+        return MarketData(self.runtime, self.plan.desk, venues)
 
     # ---- life --------------------------------------------------------------------------------------------------
 
