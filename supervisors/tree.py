@@ -148,6 +148,8 @@ class Plan:
     """Without them there is no control socket."""
     simulators: tuple[ChildSpec, ...] = ()
     """The bundled venues, one process for each family: outside of the trading, which they outlive."""
+    extra: tuple[ChildSpec, ...] = ()
+    """What else is outside of the trading: somebody who reads along."""
     desk: DeskHome = attrs.field(factory=DeskHome)
     """What readers outside of the actors want of the market."""
 
@@ -244,7 +246,8 @@ class _Builder:
             title="engine",
         )
         trading = self._group("", (self._journal(), engine), level=0, title="trading", strategy=Restarting.REST_FOR_ONE)
-        return self._group("", (*self._console(), *self._simulators(), trading), level=4)
+        outside = (self._group("", self._plan.extra, level=0, title="outside"),) if self._plan.extra else ()
+        return self._group("", (*self._console(), *self._simulators(), *outside, trading), level=4)
 
     def _simulators(self) -> tuple[SupervisorSpec, ...]:
         children = self._plan.simulators
