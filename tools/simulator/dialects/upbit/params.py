@@ -98,8 +98,9 @@ class Params:
         return [value for key, value in self.pairs if key == f"{name}[]" and value]
 
     def listed(self, name: str) -> list[str]:
-        """A comma-separated list; empty where it was not sent."""
-        return [part.strip() for part in (self.text(name) or "").split(",") if part.strip()]
+        """A list, separated by commas or in several parameters of one name; empty where it was not sent."""
+        texts = [value for key, value in self.pairs if key == name]
+        return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
     def decimal(self, name: str) -> Decimal | None:
         """A plain positive number."""
