@@ -134,7 +134,7 @@ class OrderReader:
         stp_mode = params.choice("stpMode", STP_MODES, "cancel_maker")
         if stp_mode == "cancel_both" and word == "fok":
             raise bad_param("stpMode")
-        if instrument.state == "post_only" and word != "post_only":
+        if not instrument.spec.trading or (instrument.state == "post_only" and word != "post_only"):
             raise OkxError("51022")
         quote_ccy = params.text("tradeQuoteCcy", instrument.quote)
         if instrument.inst_type == SPOT and quote_ccy != instrument.quote:
