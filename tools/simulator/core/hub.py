@@ -18,15 +18,21 @@ from tools.simulator.core.scheduler import Scheduler
 class Message:
     """One public message, and its framed forms, built once for all subscribers."""
 
-    __slots__ = ("combined", "data", "data_frame", "ids", "stream", "stream_frame")
+    __slots__ = ("combined", "data", "data_frame", "ids", "previous", "stream", "stream_frame")
 
     def __init__(
-        self, stream: str, data: bytes, combined: bytes | None = None, ids: tuple[int, int] | None = None
+        self,
+        stream: str,
+        data: bytes,
+        combined: bytes | None = None,
+        ids: tuple[int, int] | None = None,
+        previous: int | None = None,
     ) -> None:
         self.stream = stream
         self.data = data  # the payload as a raw stream carries it
         self.combined = combined  # the payload wrapped with the stream's name, where a recording has it
         self.ids = ids  # first and last update id, for a message of a sequence that a subscriber must have whole
+        self.previous = previous  # the last id of the message before, where the venue says it
         self.data_frame: bytes | None = None
         self.stream_frame: bytes | None = None
 

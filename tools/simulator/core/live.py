@@ -12,15 +12,16 @@ import json
 import ssl
 import urllib.error
 import urllib.request
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
 import trio
-from trio_websocket import ConnectionClosed, HandshakeError, wrap_client_stream
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
 from tools.simulator.core.capture import ReplayCodec
-from tools.simulator.core.hub import Hub
+from tools.simulator.core.hub import Hub, Message
 
 _TIMEOUT_S = 10.0
 _SETTLE_S = 0.3  # the streams run this long before the snapshot is asked for, so that it is not older than they are
@@ -73,7 +74,7 @@ async def connect(address: SplitResult) -> trio.SocketStream | trio.SSLStream[tr
 
 
 class LiveFeed:
-    """Follows the upstream venue for ever."""
+    """Follows the upstream venue for ever; as it stands, Binance Spot."""
 
     def __init__(self, hub: Hub, target: ReplayCodec, config: LiveConfig, symbols: tuple[str, ...]) -> None:
         self.config = config
@@ -119,38 +120,65 @@ class LiveFeed:
             failures = failures + 1 if self.frames == seen else 0
             await trio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
 
-    async def _follow(self) -> None:
+    # ------------------------------------------------------------------------ what differs from venue to venue
+    def targets(self) -> list[str]:
+        """Path and query of each connection that is needed."""
         names = "/".join(f"{symbol.lower()}@{stream}" for symbol in self._symbols for stream in _STREAMS)
+        return [f"/stream?streams={names}"]
+
+    def snapshot_url(self, symbol: str) -> str:
+        return f"{self.config.rest_url.rstrip('/')}/api/v3/depth?symbol={symbol}&limit={self.config.depth}"
+
+    def opened_at(self, symbol: str, raw: str) -> None:
+        """The book of the symbol stands as in this snapshot."""
+        self._reached[f"{symbol.lower()}@depth@100ms"] = int(json.loads(raw)["lastUpdateId"])
+
+    def prove(self, message: Message) -> None:
+        """Raises FeedBroken where a message of a sequence does not follow the one before."""
+        if message.ids is None:
+            return
+        first_id, last_id = message.ids
+        reached = self._reached.get(message.stream, last_id)
+        if first_id > reached + 1:
+            raise FeedBroken(f"{message.stream}: update {first_id} follows {reached}")
+        self._reached[message.stream] = max(reached, last_id)
+
+    # --------------------------------------------------------------------------------------------- following
+    async def _follow(self) -> None:
+        """One life of all connections: streams first, then the snapshots, then everything in turn."""
         address = urlsplit(self.config.stream_url)
         if address.scheme not in ("ws", "wss") or not address.hostname:
             raise FeedBroken(f"{self.config.stream_url}: must be ws://host[:port] or wss://host[:port]")
-        async with await connect(address) as stream, trio.open_nursery() as nursery:
-            with trio.fail_after(_TIMEOUT_S):
-                socket = await wrap_client_stream(
-                    nursery, stream, address.netloc, f"/stream?streams={names}", message_queue_size=_UNREAD
-                )
+        async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+            sockets = []
+            for target in self.targets():
+                stream = await connect(address)
+                await stack.enter_async_context(stream)
+                with trio.fail_after(_TIMEOUT_S):
+                    sockets.append(
+                        await wrap_client_stream(nursery, stream, address.netloc, target, message_queue_size=_UNREAD)
+                    )
             self.connections += 1
             await trio.sleep(_SETTLE_S)
             for symbol in self._symbols:
-                depth = f"{self.config.rest_url.rstrip('/')}/api/v3/depth?symbol={symbol}&limit={self.config.depth}"
-                raw = (await trio.to_thread.run_sync(fetch, depth)).decode()
+                raw = (await trio.to_thread.run_sync(fetch, self.snapshot_url(symbol))).decode()
                 self._target.open_book(symbol, raw)
-                self._reached[f"{symbol.lower()}@depth@100ms"] = int(json.loads(raw)["lastUpdateId"])
+                self.opened_at(symbol, raw)
             self.failure = ""
             self.opened.set()
-            while True:
-                text = await socket.get_message()
-                self._take(text if isinstance(text, str) else text.decode())
+            async with trio.open_nursery() as readers:
+                for socket in sockets:
+                    readers.start_soon(self._read, socket)
+
+    async def _read(self, socket: WebSocketConnection) -> None:
+        while True:
+            text = await socket.get_message()
+            self._take(text if isinstance(text, str) else text.decode())
 
     def _take(self, raw: str) -> None:
         message = self._target.apply(raw)
         if message is None:
             return
         self.frames += 1
-        if message.ids is not None:
-            first_id, last_id = message.ids
-            reached = self._reached.get(message.stream, last_id)
-            if first_id > reached + 1:
-                raise FeedBroken(f"{message.stream}: update {first_id} follows {reached}")
-            self._reached[message.stream] = max(reached, last_id)
+        self.prove(message)
         self._hub.publish(message)

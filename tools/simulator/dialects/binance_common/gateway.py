@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 class Security(Enum):
     NONE = "none"
+    KEY = "key"  # the key alone, unsigned
     SIGNED = "signed"  # reads of an account
     TRADE = "trade"  # changes of orders; the key must be allowed to
     OWN = "own"  # session methods, which check their key themselves
@@ -62,6 +63,7 @@ class Outcome:
     result: Any = None
     error: VenueError | None = None
     orders_counted: bool = False
+    account: Account | None = None  # whose orders were counted
     retry_after_ns: int = 0
 
     @classmethod
@@ -137,7 +139,8 @@ def execute(venue: BinanceVenue, method: Method, call: Call) -> Outcome:
     except VenueError as error:
         refusal = error
     else:
-        return Outcome(result=result, orders_counted=bool(method.orders))
+        account = call.account if method.orders else None
+        return Outcome(result=result, orders_counted=bool(method.orders), account=account)
     if counted and method.orders_back:
         venue.count_orders(call.account, -method.orders)
     if method.free_on_success:
@@ -167,7 +170,9 @@ def authenticate(venue: BinanceVenue, method: Method, call: Call) -> None:
     if method.security in (Security.NONE, Security.OWN):
         return
     session = call.session
-    if session is not None and session.key is not None and call.api_key is None:
+    if method.security is Security.KEY:
+        call.key = find_key(venue, call)
+    elif session is not None and session.key is not None and call.api_key is None:
         auth.check_time(call.params.values.get("timestamp"), call.params.values.get("recvWindow"), venue.clock.now_ns())
         call.key = session.key
     else:
@@ -180,8 +185,8 @@ def authenticate(venue: BinanceVenue, method: Method, call: Call) -> None:
         raise VenueError(-2010, "This account may not place or cancel orders.")
 
 
-def verify_request(venue: BinanceVenue, call: Call) -> None:
-    """Key and signature of this one request. Raises -1102, -2014, -2015, -1021 or -1022."""
+def find_key(venue: BinanceVenue, call: Call) -> ApiKey:
+    """The key that the request names. Raises -1102, -2014 or -2015."""
     if not call.api_key:
         if call.session is None:
             raise VenueError(-2014, "API-key format invalid.", status=401)
@@ -190,6 +195,12 @@ def verify_request(venue: BinanceVenue, call: Call) -> None:
     key = venue.exchange.accounts.keys.get(call.api_key)
     if key is None or not key.enabled:
         raise errors.bad_key()
+    return key
+
+
+def verify_request(venue: BinanceVenue, call: Call) -> None:
+    """Key and signature of this one request. Raises -1102, -2014, -2015, -1021 or -1022."""
+    key = find_key(venue, call)
     if not call.signature:
         raise errors.missing("signature")
     auth.check_time(call.params.values.get("timestamp"), call.params.values.get("recvWindow"), venue.clock.now_ns())

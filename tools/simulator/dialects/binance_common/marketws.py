@@ -35,7 +35,7 @@ class MarketSession:
     def __init__(self, venue: BinanceVenue, connection: WsConnection) -> None:
         self._venue = venue
         self.connection = connection
-        self.combined = connection.target.startswith("/stream")
+        self.combined = "/stream" in connection.target.partition("?")[0]
         self.streams: dict[str, None] = {}
         self._messages = Window(SECOND, venue.limits.stream_messages_per_second)
 
@@ -81,7 +81,7 @@ class MarketSession:
                 raise ControlError(3, "Invalid JSON: expected value") from None
             if not isinstance(request, dict) or "method" not in request:
                 raise ControlError(2, "Invalid request: missing field `method`")
-            request_id = _checked_id(request.get("id"))
+            request_id = self.checked_id(request.get("id"))
             return {"result": self._obey(request), "id": request_id}
         except ControlError as error:
             return {"code": error.code, "msg": error.msg, "id": request_id}
@@ -117,28 +117,36 @@ class MarketSession:
             raise ControlError(2, f"Invalid request: more than {most} streams on one connection")
         for name in names:
             self.streams[name] = None
-            self._venue.hub.subscribe(name, self)
+            self.attach(name)
 
     def _unsubscribe(self, names: list[str]) -> None:
         for name in names:
             self.streams.pop(name, None)
-            self._venue.hub.unsubscribe(name, self)
+            self.detach(name)
+
+    def attach(self, name: str) -> None:
+        """Listen to a stream from now on."""
+        self._venue.hub.subscribe(name, self)
+
+    def detach(self, name: str) -> None:
+        self._venue.hub.unsubscribe(name, self)
+
+    def checked_id(self, value: Any) -> Any:
+        """Raises ControlError for what cannot be the id of a request."""
+        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        if isinstance(value, str) and _ID_TEXT.match(value):
+            return value
+        raise ControlError(2, "Invalid request: request ID must be an integer, a short string or null")
 
 
 def initial_streams(target: str) -> list[str]:
     """The streams that the address itself asks for."""
     path, _, query = target.partition("?")
-    if path.startswith("/ws/"):
-        return [name for name in path.removeprefix("/ws/").split("/") if name]
+    _, raw, names = path.partition("/ws/")
+    if raw:
+        return [name for name in names.split("/") if name]
     for name, value in split_query(query):
         if name == "streams":
             return [stream for stream in value.split("/") if stream]
     return []
-
-
-def _checked_id(value: Any) -> Any:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    if isinstance(value, str) and _ID_TEXT.match(value):
-        return value
-    raise ControlError(2, "Invalid request: request ID must be an integer, a short string or null")

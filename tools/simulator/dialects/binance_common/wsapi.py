@@ -104,8 +104,7 @@ class ApiSession:
                 }
             body["error"] = error
         if return_limits:
-            account = self.key.account if outcome.orders_counted and self.key else None
-            body["rateLimits"] = self.venue.limit_rows(self.connection.peer, account)
+            body["rateLimits"] = self.venue.limit_rows(self.connection.peer, outcome.account)
         self.connection.send(orjson.dumps(body))
 
     def announce_shutdown(self) -> None:
