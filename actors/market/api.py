@@ -75,56 +75,65 @@ class StreamStatistics:
     """Pictures that a newer one replaced before the reader came; trades or bars that were dropped."""
 
 
+class _Outlet:
+    """What hangs at the desk.  It knows nothing of its stream, so that a stream which nobody holds is gone."""
+
+    def __init__(self, runtime: Runtime, home: DeskHome, places: Sequence[Place], waiting: Newest | Every) -> None:
+        self._runtime = runtime
+        self._home = home
+        self._places = tuple(places)
+        self.waiting = waiting
+        self.news = trio.Event()
+        self.error: BulkheadError | None = None
+        home.hang(self, self._places)
+        runtime.deliver(DESK, DemandChanged())
+
+    def put(self, item: Item) -> None:
+        """Something came."""
+        self.waiting.put(cast(Any, item))
+        self.news.set()
+
+    def refuse(self, venue: Venue, why: Unanswered) -> None:
+        """There is no such stream; the reader gets it as an exception."""
+        self.error = error_of(venue, why)
+        self.news.set()
+
+    def close(self) -> None:
+        """Nothing comes any more."""
+        self._home.take_away(self, self._places)
+        self._runtime.deliver(DESK, DemandChanged())
+
+
 class Stream(AsyncGenerator[T, None], Generic[T]):
     """An asynchronous generator; it may also be used in `async with`, which ends it for certain.
 
     One task reads it at a time.
     """
 
-    def __init__(self, runtime: Runtime, home: DeskHome, places: Sequence[Place], waiting: Newest | Every) -> None:
-        self._runtime = runtime
-        self._home = home
-        self._places = tuple(places)
-        self._waiting = waiting
-        self._news = trio.Event()
-        self._error: BulkheadError | None = None
+    def __init__(self, outlet: _Outlet) -> None:
+        self._outlet = outlet
         self._is_closed = False
         self._taken = 0
         self._token = trio.lowlevel.current_trio_token()
-        home.hang(self, self._places)
-        runtime.deliver(DESK, DemandChanged())
-
-    # ---- the desk's side ----------------------------------------------------------------------------------------
-
-    def put(self, item: Item) -> None:
-        """Something came."""
-        self._waiting.put(cast(Any, item))
-        self._news.set()
-
-    def refuse(self, venue: Venue, why: Unanswered) -> None:
-        """There is no such stream; the reader gets it as an exception."""
-        self._error = error_of(venue, why)
-        self._news.set()
-
-    # ---- the reader's side --------------------------------------------------------------------------------------
 
     async def __anext__(self) -> T:
         """The next item; a read that is cancelled ends the stream."""
         if self._is_closed:
             await trio.lowlevel.checkpoint()
             raise StopAsyncIteration
+        outlet = self._outlet
         try:
             while True:
                 # A checkpoint also when something is there: a reader behind a fast market must not starve the rest.
                 await trio.lowlevel.checkpoint()
-                if self._error is not None:
-                    raise self._error
-                item = self._waiting.take()
+                if outlet.error is not None:
+                    raise outlet.error
+                item = outlet.waiting.take()
                 if item is not None:
                     self._taken += 1
                     return cast(T, item)
-                self._news = trio.Event()
-                await self._news.wait()
+                outlet.news = trio.Event()
+                await outlet.news.wait()
         except BaseException:
             self.close()
             raise
@@ -152,17 +161,17 @@ class Stream(AsyncGenerator[T, None], Generic[T]):
         """As `aclose`, at once."""
         if not self._is_closed:
             self._is_closed = True
-            self._home.take_away(self, self._places)
-            self._runtime.deliver(DESK, DemandChanged())
+            self._outlet.close()
 
     def __del__(self) -> None:
         """Who leaves the loop by `break` holds the generator no more, and that ends it."""
         if not getattr(self, "_is_closed", True):
+            self._is_closed = True
             try:
                 # Not here and now: garbage may be collected in the middle of anything.
-                self._token.run_sync_soon(self.close)
+                self._token.run_sync_soon(self._outlet.close)
             except trio.RunFinishedError:
-                self._is_closed = True  # the engine is gone, and its streams with it
+                pass  # the engine is gone, and its streams with it
 
     async def __aenter__(self) -> Stream[T]:
         return self
@@ -172,7 +181,8 @@ class Stream(AsyncGenerator[T, None], Generic[T]):
 
     def statistics(self) -> StreamStatistics:
         """What it has told, and what it could not."""
-        return StreamStatistics(self._taken, len(self._waiting), self._waiting.lost)
+        waiting = self._outlet.waiting
+        return StreamStatistics(self._taken, len(waiting), waiting.lost)
 
 
 class MarketData:
@@ -192,20 +202,20 @@ class MarketData:
 
     def stream_ticker(self, symbols: Sequence[str]) -> Stream[Ticker]:
         """Last price and 24 hours of each symbol, whenever the venue says something about them."""
-        return Stream(self._runtime, self._home, self._places(symbols, StreamKind.TICKER), Newest())
+        return Stream(self._outlet(self._places(symbols, StreamKind.TICKER), Newest()))
 
     def stream_orderbook(self, symbols: Sequence[str]) -> Stream[Depth]:
         """The best levels of each symbol's book after each change; UNPROVEN while the book is not continuous."""
-        return Stream(self._runtime, self._home, self._places(symbols, StreamKind.BOOK), Newest())
+        return Stream(self._outlet(self._places(symbols, StreamKind.BOOK), Newest()))
 
     def stream_trades(self, symbols: Sequence[str], waiting_max: int = EVENTS_MAX) -> Stream[Trade]:
         """Every public trade; one before which others are missing says GAP."""
-        return Stream(self._runtime, self._home, self._places(symbols, StreamKind.TRADES), Every(waiting_max))
+        return Stream(self._outlet(self._places(symbols, StreamKind.TRADES), Every(waiting_max)))
 
     def stream_candles(self, symbols: Sequence[str], interval_ns: int, waiting_max: int = EVENTS_MAX) -> Stream[Candle]:
         """Each bar once, when it has closed, in order; one that lacks trades, or follows a hole, says GAP."""
         places = self._places(symbols, StreamKind.CANDLES, interval_ns)
-        return Stream(self._runtime, self._home, places, Every(waiting_max))
+        return Stream(self._outlet(places, Every(waiting_max)))
 
     # ---- single pictures ----------------------------------------------------------------------------------------
 
@@ -302,6 +312,9 @@ class MarketData:
             example = next(iter(meant or self._venues), "venue")
             raise UnknownSymbol(f"{symbol!r} {found}: write the venue before it, such as {example}:{symbol}")
         return meant[0], Symbol(symbol)
+
+    def _outlet(self, places: Sequence[Place], waiting: Newest | Every) -> _Outlet:
+        return _Outlet(self._runtime, self._home, places, waiting)
 
     def _places(self, symbols: Sequence[str], kind: StreamKind, interval_ns: int = 0) -> list[Place]:
         if isinstance(symbols, str):

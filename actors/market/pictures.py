@@ -59,7 +59,7 @@ class Pictures:
     def __init__(self, host: Host, memory: Memory) -> None:
         self._host = host
         self._memory = memory
-        self._flights: dict[PictureQuery, list[Later]] = {}
+        self._flights: dict[tuple[object, ...], list[Later]] = {}
         """Who waits for the answer to a question that was asked."""
         self._answered = 0
         self._unanswered = 0
@@ -72,18 +72,19 @@ class Pictures:
             self._count(at_hand, 1)
             return at_hand
         later = Later()
-        waiting = self._flights.get(query)
+        question = _question(query)
+        waiting = self._flights.get(question)
         if waiting is not None:
             self._shared += 1
             waiting.append(later)
         else:
-            self._flights[query] = [later]
+            self._flights[question] = [later]
             self._host.start_job(lambda: self._fly(query))
         return later
 
     async def _fly(self, query: PictureQuery) -> None:
         found = await self._ask(query)
-        waiting = self._flights.pop(query)
+        waiting = self._flights.pop(_question(query))
         self._count(found, len(waiting))
         for later in waiting:
             later.resolve(found)
@@ -171,6 +172,13 @@ class Pictures:
             "unanswered": self._unanswered,
             "shared": self._shared,
         }
+
+
+def _question(query: PictureQuery) -> tuple[object, ...]:
+    """What is asked, whoever asks and for how long."""
+    if isinstance(query, BarsQuery):
+        return (BarsQuery, query.symbol, query.interval_ns, query.limit, query.choice)
+    return (type(query), query.symbol, query.levels if isinstance(query, DepthQuery) else 0, query.choice)
 
 
 def _topic(query: TickerQuery | DepthQuery) -> Topic:
