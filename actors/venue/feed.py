@@ -378,6 +378,7 @@ class Feed:
                 return False
         if type(item) is BookSnapshot:
             self._pictured.add(stream)
+            self._again.discard(stream)  # it has what a new subscription would bring
         return self._overlap is None or not self._overlap.is_second(item)
 
     # ---- hooks of the keeper ------------------------------------------------------------------------------------
