@@ -105,7 +105,7 @@ def test_a_minimal_file_and_its_defaults(write: Writer) -> None:
     assert config.venues["binance-spot"].trades_on_simulator
 
 
-@pytest.mark.parametrize("name", ["demo", "five-venues", "live", "paper"])
+@pytest.mark.parametrize("name", ["demo", "five-venues", "live", "market", "paper"])
 def test_shipped_profiles_are_correct(name: str) -> None:
     config = load_config(name)
     assert config.engine.name == name
@@ -521,7 +521,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     (text,) = problems("demmo")
     assert text == "demmo: is no profile. Did you mean `demo`? A path needs a `/` or ends in .toml"
     (text,) = problems(tmp_path / "nowhere.toml")
-    assert "is no file. Name a file, or a profile: demo, five-venues, live, paper, replay" in text
+    assert "is no file. Name a file, or a profile: demo, five-venues, live, market, paper, replay" in text
     broken = tmp_path / "broken.toml"
     broken.write_text("[engine\n", encoding="utf-8")
     (text,) = problems(broken)
@@ -540,7 +540,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_profiles_are_listed() -> None:
-    assert profile_names() == ["demo", "five-venues", "live", "paper", "replay"]
+    assert profile_names() == ["demo", "five-venues", "live", "market", "paper", "replay"]
 
 
 # ---- names and codes -----------------------------------------------------------------------------------------------
