@@ -101,7 +101,6 @@ def test_market_data(client: Any, venue: RunningSimulator) -> None:
     assert client.fetch_status()["status"] == "ok"
 
 
-@pytest.mark.req("R206")
 @pytest.mark.parametrize("symbol, qty, more", [(SPOT, 0.01, 0.02), (SWAP, 1, 2)])
 def test_place_amend_query_cancel(client: Any, symbol: str, qty: float, more: float) -> None:
     price = _price(client, symbol, "0.9")
@@ -235,7 +234,6 @@ def _run(scenario: Any) -> None:
     asyncio.run(asyncio.wait_for(scenario, PATIENCE_S))
 
 
-@pytest.mark.req("R275")
 @pytest.mark.parametrize("symbol", [SPOT, SWAP])
 def test_public_streams(venue: RunningSimulator, symbol: str) -> None:
     async def scenario() -> None:
@@ -269,7 +267,6 @@ async def _until(watch: Any, wanted: Any) -> Any:
             return found[-1]
 
 
-@pytest.mark.req("R275")
 def test_private_streams_and_ws_orders(venue: RunningSimulator) -> None:
     async def scenario() -> None:
         async with _streaming(venue) as client:

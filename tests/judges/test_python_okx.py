@@ -86,7 +86,6 @@ def test_public_data(apis: Any) -> None:
     assert {row["instId"] for row in rows(apis(MarketAPI).get_tickers("SWAP"))} >= {SWAP}
 
 
-@pytest.mark.req("R206")
 @pytest.mark.parametrize("inst_id, mode, size, more", [(SPOT, "cash", "0.01", "0.02"), (SWAP, "cross", "1", "2")])
 def test_place_amend_query_cancel(apis: Any, inst_id: str, mode: str, size: str, more: str) -> None:
     trade = apis(TradeAPI)
@@ -268,7 +267,6 @@ def trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.req("R275")
 def test_public_streams(venue: RunningSimulator, trusted: Path) -> None:
     async def scenario() -> None:
         async with _tls_end(venue.port, trusted) as port:
@@ -299,7 +297,6 @@ def test_public_streams(venue: RunningSimulator, trusted: Path) -> None:
     asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
 
 
-@pytest.mark.req("R275")
 def test_private_stream_and_orders(venue: RunningSimulator, apis: Any, trusted: Path) -> None:
     code = rows(apis(PublicAPI).get_instruments("SPOT", instId=SPOT))[0]["instIdCode"]
     price = _price(apis, SPOT, 0.9)

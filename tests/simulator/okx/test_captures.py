@@ -143,7 +143,6 @@ async def play(sim: Simulator, books: Books) -> None:
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.req("R212")
 @pytest.mark.parametrize("name", CAPTURES)
 async def test_every_recorded_book_message_makes_the_book_that_its_checksum_states(data_dir: Path, name: str) -> None:
     instruments, messages = CAPTURES[name]
@@ -176,7 +175,6 @@ async def test_recorded_frames_keep_their_text_but_for_the_numbers(data_dir: Pat
     }
 
 
-@pytest.mark.req("R212", "R213")
 @pytest.mark.parametrize("kind", [FaultKind.DROP, FaultKind.DUPLICATE, FaultKind.REORDER])
 @pytest.mark.parametrize("name", CAPTURES)
 async def test_spoiled_streams_are_seen_and_healed(data_dir: Path, name: str, kind: FaultKind) -> None:
@@ -216,7 +214,6 @@ async def test_best_prices_are_derived_and_trades_passed_on(data_dir: Path) -> N
     assert {trade.aggressor for trade in books.trades} == {Side.BUY, Side.SELL}
 
 
-@pytest.mark.req("R311")
 async def test_users_trade_against_a_recording(data_dir: Path) -> None:
     """A taker gets what the recording shows; nothing of it is seen in the recorded frames."""
     path = capture(data_dir, "2022-05-13_books_btcusdt")
