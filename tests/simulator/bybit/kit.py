@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import trio
-from trio_websocket import WebSocketConnection, open_websocket_url
+from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
 
 from tools.simulator import Credentials, GeneratorConfig, Simulator, SimulatorConfig, demo_account
 from tools.simulator.dialects.bybit.venue import Bybit
@@ -159,8 +159,24 @@ class Socket:
 
 @asynccontextmanager
 async def socket_of(sim: Simulator, path: str) -> AsyncIterator[Socket]:
-    async with open_websocket_url(f"ws://127.0.0.1:{sim.port}{path}") as ws:
+    # A stream of our own, because the client library leaves its own one open when a connection ends badly.
+    async with await trio.open_tcp_stream("127.0.0.1", sim.port) as stream, trio.open_nursery() as nursery:
+        ws = await wrap_client_stream(nursery, stream, f"127.0.0.1:{sim.port}", path)
         yield Socket(ws)
+        nursery.cancel_scope.cancel()
+
+
+async def refusal_of(sim: Simulator, path: str) -> int:
+    """The HTTP status with which the venue refuses a WebSocket; 0 where it does not."""
+    status = 0
+    try:
+        async with socket_of(sim, path):
+            pass
+    except* ConnectionRejected as group:
+        (rejected,) = group.exceptions
+        assert isinstance(rejected, ConnectionRejected)
+        status = rejected.status_code
+    return status
 
 
 @asynccontextmanager

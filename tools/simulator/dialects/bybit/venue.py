@@ -29,7 +29,7 @@ from tools.simulator.dialects.bybit.errors import VenueError, internal, timed_ou
 from tools.simulator.dialects.bybit.events import AccountEvents, DeadMan
 from tools.simulator.dialects.bybit.gateway import Method, Outcome
 from tools.simulator.dialects.bybit.instruments import Instrument, plain
-from tools.simulator.dialects.bybit.limits import Buckets, BybitLimits, PeerLimits
+from tools.simulator.dialects.bybit.limits import Buckets, BybitLimits, PeerLimits, Usage
 from tools.simulator.dialects.bybit.live import BybitLive
 from tools.simulator.dialects.bybit.params import Params
 from tools.simulator.dialects.bybit.privatews import PrivateSocket, active_limit_s, end_silence
@@ -191,7 +191,7 @@ class Bybit(Listener):
         limits = self.peer_limits(peer)
         if not ban:
             limits.limited_until_ns = until_ns
-            return Outcome(error=too_many(until_ns))
+            return Outcome(error=too_many(until_ns), usage=Usage(0, 0, until_ns))
         limits.silent_until_ns = until_ns
         return Outcome(error=VenueError(10018, rest.TOO_FREQUENT.decode(), status=403))
 
