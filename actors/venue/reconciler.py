@@ -357,7 +357,7 @@ class ReconcilerActor(Actor):
         async with aclosing(self._parts(make)) as parts:
             async for reply, error in parts:
                 if error is not None:
-                    raise VenueUnavailable(f"{error.code} {error.text}".strip())
+                    raise VenueUnavailable(self._session.words_of(error))
                 rows += decode(reply)
         return rows
 
@@ -387,7 +387,7 @@ class ReconcilerActor(Actor):
     async def _ask(self, make: Callable[[], HttpRequest]) -> HttpReply:
         reply, error = await self._send(make)
         if error is not None:
-            raise VenueUnavailable(f"{error.code} {error.text}".strip())
+            raise VenueUnavailable(self._session.words_of(error))
         return reply
 
     async def _send(self, make: Callable[[], HttpRequest]) -> tuple[HttpReply, VenueError | None]:

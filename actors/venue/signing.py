@@ -140,6 +140,11 @@ class SigningSession:
             self._ctx.send(self._clock_path, ClockSuspected(text))
         raise VenueUnavailable(text)
 
+    def words_of(self, error: VenueError) -> str:
+        """A refusal as text; one of the key says where the key is configured."""
+        words = _say(error)
+        return self._key_refused(words) if error.disposition is Disposition.AUTH else words
+
     def _refused_key(self, error: VenueError) -> AuthError:
         return AuthError(self._key_refused(_say(error)))
 

@@ -128,6 +128,10 @@ class Anywhere:
         return reconciler_path(ACCOUNT, self.venue)
 
     @property
+    def clock(self) -> Path:
+        return clock_path(self.venue)
+
+    @property
     def symbol(self) -> Symbol:
         return self.instrument.symbol
 
@@ -252,6 +256,20 @@ class Anywhere:
 
         await self.until(lambda: last() is not None, f"the end of {cl_ord_id}")
         found = last()
+        assert found is not None
+        return found
+
+    async def end_or_rest(self, cl_ord_id: ClOrdID) -> OrdStatus:
+        """Where an order stands once the venue has decided about it; a refusal counts as REJECTED."""
+
+        def stands() -> OrdStatus | None:
+            if any(each.cl_ord_id == cl_ord_id for each in self.heard.of(OrderRefused)):
+                return OrdStatus.REJECTED
+            reports = self.reports(cl_ord_id)
+            return reports[-1].ord_status if reports else None
+
+        await self.until(lambda: stands() is not None, f"a decision about {cl_ord_id}")
+        found = stands()
         assert found is not None
         return found
 

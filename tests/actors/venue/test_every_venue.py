@@ -4,13 +4,19 @@ ends.  What a venue lacks is a skip with the reason, what it does its own way sh
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
+import attrs
 import pytest
 
+from actors.venue.settings import MS, SECOND
 from protocols.enums import CxlRejReason, OrdStatus, Side
-from protocols.orders import CancelRejected
-from tests.actors.venue.anywhere import KINDS, anywhere
+from protocols.orders import CancelRejected, ExecutionReport, OrderRefused
+from protocols.venue import SessionRules
+from tests.actors.venue.anywhere import ACCOUNT, KINDS, anywhere, connections
+from tests.actors.venue.spot import QUICK
+from tools.simulator import FaultKind
 
 pytestmark = pytest.mark.parametrize("kind", KINDS)
 
@@ -43,3 +49,133 @@ async def test_an_order_lives_and_ends(kind: str, tmp_path: Path) -> None:
         late = await here.heard.one(CancelRejected, lambda each: each.cl_ord_id == done)
         assert late.reason is CxlRejReason.TOO_LATE
         await here.agreement()
+
+
+async def test_orders_that_come_together_leave_together_and_are_canceled_together(kind: str, tmp_path: Path) -> None:
+    """One of a batch is impossible: the others live.  Then all are canceled, in as few requests as the venue takes."""
+    async with anywhere(kind, tmp_path) as here:
+        able = here.parts.capabilities
+        too_much = here.small * 10_000_000
+        good = [here.order(price=here.away(Side.BUY, f"0.0{part}")) for part in range(1, 9)]
+        before = Counter(here.sim.venue.requests)
+        placed = here.place(*good, here.order(qty=too_much))
+        for cl_ord_id in placed[:-1]:
+            await here.status(cl_ord_id, OrdStatus.NEW)
+        assert isinstance(await here.end(placed[-1]), OrderRefused | ExecutionReport)
+        requests = sum((here.sim.venue.requests - before).values())
+        if able.ws_batches:
+            assert requests < len(placed), "a batch is fewer requests than orders"
+        before = Counter(here.sim.venue.requests)
+        here.cancel_all()
+        for cl_ord_id in placed[:-1]:
+            await here.status(cl_ord_id, OrdStatus.CANCELED)
+        requests = sum((here.sim.venue.requests - before).values())
+        if able.cancel_batch_max > 1 or able.cancel_all_symbol:
+            assert requests < len(good), "a mass cancel is fewer requests than orders"
+        assert here.sim.open_orders(ACCOUNT) == []
+        await here.agreement()
+
+
+async def test_what_happens_while_the_private_stream_is_gone_is_found_and_counted_once(
+    kind: str, tmp_path: Path
+) -> None:
+    async with anywhere(kind, tmp_path) as here:
+        first, second = await here.bought(), await here.resting()
+        (third,) = here.place(here.order(price=here.top(Side.BUY)))
+        await here.status(third, OrdStatus.NEW)
+        here.strike(FaultKind.REFUSE, connections(here, "private"), count=2)
+        here.sim.cut_connections(connections(here, "private"))
+        await here.until(lambda: here.account in here.not_ready(), "the account to notice")
+        here.outside(Side.SELL, here.ahead_of(third) + here.small)
+        assert here.sim.order_by_cl_ord_id(ACCOUNT, third) is not None
+        await here.status(third, OrdStatus.FILLED)
+        await here.ready()
+        assert len(here.fills(first)) >= 1
+        assert here.reports(second)[-1].ord_status is OrdStatus.NEW
+        await here.agreement()
+
+
+@pytest.mark.req("R001", "R087")
+async def test_an_order_whose_answer_is_lost_ends_as_the_venue_says_and_arrives_once(kind: str, tmp_path: Path) -> None:
+    """Every way to lose an answer, after the request has left: nothing is ever sent twice."""
+    async with anywhere(kind, tmp_path) as here:
+        method = await here.placing()
+        for fault in (
+            FaultKind.CUT_AFTER,
+            FaultKind.CUT_BEFORE,
+            FaultKind.LOST_REPLY,
+            FaultKind.ERROR_AFTER,
+            FaultKind.ERROR_BEFORE,
+        ):
+            await here.ready()
+            struck = here.strike(fault, method)
+            (cl_ord_id,) = here.place(here.order())
+            await here.until(lambda struck=struck: struck.fired > 0, f"{fault.value} to strike {method}")  # type: ignore[misc]
+            executed = fault in (FaultKind.CUT_AFTER, FaultKind.LOST_REPLY, FaultKind.ERROR_AFTER)
+            if executed:
+                await here.status(cl_ord_id, OrdStatus.NEW)
+                here.cancel(cl_ord_id)
+            ended = await here.end(cl_ord_id)
+            assert executed is isinstance(ended, ExecutionReport), (fault, ended)
+            assert here.sim.arrivals(cl_ord_id).seen <= 1
+            assert here.sim.arrivals(cl_ord_id).accepted == executed
+        await here.agreement()
+
+
+async def test_an_order_that_was_acknowledged_and_not_reported_is_asked_for(kind: str, tmp_path: Path) -> None:
+    """The event is lost, not the answer: where the answer says no more than "received", asking finds the order."""
+    async with anywhere(kind, tmp_path) as here:
+        here.strike(FaultKind.EVENT_DROP, count=1)
+        (cl_ord_id,) = here.place(here.order())
+        await here.status(cl_ord_id, OrdStatus.NEW)
+        here.cancel(cl_ord_id)
+        await here.status(cl_ord_id, OrdStatus.CANCELED)
+        again = await here.resting()
+        here.strike(FaultKind.EVENT_DROP, count=1)
+        here.cancel(again)
+        await here.status(again, OrdStatus.CANCELED)
+        await here.agreement()
+
+
+async def test_a_refused_key_is_said_and_nothing_trades(kind: str, tmp_path: Path) -> None:
+    async with anywhere(kind, tmp_path, secret="0" * 64, wait=False) as here:
+        # A listen key is given for the key alone: there it is the first signed question that is refused.
+        teller = here.account if here.parts.capabilities.listen_key else here.private
+        await here.until(
+            lambda: f"check accounts.{ACCOUNT}.keys.{kind}" in here.not_ready().get(teller, ""), "the refusal"
+        )
+        assert here.account in here.not_ready()
+        assert here.world.crashes(here.private) == []
+        assert here.world.inspect(here.private)["events"] == 0
+
+
+async def test_a_clock_that_is_off_is_measured_anew_and_trading_goes_on(kind: str, tmp_path: Path) -> None:
+    async with anywhere(kind, tmp_path) as here:
+        if not here.parts.capabilities.request_window:
+            pytest.skip("unsupported: requests of this venue bear no time")
+        here.strike(FaultKind.CLOCK_SKEW, delay_ms=-20_000)
+        (cl_ord_id,) = here.place(here.order())
+        ended = await here.end_or_rest(cl_ord_id)
+        assert ended is OrdStatus.REJECTED or ended is OrdStatus.NEW
+        await here.until(
+            lambda: any(here.world.inspect(here.clock)[name] for name in ("steps", "suspected")),
+            "doubt about the clock",
+        )
+        await here.ready()
+        assert await here.resting()
+        assert here.sim.arrivals(cl_ord_id).seen <= 1
+
+
+@pytest.mark.req("R090")
+async def test_a_half_open_private_stream_is_noticed_within_its_probe(kind: str, tmp_path: Path) -> None:
+    """Nothing comes, nothing is refused, the venue's silence limit is far: a ping without an answer tells."""
+    quick = attrs.evolve(QUICK, quiet_probe_ns=200 * MS, quiet_patience_ns=200 * MS)
+
+    def patient(rules: SessionRules) -> SessionRules:
+        return attrs.evolve(rules, silence_max_ns=600 * SECOND, client_ping_interval_ns=0)
+
+    async with anywhere(kind, tmp_path, reconnect=quick, rules=patient) as here:
+        here.strike(FaultKind.HALF_OPEN_NOW, connections(here, "private"))
+        await here.until(lambda: here.world.inspect(here.private)["losses"] > 0, "the loss")
+        await here.ready()
+        assert await here.resting()
