@@ -218,6 +218,7 @@ class Simulator:
         )
         if config.maker_rate is None and config.taker_rate is None:
             account.rates.update(family.rates)
+        account.update_ns = self.clock.now_ns()
         for api_key, kind, secret in config.keys:
             self.exchange.accounts.add_key(account, api_key, kind, secret, passphrase=config.passphrase)
         return account

@@ -95,7 +95,8 @@ class CandleStore:
         """Candles whose open time lies in [start_ns, end_ns], oldest first.
 
         With a start the first `limit` of them, without one the last `limit`. Minutes without a print have no
-        candle of their own; venues print a flat one, so gaps are filled with the previous close.
+        candle of their own; most venues print a flat one, so gaps are filled with the previous close, the open
+        minute's own included.
         """
         base = self.seconds if interval_ns < MINUTE else self.minutes
         last_open = self._align(min(now_ns, end_ns) if end_ns is not None else now_ns, interval_ns)
@@ -117,6 +118,8 @@ class CandleStore:
             if result:
                 result.extend(self._flat(result[-1], open_ns, interval_ns))
             result.append(attrs.evolve(source, open_ns=open_ns, interval_ns=interval_ns))
+        if result:
+            result.extend(self._flat(result[-1], last_open + interval_ns, interval_ns))
         return result[:limit] if start_ns is not None else result[-limit:]
 
     def latest(self, interval_ns: int, now_ns: int) -> Candle | None:
