@@ -83,7 +83,8 @@ _CONTRACTS: Mapping[int, _Meaning] = {
         _R.INSUFFICIENT_BALANCE,
         (110004, 110006, 110007, 110012, 110014, 110044, 110045, 110052),
     ),
-    **_all(_D.REJECTED, _R.BAD_PRICE, (110003, 110120, 110121)),
+    # 110092 and 110093: the trigger price has been reached already.
+    **_all(_D.REJECTED, _R.BAD_PRICE, (110003, 110092, 110093, 110120, 110121)),
     **_all(_D.REJECTED, _R.BAD_QUANTITY, (110017, 110064)),
     **_all(_D.REJECTED, _R.MAX_OPEN_ORDERS, (110009, 110020)),
     **_all(_D.REJECTED, _R.MAX_POSITION, (110021,)),
@@ -101,6 +102,8 @@ _SPOT: Mapping[int, _Meaning] = {
     **_all(_D.BUSY, _R.OVERLOADED, (170190, 170191, 170212)),
     **_all(_D.RATE_LIMITED, _R.RATE_LIMITED, (170005, 170222)),
     **_all(_D.REJECTED, _R.INSUFFICIENT_BALANCE, (170033, 170131)),
+    **_all(_D.REJECTED, _R.VENUE, (170151, 170210)),
+    **_all(_D.BUG, _R.UNSUPPORTED, (170115, 170116, 170117, 170121, 170202)),  # a word that spot does not know
     **_all(_D.REJECTED, _R.BAD_PRICE, (170132, 170133, 170134, 170148)),
     **_all(_D.REJECTED, _R.PRICE_BAND, (170192, 170193, 170194, 170381, 170382)),
     **_all(_D.REJECTED, _R.BAD_QUANTITY, (170124, 170136, 170137)),
