@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 import trio
@@ -16,6 +15,7 @@ from tests.simulator.okx.wire import (
     quiet_config,
     quiet_simulator,
     rest_of,
+    start_of_window,
     venue_of,
 )
 from tools.simulator import Side, Simulator
@@ -233,7 +233,7 @@ async def test_orders_are_limited_by_user_and_instrument() -> None:
     """60 in two seconds, each kind of request and each instrument for itself."""
     limits = OkxLimits(orders_per_2s=3, connections_per_s=0)
     async with quiet_simulator(limits=limits) as sim, rest_of(sim) as rest, rest_of(sim, "beta") as other:
-        await _start_of_window(sim)
+        await start_of_window(sim)
         answers = [await rest.post("trade/order", order(clOrdId=f"n{number}")) for number in range(4)]
         assert [answer.json()["code"] for answer in answers] == ["0", "0", "0", "50011"]
         assert answers[-1].status_code == 429
@@ -244,17 +244,10 @@ async def test_orders_are_limited_by_user_and_instrument() -> None:
         assert batch["code"] == "0"  # a bucket of its own
 
 
-async def _start_of_window(sim: Any) -> None:
-    """Right after a window of two seconds has begun, so that it does not end in the middle of the test."""
-    left = 2 * S - sim.clock.now_ns() % (2 * S)
-    if left < S:
-        await trio.sleep(left / S + 0.01)
-
-
 async def test_a_batch_of_one_counts_as_a_single_order() -> None:
     limits = OkxLimits(orders_per_2s=1, connections_per_s=0)
     async with quiet_simulator(limits=limits) as sim, rest_of(sim) as rest:
-        await _start_of_window(sim)
+        await start_of_window(sim)
         assert (await rest.post("trade/batch-orders", [order()])).json()["code"] == "0"
         assert (await rest.post("trade/order", order())).json()["code"] == "50011"
 
@@ -262,7 +255,7 @@ async def test_a_batch_of_one_counts_as_a_single_order() -> None:
 async def test_contracts_of_an_account_are_limited_besides() -> None:
     limits = OkxLimits(account_orders_per_2s=2, connections_per_s=0)
     async with quiet_simulator(limits=limits) as sim, rest_of(sim) as rest:
-        await _start_of_window(sim)
+        await start_of_window(sim)
         codes = [(await rest.post("trade/order", order(SWAP))).json()["code"] for _ in range(3)]
         assert codes == ["0", "0", "50061"]
         assert (await rest.post("trade/order", order(SPOT))).json()["code"] == "0"  # spot is exempt
@@ -270,7 +263,7 @@ async def test_contracts_of_an_account_are_limited_besides() -> None:
 
 async def test_reads_are_limited_by_endpoint() -> None:
     async with quiet_simulator(limits=OkxLimits(connections_per_s=0)) as sim, rest_of(sim) as rest:
-        await _start_of_window(sim)
+        await start_of_window(sim)
         codes = [(await rest.get("account/config")).json()["code"] for _ in range(6)]
         assert codes == ["0"] * 5 + ["50011"]
         assert (await rest.get("account/balance")).json()["code"] == "0"

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 import trio
-from trio_websocket import WebSocketConnection, wrap_client_stream
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from protocols.ids import AccountID
 from protocols.instruments import Product
@@ -226,6 +226,25 @@ async def raw_socket(sim: Simulator, name: str = "streams") -> AsyncIterator[Web
 async def socket_to(sim: Simulator, name: str = "streams") -> AsyncIterator[Socket]:
     async with raw_socket(sim, name) as ws:
         yield Socket(ws, sim)
+
+
+async def ended(socket: Socket) -> tuple[int, str]:
+    """How the venue closes the connection: what comes before is read, too."""
+    try:
+        while True:
+            await socket.hear()
+    except ConnectionClosed as closed:
+        reason = closed.reason
+    if reason is None:
+        raise AssertionError("the connection broke without a close frame")
+    return reason.code, reason.reason or ""
+
+
+async def start_of_window(sim: Simulator) -> None:
+    """Right after a window of two seconds has begun, so that it does not end in the middle of a test."""
+    left = 2 * S - sim.clock.now_ns() % (2 * S)
+    if left < S:
+        await trio.sleep(left / S + 0.01)
 
 
 @asynccontextmanager

@@ -18,10 +18,10 @@ from tools.simulator.core.accounts import Account, Position
 from tools.simulator.core.algos import Algo
 from tools.simulator.core.clock import MS, SECOND
 from tools.simulator.core.exchange import Listener, WalletChange
+from tools.simulator.core.market import Market
 from tools.simulator.core.model import ExecType, Execution, Fill, Order
 from tools.simulator.dialects.okx import account_rows, algos, order_rows
 from tools.simulator.dialects.okx.errors import OkxError
-from tools.simulator.dialects.okx.orders import terms
 from tools.simulator.dialects.okx.params import Params
 from tools.simulator.dialects.okx.text import ms
 
@@ -94,7 +94,8 @@ class Doings:
     """What an action under way has done to one account."""
 
     fills: list[tuple[Order, Fill]] = attrs.Factory(list)
-    assets: set[str] = attrs.Factory(set)
+    assets: set[str] = attrs.Factory(set)  # of which money has moved, or is bound otherwise
+    wallet: WalletChange | None = None
 
 
 class PrivateEvents(Listener):
@@ -167,8 +168,11 @@ class PrivateEvents(Listener):
         if execution.exec_type is ExecType.REJECTED and not self._venue.is_unborn(execution):
             return  # refused to who asked, and there is no such order
         if execution.exec_type is ExecType.TRADE and execution.fill is not None:
-            self._doings.setdefault(account, Doings()).fills.append((order, execution.fill))
+            self._doing(account).fills.append((order, execution.fill))
             self._venue.book_fill(order, execution.fill)
+        instrument = self._venue.instruments[order.symbol]
+        if instrument.is_swap:
+            self._doing(account).assets.add(instrument.quote)  # an order binds margin, or no longer does
         if execution.exec_type is ExecType.TRADE_PREVENTION and order.is_live:
             return
         self.order_state(order, fill=execution.fill)
@@ -200,37 +204,41 @@ class PrivateEvents(Listener):
             )
 
     def on_balances(self, account: Account, assets: set[str]) -> None:
-        """Money that may have moved, or is bound otherwise than before."""
-        doings = self._doings.pop(account, Doings())
-        self._tell_money(account, assets)
-        if doings.fills:
-            spot = [(order, fill) for order, fill in doings.fills if terms(order).inst_type == "SPOT"]
-            if spot:
-                self._tell_both(account, "filled", assets, [], spot)
-            rest = [pair for pair in doings.fills if pair not in spot]
-            if rest:
-                self._doings[account] = Doings(fills=rest)
+        self._doing(account).assets |= assets
 
     def on_wallet(self, account: Account, change: WalletChange) -> None:
         """Contracts have moved money or positions."""
-        doings = self._doings.pop(account, Doings())
-        self._tell_money(account, set(change.balances))
+        doing = self._doing(account)
+        doing.wallet = change
+        doing.assets |= set(change.balances)
+
+    def on_book(self, market: Market) -> None:
+        """The action is over: tell each account what it has done to money and positions, once."""
+        doings, self._doings = self._doings, {}
+        for account, doing in doings.items():
+            if self._venue.user_data.wanted(account):
+                self._tell(account, doing)
+
+    def _doing(self, account: Account) -> Doings:
+        found = self._doings.get(account)
+        if found is None:
+            found = self._doings[account] = Doings()
+        return found
+
+    def _tell(self, account: Account, doing: Doings) -> None:
+        """Money, then positions, then both."""
         venue, ex = self._venue, self._venue.exchange
         now = venue.clock.now_ns()
-        for position in change.positions:
-            instrument = venue.instruments[position.symbol]
-            self._emit(
-                account,
-                "positions",
-                "update",
-                position.symbol,
-                lambda position=position, instrument=instrument: account_rows.position_row(
-                    ex, position, instrument, now
-                ),
-                eventType="event_update",
-            )
-        event = _WALLET_EVENTS.get(change.reason, "set_leverage")
-        self._tell_both(account, event, set(change.balances), list(change.positions), doings.fills)
+        self._tell_money(account, doing.assets)
+        positions = [] if doing.wallet is None else list(doing.wallet.positions)
+        for position in positions:
+            row = account_rows.position_row(ex, position, venue.instruments[position.symbol], now)
+            self._emit(account, "positions", "update", position.symbol, lambda row=row: row, eventType="event_update")
+        event = "filled" if doing.wallet is None else _WALLET_EVENTS.get(doing.wallet.reason, "set_leverage")
+        if any("liquidation" in order.extra for order, _ in doing.fills):
+            event = "liquidation"
+        if doing.fills or doing.wallet is not None:
+            self._tell_both(account, event, doing.assets, positions, doing.fills)
 
     def on_settings(self, account: Account, symbol: str) -> None:
         """A new leverage changes what positions bind."""
