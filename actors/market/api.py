@@ -38,7 +38,6 @@ from protocols.backbone import (
     WarmUp,
     market_path,
 )
-from protocols.base import Query
 from protocols.errors import BulkheadError, CircuitOpen, NoSuchChannel, TooLate, UnknownSymbol, VenueUnavailable
 from protocols.ids import Symbol, Venue
 from protocols.market import Candle, Depth, Ticker, Trade
@@ -50,6 +49,8 @@ PATIENCE_NS = 5 * SECOND_NS
 MARGIN_NS = SECOND_NS // 2
 """What an answer that is exactly in time may take on its way here."""
 
+SLICE_NS = SECOND_NS
+"""How long one answer is waited for before the question is put again."""
 RETRY_S = 0.01
 """Before a backbone that gave the question back is asked again."""
 
@@ -233,7 +234,7 @@ class MarketData:
         when the venue cannot be had within `patience_ns`.
         """
         venue, name = self.resolve(symbol)
-        return cast(Ticker, await self._ask(venue, TickerQuery(name, channel, max_age_ns, patience_ns), patience_ns))
+        return cast(Ticker, await self._ask(venue, TickerQuery(name, channel, max_age_ns, patience_ns)))
 
     async def get_orderbook(
         self,
@@ -247,7 +248,7 @@ class MarketData:
         """The best `levels` of each side; errors as those of `get_ticker`."""
         venue, name = self.resolve(symbol)
         query = DepthQuery(name, levels, channel, max_age_ns, patience_ns)
-        return cast(Depth, await self._ask(venue, query, patience_ns))
+        return cast(Depth, await self._ask(venue, query))
 
     async def get_candles(
         self,
@@ -261,7 +262,7 @@ class MarketData:
         """The newest closed bars, oldest first, at most as many as one request brings; errors as above."""
         venue, name = self.resolve(symbol)
         query = BarsQuery(name, interval_ns, limit, channel, patience_ns)
-        return cast("tuple[Candle, ...]", await self._ask(venue, query, patience_ns))
+        return cast("tuple[Candle, ...]", await self._ask(venue, query))
 
     def warm_up(self, symbols: Sequence[str]) -> None:
         """Have these tickers fetched, in as few requests as the venues allow; nobody waits for it."""
@@ -272,23 +273,30 @@ class MarketData:
         for venue, names in by_venue.items():
             self._runtime.deliver(market_path(venue), WarmUp(tuple(names)))
 
-    async def _ask(self, venue: Venue, query: Query, patience_ns: int) -> object:
-        """Ask the venue's backbone; one that is just restarting is waited for."""
-        path = market_path(venue)
-        why = ""
-        with trio.move_on_after((patience_ns + MARGIN_NS) / SECOND_NS):
+    async def _ask(self, venue: Venue, query: TickerQuery | DepthQuery | BarsQuery) -> object:
+        """Ask the venue's backbone until the asker's patience is over; who asks again joins his own question.
+
+        An incarnation that ends takes the question with it and tells nobody, so nobody waits long for one answer.
+        """
+        path, why = market_path(venue), ""
+        until = trio.current_time() + query.patience_ns / SECOND_NS
+        with trio.move_on_at(until + MARGIN_NS / SECOND_NS):
             while True:
+                left_ns = max(int((until - trio.current_time()) * SECOND_NS), 0)
+                asked = attrs.evolve(query, patience_ns=left_ns)
                 try:
-                    found = await self._runtime.ask(path, query, patience_ns + MARGIN_NS)
+                    found = await self._runtime.ask(path, asked, min(left_ns + MARGIN_NS, SLICE_NS))
                 except AskError as error:
                     why = str(error)
                     await trio.sleep(RETRY_S)
                     await self._runtime.wait_ready(path)
                     continue
-                if isinstance(found, Unanswered):
+                if not isinstance(found, Unanswered):
+                    return found
+                if found.reason is not UnansweredReason.TOO_LATE or trio.current_time() >= until:
                     raise error_of(venue, found)
-                return found
-        raise TooLate(f"{venue} did not answer in time" + (f": {why}" if why else ""))
+                why = found.text  # it was too late for somebody more impatient who had asked the same before
+        raise TooLate(f"{venue} did not answer in time: {why or path}")
 
     # ---- names --------------------------------------------------------------------------------------------------
 

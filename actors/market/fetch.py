@@ -6,7 +6,8 @@ is well (no such symbol) closes the breaker like any answer, because the endpoin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from actors.market.breaker import Breaker, BreakerSettings, RetryBudget
@@ -20,6 +21,8 @@ from protocols.reconcile import CandlesQuery
 from protocols.venue import VenueError
 from supervisors.actor import AskError, Context
 
+FAIR_NS = 1_000_000_000
+"""Who gives an answer less time than this cannot blame the venue for coming too late."""
 PAUSE_NS = 100_000_000
 """Before the first retry; doubles, with jitter."""
 
@@ -57,7 +60,8 @@ class RestDoor:
             if not isinstance(found, AskError):
                 return self._judge(found)
             text = str(found)
-            if deadline_ns - self._ctx.monotonic_ns <= pause_ns or not self._budget.take():
+            left_ns = deadline_ns - self._ctx.monotonic_ns
+            if left_ns > 0 and (left_ns <= pause_ns or not self._budget.take()):
                 return Unanswered(UnansweredReason.VENUE_DOWN, text)
             await self._ctx.sleep(pause_ns // 2 + int(pause_ns * self._ctx.random()) // 2)
             pause_ns *= 2
@@ -65,20 +69,20 @@ class RestDoor:
     async def _try(self, breaker: Breaker, query: Query, left_ns: int) -> object:
         """One attempt, settled with the breaker however it ends; the error is a value here."""
         self.asked += 1
-        is_settled = False
+        began_ns = self._ctx.monotonic_ns
+        settle: Callable[[], None] = breaker.abandoned
         try:
             found: object = await self._ctx.ask(self._rest, query, left_ns)
-            breaker.succeeded()
-            is_settled = True
+            settle = breaker.succeeded
         except AskError as error:
-            breaker.failed(self._ctx.monotonic_ns)
-            is_settled = True
+            found = error
             self.failed += 1
             self.failure = str(error)
-            found = error
+            took_ns = self._ctx.monotonic_ns - began_ns
+            if took_ns < left_ns or left_ns >= FAIR_NS:
+                settle = partial(breaker.failed, self._ctx.monotonic_ns)
         finally:
-            if not is_settled:
-                breaker.abandoned()
+            settle()
         return found
 
     @staticmethod

@@ -98,7 +98,7 @@ class CacheMachine(RuleBasedStateMachine):
     def get(self, key: int) -> None:
         found = self.cache.get([key], self.now_ns)
         if found is not None:
-            event_ns, value, until_ns = self.model[key]
+            _, value, until_ns = self.model[key]
             assert (found, self.now_ns < until_ns) == (value, True)
 
     @rule(key=st.integers(0, 7))
