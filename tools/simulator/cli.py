@@ -218,15 +218,17 @@ def _upstream_instruments(family: Family, market: LiveConfig, symbols: tuple[str
     if family.live_instruments_url is None:
         raise ValueError(f"--live-rest: the simulator of {family.title} cannot follow a live market")
     wanted = family.default_symbols if symbols is None else symbols
+    urls = family.live_instruments_url(market, wanted)
     try:
-        answer = fetch(family.live_instruments_url(market, wanted))
+        answers = [fetch(url) for url in ((urls,) if isinstance(urls, str) else urls)]
     except FeedBroken as error:
         raise ValueError(f"--live-rest: {error}") from error
-    folder = tempfile.mkdtemp(prefix="bulkhead-sim-")
+    folder = Path(tempfile.mkdtemp(prefix="bulkhead-sim-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = Path(folder) / "exchange_info.json"
-    path.write_bytes(answer)
-    return path
+    paths = [folder / f"instruments_{number}.json" for number in range(len(answers))]
+    for path, answer in zip(paths, answers, strict=True):
+        path.write_bytes(answer)
+    return paths[0] if isinstance(urls, str) else folder
 
 
 def _pairs(texts: list[str], option: str) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from tools.simulator.core.capture import Scan, scan_capture
 from tools.simulator.core.dialect import Family
 from tools.simulator.dialects.bybit.instruments import MAKER_RATES, TAKER_RATES, instruments
 from tools.simulator.dialects.bybit.limits import BybitLimits
+from tools.simulator.dialects.bybit.live import instruments_urls
 from tools.simulator.dialects.bybit.topics import category_of, split
 from tools.simulator.dialects.bybit.venue import Bybit
 
@@ -61,4 +62,5 @@ FAMILY = Family(
     rates={category: (MAKER_RATES[category], TAKER_RATES[category]) for category in MAKER_RATES},
     ping_every_s=0,
     shared_order_ids=True,
+    live_instruments_url=instruments_urls,
 )

@@ -24,6 +24,12 @@ SILENCE_S = 30.0
 UNREAD = 50_000
 
 
+def instruments_urls(config: LiveConfig, symbols: tuple[str, ...]) -> tuple[str, ...]:
+    """Where the upstream venue lists its instruments: one list per product, whole."""
+    origin = f"{config.rest_url.rstrip('/')}/v5/market/instruments-info?category"
+    return (f"{origin}=spot", f"{origin}=linear&limit=1000")
+
+
 class BybitLive(LiveFeed):
     """Follows the upstream venue for ever; `LiveConfig.stream_url` is its origin."""
 
