@@ -1,0 +1,322 @@
+"""Finds what is wrong with captures and files of candles.
+
+| code | in | means | counts as |
+| --- | --- | --- | --- |
+| `unreadable` | both | not the format at all, or a file that cannot be opened | error |
+| `torn` | captures | the end is missing: the writer was killed (`--repair` saves what is whole) | error |
+| `schema` | both | a line or row that lacks something | error |
+| `order` | both | time runs back | error |
+| `duplicate` | both | a bar, or a trade of one connection, that is there twice | error |
+| `crossed` | captures | a proven book whose best bid is not below its best ask | error |
+| `range` | candles | numbers that cannot be: high below low, a price of zero | error |
+| `gap` | captures | messages of a book are missing by the venue's own numbers | error |
+| `gap` | candles | bars are missing; many venues have none where nobody traded | remark |
+| `grid` | candles | bars that do not open at a multiple of their length | remark |
+| `frame` | captures | a frame that the codec cannot read, or a word in it that it does not know | remark |
+| `unproven` | captures | a book that no snapshot bridges at the end of its connection | remark |
+| `open` | captures | a connection whose opening is not in the file | remark |
+| `kind` | captures | nobody knows whose frames these are: they were not looked into | remark |
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+import msgspec
+
+from protocols.errors import ConfigError
+from protocols.ids import Symbol
+from protocols.venue import HttpReply, PublicCodec, RoutesStreams
+from protocols.venues.registry import VENUES, VenueOptions
+from tools.history import candles, captures
+from tools.history.books import Happening, Witness
+from tools.history.captures import Direction, Line, Torn
+
+__all__ = ["REMARKS", "Checked", "Finding", "as_dict", "check", "is_checkable"]
+
+REMARKS = frozenset({"frame", "grid", "kind", "open", "unproven"})
+_SHOWN = 20  # findings of one code that are told one by one
+_SYMBOL_PARAMETERS = ("symbol", "instId", "markets", "market")
+_CODES = {
+    Happening.GAP: "gap",
+    Happening.CROSSED: "crossed",
+    Happening.UNREADABLE: "frame",
+    Happening.UNRECOGNIZED: "frame",
+    Happening.DUPLICATE: "duplicate",
+}
+
+
+@attrs.frozen
+class Finding:
+    """One thing that is wrong, or worth a remark."""
+
+    code: str
+    line: int
+    """0: the file as a whole."""
+    text: str
+    is_error: bool
+
+
+@attrs.define
+class Checked:
+    """What was found in one file."""
+
+    path: Path
+    form: str
+    """`capture` or `candles`."""
+    lines: int = 0
+    first_ms: int = 0
+    last_ms: int = 0
+    counts: Counter[str] = attrs.Factory(Counter)
+    """Messages of a capture by kind; bars and missing bars of candles."""
+    found: Counter[str] = attrs.Factory(Counter)
+    """All findings by code."""
+    findings: list[Finding] = attrs.Factory(list)
+    """The first ones of each code."""
+    errors: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return not self.errors
+
+    def add(self, code: str, line: int, text: str, *, remark: bool = False) -> None:
+        """Keep a finding; of many alike the first ones."""
+        is_error = not (remark or code in REMARKS)
+        self.errors += is_error
+        self.found[code] += 1
+        if self.found[code] <= _SHOWN:
+            self.findings.append(Finding(code, line, text, is_error))
+
+
+def check(path: Path, *, kind: str = "", interval_ms: int = 0) -> Checked:
+    """Look at one file.  `kind` of venue and `interval_ms` of bars are found out where they are not given.
+
+    Raises ConfigError for a name that is neither a capture's nor that of a file of candles.
+    """
+    name = path.name.removesuffix(captures.PART)
+    if name.endswith(captures.SUFFIXES):
+        checked = Checked(path, "capture")
+        run = _CaptureCheck(checked, kind).run
+    elif name.endswith(candles.SUFFIXES):
+        candles.require_format(path)
+        checked = Checked(path, "candles")
+        run = _CandleCheck(checked, interval_ms).run
+    else:
+        known = ", ".join((*captures.SUFFIXES, *candles.SUFFIXES))
+        raise ConfigError(f"{path}: neither a capture nor a file of candles; names end in {known}")
+    try:
+        run()
+    except OSError as error:
+        checked.add("unreadable", 0, error.strerror or str(error))
+    return checked
+
+
+# ---- captures --------------------------------------------------------------------------------------------------
+
+
+@attrs.define
+class _Connection:
+    url: str
+    witness: Witness | None
+
+
+class _CaptureCheck:
+    def __init__(self, checked: Checked, kind: str) -> None:
+        if kind and kind not in VENUES:
+            raise ConfigError(f"venue {kind!r} is not known; there are {', '.join(VENUES)}")
+        self._checked = checked
+        self._kind = kind or _kind_in_name(checked.path.name)
+        self._codecs: dict[str, PublicCodec] = {}
+        self._connections: dict[str, _Connection] = {}
+        self._decoder = msgspec.json.Decoder(Line)
+        self._last_ns = 0
+        self._unknown: set[str] = set()
+
+    def run(self) -> None:
+        checked = self._checked
+        try:
+            for number, text in captures.read(checked.path):
+                checked.lines = number
+                self._line(number, text)
+        except Torn as error:
+            checked.add("torn", checked.lines + 1, str(error))
+        if not checked.lines:
+            checked.add("unreadable", 0, "the file is empty")
+        for name, one in self._connections.items():
+            if one.witness is None:
+                continue
+            checked.counts += one.witness.counts
+            for symbol, book in one.witness.books.items():
+                if not book.rule.synced:
+                    checked.add("unproven", 0, f"{name} {symbol}: no snapshot bridges the changes at the end")
+
+    def _line(self, number: int, text: bytes) -> None:
+        checked = self._checked
+        try:
+            line = self._decoder.decode(text)
+        except msgspec.DecodeError as error:
+            checked.add("schema", number, str(error))
+            return
+        if line.ts_ns < self._last_ns:
+            checked.add("order", number, f"{self._last_ns - line.ts_ns} ns before the line above")
+        self._last_ns = max(self._last_ns, line.ts_ns)
+        checked.first_ms = checked.first_ms or line.ts_ns // 1_000_000
+        checked.last_ms = self._last_ns // 1_000_000
+        if line.dir is Direction.OPEN:
+            self._connections[line.conn] = _Connection(line.url, self._witness_of(line.conn, line.url))
+        elif line.dir is Direction.HTTP:
+            self._http(number, line)
+        elif line.conn not in self._connections:
+            checked.add("open", number, f"connection {line.conn} was not opened here")
+            self._connections[line.conn] = _Connection(line.url, self._witness_of(line.conn, line.url))
+        elif line.dir is Direction.RECV:
+            self._recv(number, line)
+
+    def _recv(self, number: int, line: Line) -> None:
+        witness = self._connections[line.conn].witness
+        if witness is None:
+            return
+        for event in witness.take(line.raw.encode(), line.ts_ns):
+            where = f"{line.conn} {event.symbol}: " if event.symbol else f"{line.conn}: "
+            self._checked.add(_CODES[event.what], number, where + event.text)
+
+    def _http(self, number: int, line: Line) -> None:
+        """A snapshot counts for the book of its symbol, on the connection that waits for it."""
+        witnesses = [one.witness for one in self._connections.values() if one.witness is not None]
+        symbol = _symbol_of(line.url)
+        if symbol is None:
+            waiting = {each for witness in witnesses for each in witness.unbridged}
+            symbol = next(iter(waiting)) if len(waiting) == 1 else None
+        if symbol is None:
+            return
+        reply = HttpReply(200, {}, line.raw.encode(), line.ts_ns, line.ts_ns)
+        self._checked.counts["snapshots by REST"] += 1
+        for witness in witnesses:
+            if symbol in witness.unbridged or not witness.books:
+                for event in witness.snapshot(symbol, reply):
+                    self._checked.add(_CODES[event.what], number, f"{line.conn} {symbol}: {event.text}")
+
+    def _witness_of(self, conn: str, url: str) -> Witness | None:
+        kind = self._kind or _kind_at(url)
+        if not kind:
+            if conn not in self._unknown:
+                self._unknown.add(conn)
+                self._checked.add("kind", 0, f"{conn} at {url or 'an unknown address'}: say --kind")
+            return None
+        if kind not in self._codecs:
+            self._codecs[kind] = VENUES[kind].public(VenueOptions())
+        return Witness(self._codecs[kind])
+
+
+def _kind_in_name(name: str) -> str:
+    """The recorder's files begin with the kind of venue."""
+    return max((kind for kind in VENUES if name.startswith(f"{kind}_")), key=len, default="")
+
+
+def _kind_at(url: str) -> str:
+    """Whose address this is: by host and path, or by the host alone where a path was retired."""
+    parts = urlsplit(url)
+    at_host = [
+        kind
+        for kind, venue in VENUES.items()
+        if parts.hostname in {urlsplit(one.stream_url).hostname for one in venue.environments.values()}
+    ]
+    for kind in at_host:
+        codec = VENUES[kind].public(VenueOptions())
+        paths = codec.stream_paths().values() if isinstance(codec, RoutesStreams) else (codec.stream_path(),)
+        if any(parts.path.startswith(path.partition("?")[0]) for path in paths):
+            return kind
+    return at_host[0] if at_host else ""
+
+
+def _symbol_of(url: str) -> Symbol | None:
+    for name, value in parse_qsl(urlsplit(url).query):
+        if name in _SYMBOL_PARAMETERS:
+            return Symbol(value)
+    return None
+
+
+# ---- candles ---------------------------------------------------------------------------------------------------
+
+
+class _CandleCheck:
+    def __init__(self, checked: Checked, interval_ms: int) -> None:
+        self._checked = checked
+        self._interval_ms = interval_ms
+
+    def run(self) -> None:
+        checked = self._checked
+        interval_ms = self._interval_ms or self._usual_step()
+        before: int | None = None
+        try:
+            for number, bar in enumerate(candles.read(checked.path), 2):
+                checked.lines = number
+                checked.counts["bars"] += 1
+                checked.first_ms = checked.first_ms or bar.open_ms
+                if bar.wrong:
+                    checked.add("range", number, bar.wrong)
+                if before is not None and bar.open_ms <= before:
+                    self._backwards(number, bar.open_ms, before)
+                    continue
+                if interval_ms:
+                    self._step(number, bar.open_ms, before, interval_ms)
+                before = checked.last_ms = bar.open_ms
+        except candles.BadRow as error:
+            checked.add("schema", error.number, error.text)
+        if not checked.counts["bars"]:
+            checked.add("unreadable", 0, "there is not one bar")
+
+    def _backwards(self, number: int, open_ms: int, before: int) -> None:
+        if open_ms == before:
+            self._checked.add("duplicate", number, f"{open_ms} is there twice")
+        else:
+            self._checked.add("order", number, f"{open_ms} comes after {before}")
+
+    def _step(self, number: int, open_ms: int, before: int | None, interval_ms: int) -> None:
+        checked = self._checked
+        if before is None:
+            return
+        if (open_ms - before) % interval_ms:
+            checked.add("grid", number, f"{open_ms} is not a whole number of bars after {before}")
+        missing = (open_ms - before) // interval_ms - 1
+        if missing > 0:
+            checked.counts["missing"] += missing
+            checked.add("gap", number, f"{missing} missing after {before}", remark=True)
+
+    def _usual_step(self) -> int:
+        """The most frequent distance of neighbors among the first thousand."""
+        steps: Counter[int] = Counter()
+        before: int | None = None
+        try:
+            for count, bar in enumerate(candles.read(self._checked.path)):
+                if before is not None and bar.open_ms > before:
+                    steps[bar.open_ms - before] += 1
+                before = bar.open_ms
+                if count >= 1000:
+                    break
+        except candles.BadRow:
+            return 0  # told by who reads the whole file
+        return steps.most_common(1)[0][0] if steps else 0
+
+
+def is_checkable(path: Path) -> bool:
+    """True for a name that `check` takes."""
+    return path.name.removesuffix(captures.PART).endswith((*captures.SUFFIXES, *candles.SUFFIXES))
+
+
+def as_dict(checked: Checked) -> dict[str, object]:
+    """One file as plain values."""
+    return {
+        "path": str(checked.path),
+        "form": checked.form,
+        "ok": checked.ok,
+        "lines": checked.lines,
+        "first_ms": checked.first_ms,
+        "last_ms": checked.last_ms,
+        "counts": dict(checked.counts),
+        "found": dict(checked.found),
+        "findings": [attrs.asdict(finding) for finding in checked.findings],
+    }
