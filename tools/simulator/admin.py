@@ -125,8 +125,7 @@ class Admin:
                 sim.fund(_text(body, "symbol"), _number(body, "rate"))
                 return _json(200, {})
             case ("POST", "/sim/liquidate"):
-                side = PositionSide(body.get("side", "BOTH"))
-                sim.liquidate(_text(body, "account"), _text(body, "symbol"), side)
+                sim.liquidate(_text(body, "account"), _text(body, "symbol"), PositionSide(body.get("side", "BOTH")))
                 return _json(200, {})
             case ("GET", "/sim/accounts"):
                 return _json(200, self._accounts())

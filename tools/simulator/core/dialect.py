@@ -205,5 +205,5 @@ class Family:
     """Server pings on WebSockets; 0 where the venue sends none and the client must."""
     shared_order_ids: bool = False
     live_instruments_url: Callable[[LiveConfig, tuple[str, ...]], str | tuple[str, ...]] | None = None
-    """Where the real venue lists these symbols; several lists where it has categories (`instruments` then gets the folder
-    with the answers); None where there is no live feed."""
+    """Where the real venue lists these symbols, in several lists where it has categories (`instruments` then gets the
+    folder with the answers); None where there is no live feed."""
