@@ -45,14 +45,13 @@ from protocols.venues.okx.errors import Refusal, classify
 from protocols.venues.okx.instruments import instruments_of
 from protocols.venues.okx.limits import BATCH_MAX, DOCUMENTED
 from protocols.venues.okx.requests import public_request, refusal_of, success
+from protocols.venues.okx.tickers import ticker_of
 from protocols.venues.values import (
     AMOUNT_END,
     AMOUNT_MIN,
     REFUSED,
     ZERO,
     amount,
-    amount_or_none,
-    price_or_none,
     stamp_ns,
 )
 
@@ -313,29 +312,9 @@ class OkxPublic:
         )
 
     def _tickers(self, frame: wire.Frame, raw: bytes, received_ns: int, connection: int) -> Sequence[Message]:
-        return tuple(self._ticker(row, received_ns, Source.STREAM) for row in self._ticker_rows.decode(frame.data))
-
-    def _ticker(self, row: wire.TickerRow, received_ns: int, source: Source) -> Ticker:
-        """`vol24h` has the unit of orders everywhere; contracts have no turnover here."""
-        base_px = price_or_none(row.open24h)
-        return Ticker(
-            self.venue,
-            Symbol(row.instId),
-            stamp_ns(int(row.ts)),
-            received_ns,
-            last_px=price_or_none(row.last),
-            last_qty=amount_or_none(row.lastSz),
-            bid_px=price_or_none(row.bidPx),
-            bid_qty=amount_or_none(row.bidSz),
-            ask_px=price_or_none(row.askPx),
-            ask_qty=amount_or_none(row.askSz),
-            open_px=base_px,
-            base_px=base_px,
-            high_px=price_or_none(row.high24h),
-            low_px=price_or_none(row.low24h),
-            volume=amount_or_none(row.vol24h),
-            turnover=amount_or_none(row.volCcy24h) if self.product is Product.SPOT else None,
-            source=source,
+        return tuple(
+            ticker_of(self.venue, self.product, row, received_ns, Source.STREAM)
+            for row in self._ticker_rows.decode(frame.data)
         )
 
     def _unknown_channel(self, frame: wire.Frame, raw: bytes, received_ns: int, connection: int) -> Sequence[Message]:
@@ -425,7 +404,7 @@ class OkxPublic:
         """All rows of either answer."""
         rows = _decoded(self._ticker_rows, reply)
         try:
-            return tuple(self._ticker(row, reply.received_ns, Source.REST) for row in rows)
+            return tuple(ticker_of(self.venue, self.product, row, reply.received_ns, Source.REST) for row in rows)
         except REFUSED as error:
             raise RemoteProtocolError(f"tickers refused: {error}") from error
 
