@@ -50,6 +50,8 @@ SHARES: Mapping[Lane, Fraction] = {
 """How full a window may get by requests of each lane."""
 
 ASSUMED_WINDOW_MAX_NS = 60_000_000_000
+START_NS = 2_000_000_000
+"""A process takes longer to start: what an earlier one spent of shorter windows is over."""
 LEASE_NS = 500_000_000
 """How long permits of a sliding limit are leased; nobody else has them meanwhile."""
 
@@ -95,13 +97,17 @@ class Budget:
         self._grants: dict[int, Grant] = {}
         self._lanes: dict[Lane, dict[str, deque[Ticket]]] = {lane: {} for lane in Lane}
         self._number = 0
+        self._assumed_from_ns = 0
+        """Shorter windows are not taken as used."""
         self.blocked_until_ns = 0
         self.granted = 0
         self._state_limits(limits, "")
 
-    def number_from(self, first: int) -> None:
-        """Grants are numbered from here on."""
-        self._number = max(self._number, first)
+    def continue_after(self, incarnation: int) -> None:
+        """This budget follows so many others of this process: they spent of short windows, too, and numbered grants."""
+        self._number = max(self._number, incarnation << 32)
+        if not incarnation:
+            self._assumed_from_ns = START_NS
 
     # ---- what the venue says ------------------------------------------------------------------------------------
 
@@ -249,6 +255,15 @@ class Budget:
         ]
         return max(0, min(rooms, default=0))
 
+    def most(self, ticket: Ticket) -> int:
+        """What a wish's lane could ever have at once."""
+        concerned = [
+            self._ceiling(stated.limit.limit, ticket.lane)
+            for key, stated in self._limits.items()
+            if self._is_of(key, ticket.venue) and _cost(stated.names, ticket.costs)
+        ]
+        return min(concerned, default=0)
+
     def hold_ns(self, ticket: Ticket, now_ns: int) -> int | None:
         """How long a lease should be valid, so that it counts in one window only; None: no limit concerns it."""
         rows = list(self._concerned(ticket, now_ns))
@@ -272,7 +287,8 @@ class Budget:
         if row is None:
             if self._born_ns is None:
                 self._born_ns = now_ns
-            assumed = int(limit.limit * self._assumed) if limit.interval_ns <= ASSUMED_WINDOW_MAX_NS else 0
+            spent = self._assumed_from_ns < limit.interval_ns <= ASSUMED_WINDOW_MAX_NS
+            assumed = int(limit.limit * self._assumed) if spent else 0
             make = AlignedRow if limit.aligned else SlidingRow
             row = make(limit, stated.names, scope, self._born_ns, assumed, self._edge_ns)
             self._rows[key, scope] = row

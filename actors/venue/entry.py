@@ -25,6 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import trio
 
 from actors.venue.calls import RestCalls
+from actors.venue.change_permits import ChangePermits
 from actors.venue.clock import VenueClock
 from actors.venue.commands import Commands
 from actors.venue.dead_man import DeadMan
@@ -108,6 +109,7 @@ class OrderEntryActor(Actor):
         self._tls = tls
         self._clock = VenueClock(self._settings.stamp_margin_ns)
         self._leases = Leases("orders", codec.venue)
+        self._changes = ChangePermits(codec.account, codec.venue)
         window_ns = self._settings.request_window_ns if codec.capabilities.request_window else 0
         settle_ns = window_ns + codec.rules.request_timeout_ns + self._settings.skew_ns
         self._outcomes = Outcomes(self, limiter=limiter, clock=clock, settle_after_ns=settle_ns)
@@ -115,6 +117,8 @@ class OrderEntryActor(Actor):
         self._rest = RestPath(self._commands, self._settings, sent, self._outcomes)
         self._held: list[SubmitOrder] = []
         """Orders of the messages in hand, to leave together."""
+        self._unpermitted: deque[tuple[SubmitOrder, int]] = deque()
+        """Orders that wait for a permit, and since when (monotonic)."""
         self._dead_man: DeadMan | None = None
         self._learned = not isinstance(codec, LearnsInstruments)
         self._keeper: LinkKeeper | None = None
@@ -139,7 +143,11 @@ class OrderEntryActor(Actor):
         if isinstance(message, SubmitCancel | SubmitCancels | SubmitAmend | SubmitCancelAll):
             self._submit_change(message)
         elif isinstance(message, LimiterLease):
-            self._leases.add(message)
+            if self._changes.add(message):
+                self._send_waiting_changes()
+            else:
+                self._leases.add(message)
+                self._send_waiting_orders()
         elif isinstance(message, ClockOffset):
             self._clock.update(message)
         elif isinstance(message, InstrumentsChanged):
@@ -164,6 +172,8 @@ class OrderEntryActor(Actor):
 
     def _release(self) -> None:
         held, self._held = self._held, []
+        if not held:
+            return
         if len(held) == 1:
             self._submit_order(held[0])
             return
@@ -244,17 +254,30 @@ class OrderEntryActor(Actor):
         return True
 
     def _permit(self, message: SubmitOrder, now_ns: int) -> Lease | None:
-        """A permit for one order that was not sent before; None when it was refused or is in doubt."""
+        """A permit for one order that was not sent before; None when it waits for one, or is in doubt."""
         lease = self._leases.take(now_ns)
         if lease is None:
+            self._unpermitted.append((message, self.ctx.monotonic_ns))
             self._want_lease()
-            self._outcomes.refuse(message, OrdRejReason.RATE_LIMITED, "no order permit left in this window")
             return None
         if not self._sent.first_time(message.order.cl_ord_id):
             self._leases.put_back(lease)
             self._outcomes.duplicate(message, now_ns)
             return None
         return lease
+
+    def _send_waiting_orders(self) -> None:
+        """Permits have come: as many leave as there are, the oldest first."""
+        waiting = self._unpermitted
+        permitted = [waiting.popleft()[0] for _ in range(min(len(waiting), self._leases.left))]
+        if self._commands.batches_on_socket:
+            self._held = [*permitted, *self._held]
+            self._release()
+        else:
+            for message in permitted:
+                self._submit_order(message)
+        if waiting:
+            self._want_lease()
 
     def _return(self, messages: Iterable[SubmitOrder], leases: Iterable[Lease]) -> None:
         """They surely did not leave: nothing was used, and another path may be tried."""
@@ -291,17 +314,44 @@ class OrderEntryActor(Actor):
         if link is None or self._commands.goes_by_rest(message):
             self._rest.take(message)
             return
+        leases = self._changes.take(message, now_ns, self.ctx.monotonic_ns)
+        if leases:
+            self._send_change(message, leases, link, now_ns)
+        else:
+            self._ask_for_changes()
+
+    def _send_change(self, message: Change, leases: tuple[Lease, ...], link: Link, now_ns: int) -> None:
         request_id = self._session.next_id()
         stamp_ns = self._clock.stamp_ns(now_ns)
         try:
             frame = self._commands.frame(message, request_id, stamp_ns, logged_on=link.logged_on)
         except LocalProtocolError as error:
+            self._changes.put_back(leases, message)
             self._outcomes.refuse(message, OrdRejReason.UNSUPPORTED, str(error))
             return
         if not self._took(link, frame):
+            self._changes.put_back(leases, message)
             self._elsewhere(link, message)
             return
-        self._left(request_id, message, now_ns, link)
+        self._left(request_id, message, now_ns, link, leases)
+
+    def _send_waiting_changes(self) -> None:
+        """Permits have come: those whose turn it is leave, by the path that there is now."""
+        now_ns = self.ctx.now_ns
+        for message, leases in self._changes.release(now_ns):
+            link = self._link
+            if self._cannot(message, now_ns):
+                self._changes.put_back(leases, message)
+            elif link is None:
+                self._changes.put_back(leases, message)
+                self._rest.take(message)
+            else:
+                self._send_change(message, leases, link, now_ns)
+        self._ask_for_changes()
+
+    def _ask_for_changes(self, *, again: bool = False) -> None:
+        for wanted in self._changes.wishes(self.ctx.path, again=again):
+            self.ctx.send(self._limiter, wanted)
 
     # ---- what may leave, and how --------------------------------------------------------------------------------
 
@@ -345,6 +395,7 @@ class OrderEntryActor(Actor):
             self.ctx.send(self._limiter, BlockedByVenue(self._outcomes.blocked_until_ns, "known to order entry"))
         self._leases.forget_wish()
         self._want_lease()
+        self._ask_for_changes(again=True)
 
     # ---- the session's life -------------------------------------------------------------------------------------
 
@@ -443,10 +494,20 @@ class OrderEntryActor(Actor):
         while len(self._late) > LATE_MAX:
             del self._late[next(iter(self._late))]
         now_ns = self.ctx.now_ns
-        for settled in self._leases.settle(self._codec.account, now_ns):
+        for settled in (*self._leases.settle(self._codec.account, now_ns), *self._changes.settle(now_ns)):
             self.ctx.send(self._limiter, settled)
+        self._give_up_waiting(now_mono_ns)
         if self._leases.low(now_ns):
             self._want_lease()
+
+    def _give_up_waiting(self, now_mono_ns: int) -> None:
+        """What has waited too long for its permit is refused, never silently dropped."""
+        text, settings = "no room in the venue's limits in time", self._settings
+        latest_ns = now_mono_ns - min(settings.permit_timeout_ns, settings.order_age_max_ns)
+        while self._unpermitted and self._unpermitted[0][1] < latest_ns:
+            self._outcomes.refuse(self._unpermitted.popleft()[0], OrdRejReason.RATE_LIMITED, text)
+        for change in self._changes.overdue(now_mono_ns - settings.permit_timeout_ns):
+            self._outcomes.refuse(change, OrdRejReason.RATE_LIMITED, text)
 
     def _in_doubt(self, pending: Pending, reason: DoubtReason) -> None:
         for lease in pending.leases:
@@ -525,6 +586,7 @@ class OrderEntryActor(Actor):
             "by_rest": self._rest.used,
             "in_flight": len(self._pending),
             "permits": self._leases.left,
+            "waiting": {"orders": len(self._unpermitted), **self._changes.waiting},
             "clock_usable": self._clock.usable,
             "last_unrecognized": [item.raw[:200] for item in self._unrecognized],
         }

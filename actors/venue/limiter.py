@@ -22,6 +22,7 @@ from actors.venue.messages import BlockedByVenue, LeaseWanted, LimitsKnown, Perm
 from actors.venue.settings import MS, SECOND
 from protocols.base import Event, Message, Query, message
 from protocols.control import ClockOffset, LimiterLease, VenueBlocked
+from protocols.errors import LocalProtocolError
 from protocols.ids import Path, Venue
 from protocols.venue import Lane, Limit
 from supervisors.actor import Actor, Later, Timer
@@ -41,6 +42,8 @@ CAUTIOUS = (
 """Assumed until the venue has stated its limits: enough for asking, below every venue that we know."""
 LEASE_PART = 4
 """A lease takes at most this fraction (1/n) of what is free."""
+LEASE_LEAST = 4
+"""But so many, where a limit is small."""
 LEASE_SHORTEST_NS = 500 * MS
 LEASE_LANES = {"orders": Lane.NEW, "amends": Lane.REDUCE, "cancels": Lane.CANCEL}
 """An amend only ever reduces here, see `protocols.orders.AmendOrder`."""
@@ -83,7 +86,7 @@ class LimiterActor(Actor):
         """How long requests have waited for their turn."""
 
     async def started(self) -> None:
-        self._budget.number_from(self.ctx.epoch << 32)  # what an earlier incarnation permitted is not ours
+        self._budget.continue_after(self.ctx.epoch - 1)
 
     # ---- messages -----------------------------------------------------------------------------------------------
 
@@ -124,7 +127,10 @@ class LimiterActor(Actor):
             venue=self._product(query.venue),
             symbol=query.symbol,
         )
-        self._ask(ticket, later)
+        try:
+            self._ask(ticket, later)
+        except LocalProtocolError as error:
+            later.fail(f"{self.ctx.path}: {error}")  # the asker's mistake, and no reason for others to wait
         self._grant()
         return later
 
@@ -185,7 +191,12 @@ class LimiterActor(Actor):
             return
         # A window that is nearly over: a lease that counts in this one and the next.
         ticket.hold_ns = max(hold_ns, LEASE_SHORTEST_NS)
-        ticket.costs = {wanted.kind: max(1, min(wanted.permits_max, self._budget.room(ticket, now_ns) // LEASE_PART))}
+        if wanted.exact:
+            permits = min(wanted.permits_max, self._budget.most(ticket))
+        else:
+            room = self._budget.room(ticket, now_ns)
+            permits = min(wanted.permits_max, max(room // LEASE_PART, min(room, LEASE_LEAST)))
+        ticket.costs = {wanted.kind: max(1, permits)}
         self._ask(ticket, wanted)
 
     def _give_lease(self, wanted: LeaseWanted, grant: Grant) -> None:

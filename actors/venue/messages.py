@@ -60,6 +60,8 @@ class LeaseWanted(Event):
     reply_to: Path
     venue: str = ""
     symbol: str = ""
+    exact: bool = False
+    """`permits_max` are needed now, all of them; else as many as may be held in stock."""
 
 
 @message

@@ -89,8 +89,9 @@ class EntrySettings:
     """An order older than this is stale: whoever waits for it may already have given it up."""
     stamp_margin_ns: int = 20 * MS
     """Requests are stamped this much behind the venue's clock: being ahead is tolerated far less than being behind."""
-    permit_timeout_ns: int = 1 * SECOND
-    """Longest wait for the limiter on the REST path."""
+    permit_timeout_ns: int = 3 * SECOND
+    """Longest wait for the limiter; a full window of the venues that count by seconds is over by then.  An order is not
+    sent when it has become older than `order_age_max_ns` meanwhile."""
     rest_workers: int = 4
     dead_man_ns: int = 0
     """The venue cancels our orders when it has not heard us for so long, where it can; 0: it is not asked to."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TypeVar
 
+import attrs
 import pytest
+import trio
 
 from actors.venue.limiter import BLOCK_UNSTATED_NS, EDGE_NS, LEASE_UNLIMITED, LimiterActor
 from actors.venue.messages import BlockedByVenue, LeaseWanted, LimitsKnown, Permit, PermitQuery, PermitSettled
 from actors.venue.settings import MS, SECOND
 from protocols.base import Message
 from protocols.control import ClockOffset, LimiterLease, VenueBlocked
-from protocols.errors import LocalProtocolError
 from protocols.ids import AccountID, Venue
 from protocols.orders import CancelAll
 from protocols.venue import Lane, Limit, Usage
@@ -92,9 +93,31 @@ def test_an_unknown_message_is_a_bug() -> None:
         desk.actor.receive(CancelAll(AccountID("a"), VENUE, "/x"))
 
 
-def test_a_request_that_never_fits_is_the_askers_bug() -> None:
-    with pytest.raises(LocalProtocolError):
-        Desk().ask(99)
+def test_a_request_that_never_fits_is_refused_and_keeps_nobody_waiting() -> None:
+    desk = Desk()
+    desk.fresh_window()
+    desk.ask(99)
+    desk.ask(1)
+    (refused, _) = desk.answers
+    assert refused[1] is not None
+    assert "costs 99 weight, more than its share of 100" in refused[1]
+    assert len(desk.permits()) == 1
+
+
+def test_permits_that_are_needed_now_come_all_together_or_when_there_is_room() -> None:
+    desk = Desk(Limit("cancels", SECOND, 10, aligned=False))
+    wanted = LeaseWanted(AccountID("a"), "cancels", 6, "/entry/a", exact=True)
+    desk.actor.receive(attrs.evolve(wanted, permits_max=1))
+    desk.ctx.advance(4 * SECOND)  # what was assumed is over, and so is what was not reported
+    desk.ctx.take()
+    desk.actor.receive(wanted)
+    (first,) = [lease for _, lease in desk.sent(LimiterLease)]
+    assert first.permits == 6
+    desk.actor.receive(wanted)
+    assert not desk.sent(LimiterLease)
+    desk.actor.receive(PermitSettled(first.number, "a", (("cancels", 6),), (), (), 0))
+    desk.ctx.advance(SECOND + 30 * MS)
+    assert [lease.permits for _, lease in desk.sent(LimiterLease)] == [6]
 
 
 @pytest.mark.req("R010", "R012")
@@ -234,3 +257,14 @@ def test_the_first_window_is_taken_as_half_spent() -> None:
     fresh = Desk()
     fresh.ask(20)
     assert len(fresh.permits()) == 1
+
+
+@pytest.mark.parametrize("epoch, at_once", [(1, 10), (2, 5)])
+def test_short_windows_are_half_spent_only_after_a_crash_of_this_process(epoch: int, at_once: int) -> None:
+    desk = Desk(Limit("weight", SECOND, 10, aligned=False), Limit("raw", 60 * SECOND, 10))
+    desk.ctx.epoch = epoch
+    trio.run(desk.actor.started)
+    for _ in range(12):
+        desk.ask(1, Lane.CANCEL)
+    assert len(desk.permits()) == at_once
+    assert all(permit.number > (epoch - 1) << 32 for permit in desk.permits())
