@@ -175,6 +175,7 @@ class Feed:
         self._overlap: Overlap | None = None
         self._changed = trio.Event()
         self._asked = trio.Event()
+        self._opened = trio.Event()
         self._again: set[Stream] = set()
         """To be subscribed anew."""
         self._request_id = 0
@@ -237,10 +238,13 @@ class Feed:
         while True:
             await self._asked.wait()
             await self._ctx.sleep(self._owner.resync_pause_ns())
+            while self._keeper.current is None:
+                await self._opened.wait()
             self._asked = trio.Event()
             again, self._again = frozenset(self._again), set()
             self.resyncs += len(again)
-            await self._adjust_current(again)
+            if again:
+                await self._adjust_current(again)
 
     async def _adjust_current(self, again: frozenset[Stream]) -> None:
         link = self._keeper.current
@@ -439,6 +443,8 @@ class Feed:
         self._overlap = None
         self._replacing = False
         self.up, self.failure = True, ""
+        self._opened.set()
+        self._opened = trio.Event()
         self._changed.set()  # what was changed while it was prepared
         self._owner.feed_changed()
 
