@@ -1,0 +1,216 @@
+"""The market-data backbone over real sockets: an engine for its data alone, on the venues' simulators.
+
+Speeds are measured by `bulkhead bench market`; here it is proven that it works, and that what breaks comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from config import load_config
+from protocols.backbone import DESK, ChannelChoice, market_path
+from protocols.enums import Quality, Source
+from protocols.ids import Symbol, Venue
+from protocols.market import Candle, Depth, Ticker, Trade
+from protocols.reconcile import book_path, public_path, rest_path
+from tools.engine.feed import open_host
+from tools.engine.host import Host
+from tools.simulator import Fault, FaultKind, GeneratorConfig, Simulator, SimulatorConfig, open_simulator
+
+UPBIT, BTC = Venue("upbit"), Symbol("KRW-BTC")
+FAMILIES = {
+    "binance-spot": ("binance-spot",),
+    "binance-usdm": ("binance-usdm",),
+    "bybit": ("bybit-spot", "bybit-linear"),
+    "okx": ("okx-spot", "okx-swap"),
+    "upbit": ("upbit",),
+}
+SECOND_NS = 1_000_000_000
+LIVELY = GeneratorConfig(events_per_s=80.0)
+
+
+@attrs.define
+class Feed:
+    """An engine for its market data, and the venues that it reads."""
+
+    host: Host
+    sims: Mapping[str, Simulator]
+
+    @property
+    def market(self) -> Any:
+        return self.host.market
+
+    def inspect(self, path: str) -> dict[str, Any]:
+        actor = self.host.runtime.cell(path).actor
+        return dict(actor.inspect()) if actor is not None else {}
+
+    def crash(self, path: str) -> None:
+        self.host.runtime.cell(path).sabotage("now")
+
+
+@asynccontextmanager
+async def feeding(data: Path, *families: str) -> AsyncIterator[Feed]:
+    """The `market` profile on simulators of these families."""
+    async with AsyncExitStack() as stack:
+        sims: dict[str, Simulator] = {}
+        overrides: dict[str, object] = {"data.dir": str(data), "simulator.enabled": False}
+        for family in families:
+            sim = sims[family] = await stack.enter_async_context(
+                open_simulator(SimulatorConfig(venue=family, market=LIVELY))
+            )
+            for venue in FAMILIES[family]:
+                overrides |= {
+                    f"venues.{venue}.rest_url": sim.rest_url,
+                    f"venues.{venue}.stream_url": f"ws://127.0.0.1:{sim.port}",
+                    f"venues.{venue}.entry_url": f"ws://127.0.0.1:{sim.port}",
+                }
+        chosen = [venue for family in families for venue in FAMILIES[family]]
+        overrides |= {f"venues.{name}.enabled": name in chosen for name in load_config("market").venues}
+        host = await stack.enter_async_context(open_host("market", (), overrides))
+        yield Feed(host, sims)
+
+
+async def first(stream: Any, count: int = 1) -> list[Any]:
+    """The first good items of a stream, which ends here."""
+    found: list[Any] = []
+    async with stream:
+        with trio.fail_after(30):
+            async for item in stream:
+                if not item.quality & ~Quality.GAP:
+                    found.append(item)
+                if len(found) == count:
+                    return found
+    raise AssertionError("the stream has ended")
+
+
+@pytest.mark.req("R367", "R327", "R328", "R330", "R381", "R384")
+async def test_every_stream_of_upbit(tmp_path: Path) -> None:
+    async with feeding(tmp_path, "upbit") as feed:
+        market = feed.market
+        symbols = ["KRW-BTC", "KRW-ETH"]
+        tickers = await first(market.stream_ticker(["KRW-BTC"]), 3)
+        assert all(isinstance(one, Ticker) and one.symbol == BTC and one.source is Source.STREAM for one in tickers)
+        books = await first(market.stream_orderbook(symbols), 10)
+        assert {one.symbol for one in books} == set(symbols)
+        assert all(isinstance(one, Depth) and one.bids[0][0] < one.asks[0][0] for one in books)
+        trades = await first(market.stream_trades(symbols), 10)
+        assert all(isinstance(one, Trade) and one.price > 0 for one in trades)
+        bars = await first(market.stream_candles(["KRW-BTC"], SECOND_NS), 3)
+        assert all(isinstance(one, Candle) and one.closed for one in bars)
+        opened = [one.open_ns for one in bars]
+        assert opened == [opened[0] + n * SECOND_NS for n in range(3)]
+        with trio.fail_after(5):
+            while feed.inspect(market_path(UPBIT))["streams"]:  # noqa: ASYNC110 - no event for the end of a wish
+                await trio.sleep(0.01)
+
+
+@pytest.mark.req("R333", "R337", "R356")
+async def test_every_venue_by_every_channel(tmp_path: Path) -> None:
+    """One record shape and one unit, whatever the venue and whatever the channel: the two must agree."""
+    async with feeding(tmp_path, *FAMILIES) as feed:
+        market = feed.market
+        for venue, plan in feed.host.plan.venues.items():
+            symbol = f"{venue}:{plan.symbols[0]}"
+            with trio.fail_after(30):
+                asked = await market.get_ticker(symbol, ChannelChoice.REST_ONLY, max_age_ns=0)
+                streamed = await market.get_ticker(symbol, ChannelChoice.WEBSOCKET_ONLY)
+                book = await market.get_orderbook(symbol, ChannelChoice.REST_ONLY, levels=5)
+                live = await market.get_orderbook(symbol, ChannelChoice.WEBSOCKET_ONLY, levels=5)
+                bars = await market.get_candles(symbol, 60 * SECOND_NS, 3)
+            assert (asked.source, streamed.source) == (Source.REST, Source.STREAM), venue
+            assert (asked.venue, asked.symbol) == (streamed.venue, streamed.symbol) == (venue, plan.symbols[0])
+            for name in ("last_px", "open_px", "base_px", "high_px", "low_px"):
+                one, other = getattr(asked, name), getattr(streamed, name)
+                assert one is not None, (venue, name)
+                assert other is not None, (venue, name)
+                assert abs(one - other) <= one / 20, (venue, name, one, other)
+            # The simulated day begins with the simulator, so its volume only grows.
+            assert asked.volume is not None, venue
+            assert streamed.volume is not None, venue
+            assert asked.volume <= streamed.volume, venue
+            assert asked.change_rate is not None
+            assert abs(asked.change_rate) < 1
+            middle = (live.bids[0][0] + live.asks[0][0]) / 2
+            assert abs(middle - asked.last_px) < middle / 20, venue
+            assert abs(book.bids[0][0] - live.bids[0][0]) < middle / 20, venue
+            assert len(live.bids) == len(book.bids) == 5
+            assert all(bar.source is Source.REST and bar.received_ns > 0 for bar in bars)
+
+
+async def good_again(stream: Any, kinds: set[str]) -> None:
+    """Wait until each of these symbols has said something that is proven."""
+    with trio.fail_after(20):
+        while kinds:
+            item = await anext(stream)
+            if not item.quality & ~Quality.GAP:
+                kinds.discard(item.symbol)
+
+
+@pytest.mark.req("R345", "R369", "R383")
+async def test_after_a_reset_every_subscription_is_there_again(tmp_path: Path) -> None:
+    async with feeding(tmp_path, "upbit") as feed:
+        market, symbols = feed.market, ["KRW-BTC", "KRW-ETH"]
+        async with (
+            market.stream_ticker(symbols) as tickers,
+            market.stream_orderbook(symbols) as books,
+            market.stream_trades(symbols) as trades,
+        ):
+            for stream in (tickers, books, trades):
+                await good_again(stream, set(symbols))
+            for _ in range(3):
+                feed.sims["upbit"].cut_connections("streams")
+                with trio.fail_after(20):
+                    async for item in books:
+                        if item.quality is Quality.UNPROVEN:
+                            break
+                    async for trade in trades:
+                        if trade.quality is Quality.GAP:
+                            break
+                for stream in (tickers, books, trades):
+                    await good_again(stream, set(symbols))
+
+
+@pytest.mark.req("R345", "R370", "R385")
+@pytest.mark.parametrize(
+    "victim",
+    [market_path(UPBIT), DESK, public_path(UPBIT), rest_path(UPBIT), book_path(UPBIT, BTC)],
+)
+async def test_after_a_crash_of_anything_the_streams_go_on(victim: str, tmp_path: Path) -> None:
+    async with feeding(tmp_path, "upbit") as feed:
+        market = feed.market
+        async with market.stream_ticker(["KRW-BTC"]) as tickers, market.stream_orderbook(["KRW-BTC"]) as books:
+            for stream in (tickers, books):
+                await good_again(stream, {"KRW-BTC"})
+            epoch = feed.host.runtime.cell(victim).epoch
+            feed.crash(victim)
+            await trio.sleep(0.05)
+            with trio.fail_after(20):
+                await feed.host.runtime.wait_ready(victim)
+                for stream in (tickers, books):
+                    while len(stream._outlet.waiting):
+                        await anext(stream)  # what was said before
+                    await good_again(stream, {"KRW-BTC"})
+                await market.get_ticker("KRW-BTC", max_age_ns=0)
+            assert feed.host.runtime.cell(victim).epoch == epoch + 1
+
+
+@pytest.mark.req("R385", "R357", "R336")
+async def test_when_rest_fails_the_stream_answers_and_when_both_fail_nothing_is_invented(tmp_path: Path) -> None:
+    async with feeding(tmp_path, "upbit") as feed:
+        market, sim = feed.market, feed.sims["upbit"]
+        await market.get_ticker("KRW-BTC")
+        sim.strike(Fault(kind=FaultKind.ERROR_BEFORE, match="ticker", count=1_000))
+        with trio.fail_after(20):
+            found = await market.get_ticker("KRW-BTC", max_age_ns=0)
+        assert found.source is Source.STREAM
+        with pytest.raises(Exception, match="upbit: "):
+            await market.get_ticker("KRW-BTC", ChannelChoice.REST_ONLY, max_age_ns=0)
+        assert "opened" in feed.inspect(market_path(UPBIT))["breakers"]["tickers"]
+        assert feed.inspect(market_path(UPBIT))["rest_failed"] >= 1
