@@ -364,6 +364,32 @@ async def test_watchers_hear_down_and_up_with_epochs(autojump_clock: MockClock) 
         assert sum(isinstance(m, Down) for m in log[before:]) == 1
 
 
+async def test_watchers_can_tell_a_shut_gate_from_an_end_also_when_the_gate_was_shut_before(
+    autojump_clock: MockClock,
+) -> None:
+    log: list[Message] = []
+
+    class Watcher(Recorder):
+        async def started(self) -> None:
+            self.ctx.watch("/target")
+
+    spec = spec_of(
+        ChildSpec(name="target", factory=recorder([]), poison_after=1),
+        ChildSpec(name="w", factory=lambda: Watcher(log), depends_on=("/target",)),
+    )
+    async with running(spec) as world:
+        await world.ready("/w")
+        target = world.runtime.cell("/target")
+        target.set_unready(target.epoch, "no connection")
+        await trio.sleep(1)
+        assert log[-1] == Down("/target", 1, "no connection", running=True)
+        world.send("/target", Boom())
+        await trio.sleep(1)
+        ended = [message for message in log if isinstance(message, Down) and not message.running]
+        assert [(down.epoch, "boom" in down.reason) for down in ended] == [(1, True)]
+        assert log[-1] == Up("/target", 2)
+
+
 async def test_timers_come_back_in_order_and_die_with_their_incarnation(autojump_clock: MockClock) -> None:
     log: list[Message] = []
 
