@@ -21,9 +21,7 @@ def page(
 ) -> tuple[list[Row], str]:
     """One page and the cursor of the next, "" after the last.  Raises 10001 for a cursor that is none."""
     limit, start = params.limit(default, most), 0
-    cursor = params.text("cursor")
-    while "%" in cursor:
-        cursor = unquote(cursor)
+    cursor = unquote(params.text("cursor"))
     if cursor:
         after = cursor.rpartition(":")[0]
         places = [number for number, row in enumerate(rows) if token(row) == after]
