@@ -153,8 +153,9 @@ class LimiterActor(Actor):
         granted, expired = self._budget.grant(now_ns)
         for grant in granted:
             ticket, wish, since_ns = self._waiting.pop(id(grant.ticket))
-            if isinstance(wish, Later):
+            if isinstance(wish, Later) or wish.exact:  # others are stock, for which nobody waits
                 self.waited[ticket.lane].record(self.ctx.monotonic_ns - since_ns)
+            if isinstance(wish, Later):
                 wish.resolve(Permit(grant.number))
             else:
                 self._give_lease(wish, grant)
