@@ -1,4 +1,4 @@
-"""Five times more demand than each venue's limits allow: the venue never has to refuse, and nothing is dropped silently.
+"""Five times more demand than a venue's limits allow: the venue never has to refuse, and nothing is dropped silently.
 
 The real limits of each dialect, real sockets, the whole engine.  Orders, cancels and public queries come five times as
 fast as the venue takes them.  What does not fit waits for its turn or is refused by us, in words.
@@ -66,8 +66,8 @@ class Demand:
         try:
             await self.desk.host.runtime.ask(rest_path(self.desk.subject.venue), query, 60 * _NS)
         except AskError as error:
-            assert "has too much to do" in str(error) or "no room in the venue's limits" in str(error), error
-            self.queries["refused"] += 1
+            known = any(words in str(error) for words in ("has too much to do", "no room in the venue's limits"))
+            self.queries["refused" if known else str(error)] += 1
         else:
             self.queries["answered"] += 1
             self.query_waits.append(trio.current_time() - since)
@@ -82,10 +82,11 @@ class Demand:
 
     def _cancel_what_lives(self) -> None:
         for message in self.desk.heard:
-            if isinstance(message, ExecutionReport) and message.ord_status is OrdStatus.NEW:
-                if message.cl_ord_id not in self.canceled:
-                    self.canceled.add(message.cl_ord_id)
-                    self.desk.cancel(message.cl_ord_id)
+            if not isinstance(message, ExecutionReport) or message.ord_status is not OrdStatus.NEW:
+                continue
+            if message.cl_ord_id not in self.canceled:
+                self.canceled.add(message.cl_ord_id)
+                self.desk.cancel(message.cl_ord_id)
 
     async def settled(self) -> Counter[str]:
         """Wait until every order has an end, and say which."""
@@ -137,12 +138,9 @@ async def test_five_times_the_demand_is_never_refused_by_the_venue(kind: str, tm
 
         assert [answers[status] for status in REFUSED] == [0, 0, 0], f"the venue refused: {answers}"
         assert limiter.counts.get(BlockedByVenue, 0) == 0, desk.host.news
-        assert demand.queries["answered"] + demand.queries["refused"] == demand.queries["asked"]
+        assert demand.queries["answered"] + demand.queries["refused"] == demand.queries["asked"], demand.queries
         assert demand.queries["answered"] > 0
-        assert ends["CANCELED"] > 0, (
-            ends,
-            [m for m in desk.heard if isinstance(m, OrderRefused | ExecutionReport)][:4],
-        )
+        assert ends["CANCELED"] > 0, ends
         assert set(ends) <= {"CANCELED", "refused rate_limited", "refused stale"}, ends
         assert cancels < queries, f"cancels waited {cancels:.3f} s for their turn, queries {queries:.3f} s"
         await desk.tidy()
