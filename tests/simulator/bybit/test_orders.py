@@ -194,6 +194,20 @@ async def test_conditional_contracts() -> None:
         assert (await rest.shown("linear", waiting))["orderStatus"] == "Deactivated"
 
 
+async def test_a_trigger_may_watch_the_mark_price() -> None:
+    async with open_simulator(quiet_config()) as sim, rest_of(sim) as rest:
+        last = sim.exchange.markets[LINEAR].last_px
+        sim.mark(LINEAR, last - 100)
+        trigger: dict[str, Any] = {"triggerPrice": str(last - 50), "triggerBy": "MarkPrice"}
+        sell = order("linear", side="Sell", orderType="Market", price=None, **trigger)
+        assert await rest.refused("order/create", **sell, triggerDirection=2) == 110093  # the mark is below already
+        order_id = (await rest.do("order/create", **sell, triggerDirection=1))["orderId"]
+        sim.trade(LINEAR, Side.SELL, Decimal(1))  # the last price is above it all the time
+        assert (await rest.shown("linear", order_id))["orderStatus"] == "Untriggered"
+        sim.mark(LINEAR, last - 40)
+        assert (await rest.shown("linear", order_id))["orderStatus"] == "Filled"
+
+
 async def test_a_spot_cancel_must_say_that_it_means_a_conditional_order() -> None:
     async with open_simulator(quiet_config()) as sim, rest_of(sim) as rest:
         order_id = await rest.order("spot", "Buy", "0.01", "60000", triggerPrice="64000", orderFilter="StopOrder")

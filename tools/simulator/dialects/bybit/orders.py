@@ -130,28 +130,27 @@ class OrderReader:
         if not price:
             return
         order.stop_px = self.legal_price(price)
+        terms.trigger_by = word = params.choice("triggerBy", tuple(TRIGGERS), "LastPrice")
+        order.trigger_by = TRIGGERS[word]
+        now = self._market.price_of(order.trigger_by)
         if self._instrument.is_spot:
-            rises = price > self._market.last_px
+            rises = price > now
         else:
             direction = params.integer("triggerDirection", 0)
             if direction not in (RISES_TO, FALLS_TO):
                 raise bad_parameter("triggerDirection invalid")
             rises = direction == RISES_TO
             terms.trigger_direction = direction
-            last = self._market.last_px
-            if rises and price <= last:
-                raise VenueError(110092, f"expect Rising, but trigger_price[{price}] <= current[{last}]??LastPrice")
-            if not rises and price >= last:
-                raise VenueError(110093, f"expect Falling, but trigger_price[{price}] >= current[{last}]??LastPrice")
-        terms.trigger_by = params.choice("triggerBy", tuple(TRIGGERS), "LastPrice")
-        order.trigger_by = TRIGGERS[terms.trigger_by]
+            if rises and price <= now:
+                raise VenueError(110092, f"expect Rising, but trigger_price[{price}] <= current[{now}]??{word}")
+            if not rises and price >= now:
+                raise VenueError(110093, f"expect Falling, but trigger_price[{price}] >= current[{now}]??{word}")
         order.trigger_rises = rises
         limit = order.ord_type is OrdType.LIMIT
         if rises is order.is_buy:  # follows the market
             order.ord_type = OrdType.STOP_LOSS_LIMIT if limit else OrdType.STOP_LOSS
         else:
             order.ord_type = OrdType.TAKE_PROFIT_LIMIT if limit else OrdType.TAKE_PROFIT
-        terms.create_type = "CreateByUser"
 
     # -------------------------------------------------------------------------------------- contracts
     def _contract(self, order: Order, terms: Terms) -> None:
