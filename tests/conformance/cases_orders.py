@@ -173,10 +173,11 @@ async def reduce_only(desk: Desk) -> None:
 
 @case(213, "an order that the account cannot pay for is refused with the reason")
 async def insufficient(desk: Desk) -> None:
-    qty = desk.unaffordable_qty()
-    order = desk.order(Side.BUY, qty, desk.away(Side.BUY))
+    money = await desk.broke()
+    order = desk.order(Side.BUY, desk.small, desk.away(Side.BUY))
     desk.place(order)
     refused = await desk.refusal(order.cl_ord_id)
+    desk.sim.deposit("alpha", desk.instrument.quote, money)
     assert refused.reason is OrdRejReason.INSUFFICIENT_BALANCE, refused
     assert desk.sim.arrivals(order.cl_ord_id).accepted == 0
 
@@ -218,4 +219,4 @@ async def maker(desk: Desk) -> None:
     desk.trade_outside(Side.SELL, desk.queue_before(order.cl_ord_id) + desk.small)
     report = await desk.status(order.cl_ord_id, OrdStatus.FILLED)
     assert report.exec_type in (ExecType.TRADE, ExecType.ORDER_STATUS)
-    assert [row.liquidity for row in desk.fills(order.cl_ord_id)] == [Liquidity.MAKER]
+    assert {row.liquidity for row in desk.fills(order.cl_ord_id)} == {Liquidity.MAKER}

@@ -85,6 +85,7 @@ class Desk:
     data: Path
     _ids: ClOrdIDs
     _placing: str | None = None
+    _small: Decimal | None = None
 
     def listen(self) -> None:
         """Read the book as a strategy would."""
@@ -117,10 +118,12 @@ class Desk:
 
     @property
     def small(self) -> Decimal:
-        """A quantity a few times the venue's minimum."""
-        instrument = self.instrument
-        value = instrument.min_notional / (self.bid * instrument.contract_size)
-        return ceil_to(max(value, instrument.min_qty, instrument.qty_step) * 4, instrument.qty_step)
+        """A quantity a few times the venue's minimum, the same in every case."""
+        if self._small is None:
+            instrument = self.instrument
+            value = instrument.min_notional / (self.bid * instrument.contract_size)
+            self._small = ceil_to(max(value, instrument.min_qty, instrument.qty_step) * 4, instrument.qty_step)
+        return self._small
 
     def away(self, side: Side, part: Decimal = Decimal("0.02")) -> Decimal:
         """A price that far on the passive side of the market."""
@@ -192,13 +195,12 @@ class Desk:
                 before += order.open_qty
         raise AssertionError(f"{cl_ord_id} does not rest at the venue")
 
-    def unaffordable_qty(self) -> Decimal:
-        """More than the account's money can buy, with any leverage that a venue gives."""
-        instrument = self.instrument
-        settle = instrument.quote
-        free, locked = self.sim.balances(ACCOUNT)[settle]
-        worth = (free + locked) * (200 if instrument.product is Product.LINEAR else 2)
-        return ceil_to(worth / (self.bid * instrument.contract_size), instrument.qty_step)
+    async def broke(self) -> Decimal:
+        """Take all free money of the account away; how much that was."""
+        free, _ = self.sim.balances(ACCOUNT)[self.instrument.quote]
+        self.sim.deposit(ACCOUNT, self.instrument.quote, -free)
+        await self.agreement()
+        return free
 
     async def flat(self) -> None:
         """Sell what is held, or buy back what is owed, so that a contract's position is closed."""
@@ -438,6 +440,8 @@ kind = "hmac"
 api_key_env = "ALPHA_KEY"
 secret_env = "ALPHA_SECRET"
 {passphrase}
+[risk.rates]
+KRW = "0.0007"
 [risk.firm]
 {_LIMITS}
 [risk.accounts.{ACCOUNT}]
