@@ -89,6 +89,8 @@ from supervisors.actor import GROUP_RESTART, Actor, AskError, Down, ReadyWhen, U
 
 ZERO = Decimal(0)
 _DOUBLINGS_MAX = 16
+LOOK_AGAIN_NS = 5 * SECOND
+"""After a difference that was seen once, or a first picture in which too much moved."""
 
 
 @message
@@ -138,6 +140,9 @@ class AccountActor(Actor):
         """The gate is shut until the attempt that is out has been answered."""
         self._remainders = Remainders()
         self._differences = Differences()
+        self._unquiet = 0
+        """Pictures in a row, since the stream came up, in which too much moved for positions and balances to be
+        compared; -1 once they were."""
         self._moved_at_request = 0
         self._snapshot_at = self.settings.snapshot_records
         self._snapshot_ns = 0
@@ -307,6 +312,7 @@ class AccountActor(Actor):
         self.core.stream_up = True
         self._resyncing = True
         self._failures = 0
+        self._unquiet = 0
         self.ctx.set_unready("reconciling with the venue")
         self._request()
 
@@ -367,14 +373,20 @@ class AccountActor(Actor):
         if quiet and not core.strangers and not any(watch.claimed for watch in core.watches.values()):
             self._compare_balances(picture.asked_ns)
             corrected = self._compare_positions(picture)
+            self._unquiet = -1
+        elif self._unquiet >= 0:
+            self._unquiet += 1
         if self._resyncing or corrected:
             core.append(core.positions_subject, (), self._resynced())
         if self._resyncing:
             self._resyncing = False
             self.ctx.set_ready()
         audit_ns = self.settings.audit_ns
-        pending = self._remainders.pending() or self._differences.pending()
-        again_ns = min(audit_ns, 5 * SECOND) if pending else audit_ns
+        again_ns = audit_ns
+        if self._remainders.pending() or self._differences.pending():
+            again_ns = min(audit_ns, LOOK_AGAIN_NS)
+        elif self._unquiet > 0:
+            again_ns = min(audit_ns, LOOK_AGAIN_NS << min(self._unquiet - 1, _DOUBLINGS_MAX))
         self.ctx.after(again_ns, ReconcileDue(self._attempt))
 
     def _report_all(self, reports: Iterable[ExecutionReport]) -> None:
@@ -417,8 +429,7 @@ class AccountActor(Actor):
         core = self.core
         if picture.positions is None:
             return False
-        for position in picture.positions:
-            core.venue_position(position)
+        core.positions_pictured(picture.positions)
         corrected = False
         for difference in list(self._differences.compare(core.state, picture.positions)):
             known = core.knows(difference.symbol)

@@ -360,6 +360,8 @@ class AccountCore(Desk):
         cum_qty = order.cum_qty
         if order.closed_by_us and is_live(report):
             self._came_back(order)
+        if judged.order_id != order.order_id:
+            self._end_phantom(order, judged.order_id)
         entry = state.execution(judged, order)
         reply_to = order.request.reply_to
         forward: Forward
@@ -383,6 +385,18 @@ class AccountCore(Desk):
             self.cancelers.pop(order.request.cl_ord_id, None)
         if self.strangers:
             self._recognize(order)
+
+    def _end_phantom(self, order: Order, order_id: OrderID) -> None:
+        """What we took for an order of the owner's is this one: nobody may count it any more."""
+        phantom = self.state.orders.phantom(order, order_id)
+        if phantom is None:
+            return
+        self.drop_watch(phantom.cl_ord_id)
+        self.cancelers.pop(phantom.cl_ord_id, None)
+        self.counts["phantom"] += 1
+        text = f"is {order.cl_ord_id}, which the venue calls {order_id} from now on"
+        told = tuple(pair for pair in refuse(phantom.request, OrdRejReason.VENUE, text) if pair[0])
+        self.append(self.subjects(order.symbol)[0], (), told)
 
     def _owner(self, report: ExecutionReport) -> Order | None:
         """The order of a report whose ClOrdID we do not know: found by the venue's id, or adopted."""
@@ -521,6 +535,10 @@ class AccountCore(Desk):
             self.held[key] = position
         else:
             self.held.pop(key, None)
+
+    def positions_pictured(self, positions: Sequence[VenuePosition]) -> None:
+        """All that is not flat, asked for while nothing moved: whatever the stream had said is older."""
+        self.held = {(position.symbol, position.leg): position for position in positions}
 
     def positions_listed(self, listed: PositionsListed) -> None:
         """The venue has named all that it holds: what it did not name is flat."""

@@ -157,8 +157,19 @@ class Orders:
         del self.by_cl_ord_id[order.request.cl_ord_id]
         del self.live[order.request.cl_ord_id]
 
+    def phantom(self, order: Order, order_id: OrderID) -> Order | None:
+        """The order that we took for the owner's, and that `order` turns out to be: the venue told of it first under a
+        name of its own (a conditional order's child)."""
+        other = self.by_order_id.get((order.request.symbol, order_id))
+        if other is None or other is order or not other.is_manual or other.finished_ns or other.cum_qty:
+            return None
+        return other
+
     def name(self, order: Order, order_id: OrderID) -> None:
         """The venue's id of an order became known, or changed; the old one still leads to it."""
+        phantom = self.phantom(order, order_id)
+        if phantom is not None:
+            self.forget(phantom)
         if order.order_id is not None:
             order.former_ids += (order.order_id,)
         order.order_id = order_id

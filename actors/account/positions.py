@@ -56,7 +56,7 @@ class Differences:
             cost[position.symbol] = cost.get(position.symbol, ZERO) + position.qty * position.entry_px
         ours = state.ledger.contracts()
         first = not state.positions_compared
-        for symbol in sorted({*theirs, *ours}):
+        for symbol in sorted({*theirs, *ours, *self._seen, *self._told}):
             held, booked = theirs.get(symbol, ZERO), ours.get(symbol, ZERO)
             delta = held - booked
             if not delta:

@@ -56,7 +56,7 @@ from protocols.reconcile import (
     private_path,
     reconciler_path,
 )
-from protocols.venue import PrivateCodec, SessionRules
+from protocols.venue import ListenKeys, PrivateCodec, SessionRules
 from protocols.venues.registry import VENUES, VenueOptions, VenueParts
 from supervisors.actor import Actor
 from supervisors.clock import SystemClock
@@ -142,6 +142,10 @@ class Anywhere:
         ((price, *_),) = self.market.depth(_SIDES[side], 1)
         return Decimal(price)
 
+    def depth(self, side: Side) -> list[tuple[Decimal, Decimal]]:
+        """Prices and quantities of a side of the book, the best first."""
+        return [(Decimal(row[0]), Decimal(row[1])) for row in self.market.depth(_SIDES[side], 1_000)]
+
     @property
     def small(self) -> Decimal:
         """A quantity a few times the venue's minimum."""
@@ -167,7 +171,7 @@ class Anywhere:
     ) -> NewOrder:
         """A LIMIT order, resting unless a price says otherwise."""
         return NewOrder(
-            self.ids.next(),
+            more.pop("cl_ord_id", None) or self.ids.next(),
             ACCOUNT,
             MAKER,
             self.venue,
@@ -214,6 +218,14 @@ class Anywhere:
     def outside(self, side: Side, qty: Decimal) -> None:
         """Somebody else takes liquidity."""
         self.sim.trade(self.market.symbol, _SIDES[side], qty)
+
+    async def by_hand(self, order: NewOrder) -> None:
+        """The owner orders with another program: by REST, with a name that is not ours."""
+        codec = self.codecs["hand"]
+        request = codec.rest_new_order(order, self.sim.clock.now_ns())
+        async with HttpClient(self.sim.rest_url, TRANSPORT, now_ns=SystemClock.wall_ns) as http:
+            reply = await http.request(request)
+        assert codec.error(reply) is None, reply.body
 
     def ahead_of(self, cl_ord_id: ClOrdID) -> Decimal:
         """What must be sold until it is this buy order's turn."""
@@ -365,6 +377,17 @@ def _first_market(parts: VenueParts, sim: Simulator) -> Market:
     return next(market for market in sim.exchange.markets.values() if market.spec.is_linear is linear)
 
 
+def _lax(parts: VenueParts) -> object:
+    """Limits a hundred times as wide: for accounts that audit far more often than a venue would like."""
+    limits = families.load(parts.family).limits()
+    wide = {
+        field.name: 100 * getattr(limits, field.name)
+        for field in attrs.fields(type(limits))
+        if type(getattr(limits, field.name)) is int
+    }
+    return attrs.evolve(limits, **wide)
+
+
 @asynccontextmanager
 async def anywhere(
     kind: str,
@@ -378,6 +401,8 @@ async def anywhere(
     secret: str = "",
     wait: bool = True,
     events_per_s: float = 2.0,
+    listen_key_refresh_ns: int = 0,
+    lax: bool = False,
     before: Callable[[Simulator], None] = lambda sim: None,
 ) -> AsyncIterator[Anywhere]:
     """Simulator, sessions, account and journal of one venue; everything is ready unless `wait` is False."""
@@ -387,6 +412,7 @@ async def anywhere(
         venue=parts.family,
         accounts=(demo_account(ACCOUNT),),
         market=GeneratorConfig(events_per_s=events_per_s, burst_every_s=0.0),
+        limits=_lax(parts) if lax else None,
     )
     async with open_simulator(config) as sim:
         before(sim)
@@ -394,9 +420,13 @@ async def anywhere(
         keys = sim.credentials(ACCOUNT)
         signer = parts.signer(keys.hmac_key, secret or keys.hmac_secret, keys.passphrase)
         public = parts.public(chosen)
-        codecs = {user: parts.private(ACCOUNT, signer, chosen, user) for user in ("reconciler", "private", "entry")}
+        codecs = {
+            user: parts.private(ACCOUNT, signer, chosen, user) for user in ("reconciler", "private", "entry", "hand")
+        }
         for codec in codecs.values():
             codec.rules = rules(attrs.evolve(codec.rules, request_timeout_ns=300 * MS))
+            if listen_key_refresh_ns and isinstance(codec, ListenKeys):
+                codec.listen_key_refresh_ns = listen_key_refresh_ns
         socket = f"ws://127.0.0.1:{sim.port}"
         endpoints = VenueEndpoints(
             rest_url=sim.rest_url,

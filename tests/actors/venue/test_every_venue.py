@@ -5,6 +5,7 @@ ends.  What a venue lacks is a skip with the reason, what it does its own way sh
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 
 import attrs
@@ -12,7 +13,9 @@ import pytest
 
 from actors.venue.settings import MS, SECOND
 from protocols.enums import CxlRejReason, OrdStatus, Side
+from protocols.ids import MANUAL, ClOrdID
 from protocols.orders import CancelRejected, ExecutionReport, OrderRefused
+from protocols.positions import AccountResynced
 from protocols.venue import SessionRules
 from tests.actors.venue.anywhere import ACCOUNT, KINDS, anywhere, connections
 from tests.actors.venue.spot import QUICK
@@ -179,3 +182,22 @@ async def test_a_half_open_private_stream_is_noticed_within_its_probe(kind: str,
         await here.until(lambda: here.world.inspect(here.private)["losses"] > 0, "the loss")
         await here.ready()
         assert await here.resting()
+
+
+async def test_what_the_owner_does_while_we_are_away_is_found_and_belongs_to_nobodys_strategy(
+    kind: str, tmp_path: Path
+) -> None:
+    """Another program buys by REST while our stream is gone: its order, the fills and the position are found."""
+    async with anywhere(kind, tmp_path) as here:
+        here.strike(FaultKind.REFUSE, connections(here, "private"), count=2)
+        here.sim.cut_connections(connections(here, "private"))
+        await here.until(lambda: here.account in here.not_ready(), "the account to notice")
+        await here.by_hand(here.order(price=here.through(Side.BUY), cl_ord_id=ClOrdID("owner0001")))
+        await here.ready()
+        await here.agreement()
+        picture = await here.picture()
+        held = {position.strategy: position.qty for position in picture.positions if position.qty}
+        assert set(held) == {MANUAL}
+        told = sum((report.last_qty for report in here.gate.of(ExecutionReport)), Decimal(0))
+        pictured = sum((each.qty for each in here.gate.of(AccountResynced)[-1].picture.positions), Decimal(0))
+        assert told or pictured, "the gates know it too"
