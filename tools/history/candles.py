@@ -111,10 +111,13 @@ def convert(source: Path, target: Path, suffix: str) -> None:
     if suffix == ".parquet":
         _to_parquet(source, part)
     elif suffix == ".csv.gz":
-        with source.open("rb") as plain, part.open("wb") as file:
-            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:  # the same bytes each time
-                while chunk := plain.read(1 << 20):
-                    packed.write(chunk)
+        with (
+            source.open("rb") as plain,
+            part.open("wb") as file,
+            gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed,  # the same bytes each time
+        ):
+            while chunk := plain.read(1 << 20):
+                packed.write(chunk)
     else:
         part.write_bytes(source.read_bytes())
     part.replace(target)

@@ -366,7 +366,7 @@ class _Connection:
         if refusal is not None:
             self._recorder.progress.failure = f"{request.path}: {refusal.code} {refusal.text}"
             patient = refusal.disposition in (Disposition.RATE_LIMITED, Disposition.BANNED)
-            wait_ns = max(_S, refusal.until_ns - self._recorder.clock.wall_ns()) if patient else 5 * _S
+            wait_ns = max(_S, refusal.until_ns - self._recorder.clock.wall_ns()) if patient else _S
             await trio.sleep(wait_ns / _S)
             return
         url = f"{self._recorder.config.rest_url}{request.path}?{request.query}"
