@@ -116,6 +116,8 @@ class PnlChanged(MarketData):
     realized: Decimal
     unrealized: Decimal
     at_ns: int
+    quote: str = ""
+    """Asset that the money is in."""
 
     @property
     def conflation_key(self) -> tuple[str, ...]:

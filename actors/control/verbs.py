@@ -18,6 +18,7 @@ from typing import Any
 import attrs
 import trio
 
+from actors.control.venue_rows import venue_rows
 from actors.control.wire import Failure, plain
 from protocols.base import Event, Message, message
 from protocols.control import ExposureQuery, PauseStrategy, PnlQuery, SetTradingState
@@ -72,6 +73,8 @@ class Premises:
     """Why the engine is stopping; "" while it is not."""
     news: Callable[[], Sequence[tuple[int, Lifecycle]]]
     """The newest steps in actors' lives that deserve attention, numbered."""
+    limiters: Mapping[Venue, Path] = attrs.field(factory=dict)
+    """Every venue, and who limits what is sent to it."""
 
 
 class Verbs:
@@ -86,6 +89,7 @@ class Verbs:
         """Accounts under a halt that may still have resting orders."""
         self._table: dict[str, Callable[[Mapping[str, Any]], Awaitable[Any]]] = {
             "status": self._status,
+            "venues": self._venues,
             "tree": self._tree,
             "actor": self._actor,
             "dead_letters": self._dead_letters,
@@ -147,7 +151,19 @@ class Verbs:
             "stopping": premises.stopping(),
             "timezone": premises.timezone,
             "not_ready": [{"path": row.path, "why": row.note} for row in actors if not row.ready],
+            "journal_failure": self._journal_failure(),
+            "venues": await self._venues(args),
         }
+
+    def _journal_failure(self) -> str:
+        """Why no new order can leave; "" while the journal writes."""
+        cell = self._premises.runtime.find(JOURNAL)
+        shown = cell.actor.inspect() if cell is not None and cell.actor is not None else {}
+        return "" if shown.get("healthy", True) else str(shown["text"])
+
+    async def _venues(self, args: Mapping[str, Any]) -> object:
+        premises = self._premises
+        return venue_rows(premises.runtime, premises.limiters, premises.accounts)
 
     async def _tree(self, args: Mapping[str, Any]) -> object:
         return tree(self._premises.root())

@@ -141,6 +141,7 @@ class PortfolioBook:
             position.realized,
             self.unrealized(position) or ZERO,
             now_ns,
+            self.quote_asset(position),
         )
 
     def totals(self) -> tuple[PnlTotal, ...]:

@@ -290,7 +290,8 @@ class Budget:
             spent = self._assumed_from_ns < limit.interval_ns <= ASSUMED_WINDOW_MAX_NS
             assumed = int(limit.limit * self._assumed) if spent else 0
             make = AlignedRow if limit.aligned else SlidingRow
-            row = make(limit, stated.names, scope, self._born_ns, assumed, self._edge_ns)
+            title = f"{key[0]}/{scope}" if key[0] else scope
+            row = make(limit, stated.names, title, self._born_ns, assumed, self._edge_ns)
             self._rows[key, scope] = row
         return row
 

@@ -1,7 +1,9 @@
 """The public REST session: book snapshots for the books, candle history, tickers and books for whoever asks.
 
 Snapshots are dear (binance-spot section 13: 24 deep ones use up a minute), so besides the limiter a token bucket
-spaces them, and a symbol that already waits is not asked for twice.
+spaces them, and a symbol that already waits is not asked for twice.  They have workers of their own: a book that waits
+for its proof does not wait for other people's candles.  What has waited so long that its asker has surely turned away
+is not asked any more.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import trio
 from actors.venue.backoff import TokenBucket
 from actors.venue.calls import RestCalls
 from actors.venue.http import HttpClient
-from actors.venue.settings import MS
+from actors.venue.settings import MS, SECOND
 from protocols.backbone import RestBookQuery, RestTickersQuery
 from protocols.base import Message, Query
 from protocols.errors import LocalProtocolError, OutcomeUnknown, RemoteProtocolError, VenueUnavailable
@@ -27,9 +29,12 @@ from supervisors.actor import Actor, Later
 SNAPSHOT_BURST = 20
 SNAPSHOT_INTERVAL_NS = 500 * MS
 WORKERS = 4
+SNAPSHOT_WORKERS = 2
+READ_AGE_MAX_NS = 10 * SECOND
 
 _Reads = CandlesQuery | RestTickersQuery | RestBookQuery
-_Job = SnapshotRequest | tuple[_Reads, Later]
+_Read = tuple[_Reads, Later, int]
+"""A question, its answer, and since when it waits (monotonic)."""
 
 _ASKERS_FAULT = frozenset({Disposition.NOT_FOUND, Disposition.REJECTED, Disposition.BUG})
 """The venue is well and refuses what was asked: that is an answer."""
@@ -53,7 +58,8 @@ class RestActor(Actor):
         self._limiter = limiter
         self._clock = clock
         self._resyncs = TokenBucket(snapshot_burst, snapshot_interval_ns)
-        self._jobs, self._work = trio.open_memory_channel[_Job](1024)
+        self._reads, self._to_read = trio.open_memory_channel[_Read](1024)
+        self._snapshot_requests, self._to_snapshot = trio.open_memory_channel[SnapshotRequest](1024)
         self._wanted: set[tuple[Path, str]] = set()
         self._snapshots = 0
         self._failures = 0
@@ -66,7 +72,7 @@ class RestActor(Actor):
         if key in self._wanted:
             return
         try:
-            self._jobs.send_nowait(message)
+            self._snapshot_requests.send_nowait(message)
             self._wanted.add(key)
         except trio.WouldBlock:
             self.ctx.send(message.reply_to, SnapshotFailed(message.symbol, f"{self.ctx.path} has too much to do"))
@@ -76,7 +82,7 @@ class RestActor(Actor):
             return super().answer(query)
         later = Later()
         try:
-            self._jobs.send_nowait((query, later))
+            self._reads.send_nowait((query, later, self.ctx.monotonic_ns))
         except trio.WouldBlock:
             later.fail(f"{self.ctx.path} has too much to do")
         return later
@@ -84,15 +90,22 @@ class RestActor(Actor):
     async def run(self) -> None:
         self._calls = RestCalls(self.ctx, self._http, self._limiter, self._clock, self._codec)
         async with trio.open_nursery() as nursery:
+            for _ in range(SNAPSHOT_WORKERS):
+                nursery.start_soon(self._make_snapshots)
             for _ in range(WORKERS):
-                nursery.start_soon(self._worker)
+                nursery.start_soon(self._answer_reads)
 
-    async def _worker(self) -> None:
-        async for job in self._work:
-            if isinstance(job, SnapshotRequest):
-                await self._snapshot(job)
+    async def _make_snapshots(self) -> None:
+        async for asked in self._to_snapshot:
+            await self._snapshot(asked)
+
+    async def _answer_reads(self) -> None:
+        async for query, later, since_ns in self._to_read:
+            waited_ns = self.ctx.monotonic_ns - since_ns
+            if waited_ns > READ_AGE_MAX_NS:
+                later.fail(f"{self.ctx.path} has too much to do: waited {waited_ns / SECOND:.1f} s")
             else:
-                await self._read(*job)
+                await self._read(query, later)
 
     async def _snapshot(self, asked: SnapshotRequest) -> None:
         await self.ctx.sleep(self._resyncs.take(self.ctx.monotonic_ns))

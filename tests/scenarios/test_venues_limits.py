@@ -112,7 +112,7 @@ def _word(end: OrderRefused | ExecutionReport) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.req("R011", "R264")
+@pytest.mark.req("R264")
 @pytest.mark.parametrize("kind", ["binance-spot", "binance-usdm", "bybit-linear", "okx-swap", "upbit"])
 async def test_five_times_the_demand_is_never_refused_by_the_venue(kind: str, tmp_path: Path) -> None:
     subject: Subject = SUBJECT_OF[kind]

@@ -60,6 +60,8 @@ def frame(shown: dict[str, Any], zone: ZoneInfo, rate: float, height: int) -> Gr
     above: list[Table | Text] = [
         _head(shown["status"], zone, rate),
         _warning(shown["status"], shown["missing"]),
+        _venues(shown["status"]["venues"], shown["status"]["now_ns"]),
+        Text(),
         _pnl(shown["pnl"], shown["orders"]),
         Text(),
         _risk(shown["risk"]),
@@ -89,6 +91,8 @@ def _warning(status: dict[str, Any], missing: dict[str, str]) -> Text:
     """The line below the headline: empty as long as there is nothing to say."""
     if status["stopping"]:
         return Text(f"draining: {status['stopping']}; once more does not wait for the orders", "bold yellow")
+    if status["journal_failure"]:
+        return Text(f"the journal cannot write, no order leaves: {status['journal_failure']}", "bold red", no_wrap=True)
     if status["not_ready"]:
         first = status["not_ready"][0]
         more = f" and {len(status['not_ready']) - 1} more" if len(status["not_ready"]) > 1 else ""
@@ -106,10 +110,10 @@ def _pnl(rows: list[dict[str, Any]], orders: list[dict[str, Any]]) -> Table:
     table = _table(
         "account", "strategy", "symbol", ">orders", ">position", ">avg px", ">mark", ">realized", ">unrealized"
     )
-    total = Decimal(0)
+    totals: dict[str, Decimal] = {}
     for row in rows:
         realized, unrealized = Decimal(row["realized"]), Decimal(row["unrealized"])
-        total += realized + unrealized
+        totals[row["quote"]] = totals.get(row["quote"], Decimal(0)) + realized + unrealized
         table.add_row(
             row["account"],
             row["strategy"],
@@ -123,8 +127,34 @@ def _pnl(rows: list[dict[str, Any]], orders: list[dict[str, Any]]) -> Table:
         )
     for (account, strategy, symbol), count in live.items():
         table.add_row(account, strategy, symbol, str(count), "-", "-", "-", "-", "-")
-    table.add_row("", "", "", "", "", "", "", Text("total", style="bold"), _signed(total))
+    for quote, total in (totals or {"": Decimal(0)}).items():
+        table.add_row("", "", "", "", "", "", "", Text(f"total {quote}".rstrip(), style="bold"), _signed(total))
     return table
+
+
+def _venues(rows: list[dict[str, Any]], now_ns: int) -> Table:
+    """One line for each venue; what is not right about it stands at the end."""
+    table = _table("venue", "state", ">books", ">gaps", ">accounts", ">clock", ">waiting", "most used limit", "")
+    for row in rows:
+        blocked_s = (row["blocked_until_ns"] - now_ns) // 1_000_000_000
+        blocked = f"blocked for {blocked_s} s: {row['blocked_because']}" if row["blocked_until_ns"] else ""
+        offset = row["clock_offset_ms"]
+        table.add_row(
+            row["venue"],
+            Text("blocked", style="red") if blocked else _up(row["ready"]),
+            f"{row['books_proven']}/{row['books']}",
+            str(row["gaps"]),
+            f"{row['accounts_ready']}/{row['accounts']}",
+            "unknown" if offset is None else f"{offset:+.1f} ms",
+            str(row["waiting"]),
+            row["fullest_limit"],
+            _cut(blocked or row["why"], "yellow"),
+        )
+    return table
+
+
+def _up(ready: bool) -> Text:
+    return Text("up", style="green") if ready else Text("not ready", style="yellow")
 
 
 def _risk(pictures: list[dict[str, Any]]) -> Table:

@@ -114,7 +114,7 @@ def pnl(socket_path: Path | None, as_json: bool) -> None:
         return
     print_table(
         "",
-        ("account", "strategy", "symbol", "qty", "avg px", "mark", "realized", "unrealized", "total"),
+        ("account", "strategy", "symbol", "qty", "avg px", "mark", "realized", "unrealized", "total", "in"),
         (
             (
                 r["account"],
@@ -126,6 +126,7 @@ def pnl(socket_path: Path | None, as_json: bool) -> None:
                 _rounded(r["realized"]),
                 _rounded(r["unrealized"]),
                 _rounded(str(Decimal(r["realized"]) + Decimal(r["unrealized"]))),
+                r["quote"],
             )
             for r in rows
         ),
@@ -213,7 +214,11 @@ def stop(socket_path: Path | None, as_json: bool) -> None:
 @socket_option
 @json_option
 def status(socket_path: Path | None, as_json: bool) -> None:
-    """One look at the engine: what runs, what is not ready, restarts, dead letters."""
+    """One look at the engine: what runs, what is not ready, restarts, dead letters, and each venue.
+
+    A venue is up when its market data, clock, instruments, every book and every account are; `clock` is its time minus
+    ours, `waiting` counts requests that wait for their turn within its limits.
+    """
     result = _ask(socket_path, "status")
     if as_json:
         print_json(result)
@@ -222,8 +227,35 @@ def status(socket_path: Path | None, as_json: bool) -> None:
         f"{result['profile']} ({result['build']}): {result['ready']} of {result['actors']} actors ready, "
         f"{result['handled']} messages, {result['restarts']} restarts, {result['dead_letters']} dead letters"
     )
+    if result["journal_failure"]:
+        click.echo(f"  DEGRADED: the journal cannot write, no new order leaves: {result['journal_failure']}")
     for row in result["not_ready"]:
         click.echo(f"  not ready: {row['path']}: {row['why']}")
+    click.echo("")
+    print_table(
+        "",
+        ("venue", "state", "books", "gaps", "accounts", "clock", "waiting", "most used limit", ""),
+        (_venue_cells(row, result["now_ns"]) for row in result["venues"]),
+        right=("books", "gaps", "accounts", "clock", "waiting"),
+        empty="no venue is enabled",
+    )
+
+
+def _venue_cells(row: dict[str, Any], now_ns: int) -> tuple[object, ...]:
+    blocked_s = (row["blocked_until_ns"] - now_ns) // 1_000_000_000
+    blocked = f"blocked for {blocked_s} s more: {row['blocked_because']}" if row["blocked_until_ns"] else ""
+    offset = row["clock_offset_ms"]
+    return (
+        row["venue"],
+        "blocked" if blocked else "up" if row["ready"] else "not ready",
+        f"{row['books_proven']}/{row['books']}",
+        row["gaps"],
+        f"{row['accounts_ready']}/{row['accounts']}",
+        "unknown" if offset is None else f"{offset:+.1f} ms",
+        row["waiting"],
+        row["fullest_limit"],
+        blocked or row["why"],
+    )
 
 
 def exact(text: str) -> str:

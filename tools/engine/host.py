@@ -154,6 +154,7 @@ class Host:
             timezone=config.engine.timezone,
             stopping=lambda: host[0].stop_reason,
             news=lambda: list(host[0].news),
+            limiters={name: plan.limiter for name, plan in venues.items()},
         )
         plan = Plan(
             config=config,

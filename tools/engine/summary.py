@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 
 import attrs
@@ -39,9 +40,12 @@ class Figures:
     """Who could not answer."""
 
     @property
-    def total(self) -> Decimal:
-        """Realized and unrealized profit of everything, quote units."""
-        return sum((row.realized + row.unrealized for row in self.pnl), Decimal(0))
+    def totals(self) -> Mapping[str, Decimal]:
+        """Quote asset -> realized and unrealized profit of everything in it; one is never added to another."""
+        sums: dict[str, Decimal] = {}
+        for row in self.pnl:
+            sums[row.quote] = sums.get(row.quote, Decimal(0)) + row.realized + row.unrealized
+        return sums
 
     def line(self, before: Figures | None) -> str:
         """One line of the plain view."""
@@ -51,7 +55,7 @@ class Figures:
         halts = "".join(f"{text.upper()}, " for text in self.halts)
         return (
             f"{halts}{self.ready}/{self.actors} actors ready, {counted(self.open_orders, 'open order')}, "
-            f"{counted(self.reports, 'report')}, P&L {self.total:+,.4f}, {rate}"
+            f"{counted(self.reports, 'report')}, P&L {_money(self.totals)}, {rate}"
             f"{counted(self.restarts, 'restart')}, {counted(self.dead_letters, 'dead letter')}"
         )
 
@@ -101,6 +105,10 @@ def _reports(cell: Cell) -> int:
     return sum(count for kind, count in cell.counts.items() if kind.__name__ == "ExecutionReport")
 
 
+def _money(totals: Mapping[str, Decimal]) -> str:
+    return ", ".join(f"{total:+,.4f} {quote}".rstrip() for quote, total in totals.items()) or "+0.0000"
+
+
 def counted(number: int, noun: str) -> str:
     """`1 restart`, `2,000 restarts`, `no restarts`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}" if number else f"no {noun}s"
@@ -141,8 +149,9 @@ def _pnl_lines(figures: Figures) -> list[str]:
     if not rows:
         return ["  nothing was traded"]
     rows.insert(0, ("strategy", "symbol", "position", "realized", "unrealized"))
-    realized = sum((row.realized for row in figures.pnl), Decimal(0))
-    rows.append(("total", "", "", f"{realized:+,.4f}", f"{figures.total - realized:+,.4f}"))
+    for quote, total in figures.totals.items():
+        realized = sum((row.realized for row in figures.pnl if row.quote == quote), Decimal(0))
+        rows.append((f"total {quote}".rstrip(), "", "", f"{realized:+,.4f}", f"{total - realized:+,.4f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     return [
         "  " + "  ".join((cell.ljust if at < 2 else cell.rjust)(widths[at]) for at, cell in enumerate(row)).rstrip()

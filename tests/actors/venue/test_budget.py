@@ -328,7 +328,7 @@ SLIDING = (
 )
 
 
-@pytest.mark.req("R011", "R264")
+@pytest.mark.req("R264")
 @settings(max_examples=300)
 @given(
     st.lists(
