@@ -128,7 +128,11 @@ class Dialect(Protocol):
         ...
 
     def refuse_websocket(self, connection: WsConnection) -> HttpResponse | None:
-        """None to accept the upgrade.  `connection` has target (path and query), peer and headers (lower case)."""
+        """None to accept the upgrade.  `connection` has target (path and query), peer and headers (lower case).
+
+        What the address itself subscribes to must be in force when this returns, since the client may act at once;
+        `connection.session` keeps what `websocket` will serve, `connection.at_end` what is to be undone at the end.
+        """
         ...
 
     async def websocket(self, connection: WsConnection) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
@@ -130,6 +132,8 @@ class WsConnection:
         self._frames: deque[bytes] = deque()
         self._ready = trio.Event()
         self._room = trio.lowlevel.ParkingLot()
+        self.session: Any = None  # of the dialect, where it makes one before the upgrade is accepted
+        self.at_end: list[Callable[[], None]] = []  # called once the connection is over, however far it came
         self._closing: tuple[int, str] | None = None
         self.sent_frames = 0
 

@@ -67,7 +67,8 @@ class App(Protocol):
     async def http(self, request: HttpRequest) -> HttpResponse: ...
 
     def refuse_websocket(self, connection: WsConnection) -> HttpResponse | None:
-        """None to accept the upgrade."""
+        """None to accept the upgrade.  What the address itself subscribes to must be in force when this returns: as
+        soon as the client sees the upgrade it may act on another connection, and must not miss what follows."""
         ...
 
     async def websocket(self, connection: WsConnection) -> None: ...
@@ -190,6 +191,13 @@ class Server:
         return None
 
     async def _serve_websocket(self, connection: WsConnection) -> None:
+        try:
+            await self._upgraded(connection)
+        finally:
+            for action in connection.at_end:
+                action()
+
+    async def _upgraded(self, connection: WsConnection) -> None:
         async with trio.open_nursery() as nursery:
             request = await wrap_server_stream(
                 nursery,

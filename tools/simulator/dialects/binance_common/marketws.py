@@ -39,19 +39,23 @@ class MarketSession:
         self.streams: dict[str, None] = {}
         self._messages = Window(SECOND, venue.limits.stream_messages_per_second)
 
+    def begin(self) -> None:
+        """Subscribe to what the address asks for. Raises ControlError for too many streams."""
+        self._subscribe(initial_streams(self.connection.target))
+
+    def end(self) -> None:
+        """The connection is over."""
+        self._unsubscribe(list(self.streams))
+
     async def run(self) -> None:
         """Serve until the connection ends. Raises ConnectionClosed."""
-        try:
-            self._subscribe(initial_streams(self.connection.target))
-            while True:
-                message = await self.connection.receive()
-                now = self._venue.clock.now_ns()
-                if self._messages.full(now):
-                    self.connection.close(1008, "Too many requests")
-                self._messages.add(1, now)
-                self.connection.send(orjson.dumps(self._control(message)))
-        finally:
-            self._unsubscribe(list(self.streams))
+        while True:
+            message = await self.connection.receive()
+            now = self._venue.clock.now_ns()
+            if self._messages.full(now):
+                self.connection.close(1008, "Too many requests")
+            self._messages.add(1, now)
+            self.connection.send(orjson.dumps(self._control(message)))
 
     def deliver(self, message: Message) -> None:
         """One public message, framed once for all who want it in the same form."""

@@ -24,7 +24,7 @@ from tools.simulator.core.server import HttpRequest, HttpResponse
 from tools.simulator.dialects.binance_common import rest
 from tools.simulator.dialects.binance_common.errors import VenueError, internal, unknown_status
 from tools.simulator.dialects.binance_common.gateway import Call, Method, MethodTable, Outcome, execute, limited
-from tools.simulator.dialects.binance_common.marketws import MarketSession
+from tools.simulator.dialects.binance_common.marketws import ControlError, MarketSession
 from tools.simulator.dialects.binance_common.params import Params, split_query
 from tools.simulator.dialects.binance_common.wsapi import ApiSession
 
@@ -99,16 +99,22 @@ class BinanceVenue(Listener):
         if limits.connections.full(now):
             return HttpResponse(status=429, body=b"too many connection attempts")
         limits.connections.add(1, now)
+        return None if kind == "ws-api" else self._open_market_session(connection)
+
+    def _open_market_session(self, connection: WsConnection) -> HttpResponse | None:
+        """What the address asks for is subscribed before the client sees that it is connected."""
+        session = connection.session = self.market_session(connection)
+        self.market_sessions.add(session)
+        connection.at_end += [session.end, lambda: self.market_sessions.discard(session)]
+        try:
+            session.begin()
+        except ControlError as error:
+            return HttpResponse(status=400, body=error.msg.encode())
         return None
 
     async def websocket(self, connection: WsConnection) -> None:
         if connection.kind != "ws-api":
-            market = self.market_session(connection)
-            self.market_sessions.add(market)
-            try:
-                await market.run()
-            finally:
-                self.market_sessions.discard(market)
+            await connection.session.run()
             return
         options = dict(split_query(connection.target.partition("?")[2]))
         session = self.api_session(connection, options)

@@ -53,15 +53,17 @@ class StreamSession(MarketSession):
 
     variant = 0
 
-    async def run(self) -> None:
-        """Serve until the connection ends. Raises ConnectionClosed."""
-        try:
-            for key, events in _asked_for(self.connection.target):
-                self._listen(key, events)
-            await super().run()
-        finally:
-            for account, subscription in self._keys.values():
-                self._usdm.user_data.unsubscribe(account, self, subscription)
+    def begin(self) -> None:
+        """Listen to what the address asks for."""
+        for key, events in _asked_for(self.connection.target):
+            self._listen(key, events)
+        super().begin()
+
+    def end(self) -> None:
+        """The connection is over."""
+        super().end()
+        for key in list(self._keys):
+            self.forget_key(key)
 
     def attach(self, name: str) -> None:
         """Listen to a stream, if this is its route."""
