@@ -140,6 +140,17 @@ def test_contract_position(client: Any) -> None:
     client.set_position_mode(False, SWAP)
 
 
+def test_attached_exits(client: Any) -> None:
+    stop = _price(client, SWAP, "0.8")
+    client.create_order(SWAP, "market", "buy", 0.01, None, {"stopLoss": {"triggerPrice": stop}})
+    held = client.fetch_position(SWAP)
+    assert (held["side"], held["stopLossPrice"]) == ("long", stop)
+    (waiting,) = client.fetch_open_orders(SWAP)
+    assert (waiting["triggerPrice"], waiting["reduceOnly"]) == (stop, True)
+    client.create_order(SWAP, "market", "sell", 0.01, None, {"reduceOnly": True})
+    assert client.fetch_open_orders(SWAP) == []
+
+
 def test_batches_conditionals_and_cancel_all(client: Any) -> None:
     low = _price(client, SWAP, "0.9")
     rows = [

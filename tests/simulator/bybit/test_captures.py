@@ -225,7 +225,7 @@ async def test_messages_out_of_order_are_noticed_and_healed(data_dir: Path, name
     """A held-back message makes two holes: where it is missing and where it comes; the first heals both or not."""
     truth = oracle(data_dir / "bybit" / "ws" / DEEP)
     both = followers(truth)
-    async with open_simulator(config(data_dir, DEEP, wait_subscribers=2, speed=20.0)) as sim:
+    async with open_simulator(config(data_dir, DEEP, wait_subscribers=2, speed=40.0)) as sim:
         spoil(sim, FaultKind.REORDER, name, truth[name])
         await replay(sim, both)
     books = [followed for follower in both for followed in follower.books.values()]

@@ -28,6 +28,10 @@ WORDS = {
     "price": ("60000", "65000.1", "0", "99999999"),
     "triggerPrice": ("60000", "70000"),
     "triggerDirection": (1, 2, 3),
+    "triggerBy": ("LastPrice", "MarkPrice"),
+    "takeProfit": ("60000", "70000", "0"),
+    "stopLoss": ("60000", "70000", "0"),
+    "tpslMode": ("Full", "Partial"),
     "orderFilter": ("Order", "StopOrder", "tpslOrder"),
     "marketUnit": ("baseCoin", "quoteCoin"),
     "positionIdx": (0, 1, 2, 3),
@@ -85,7 +89,7 @@ def venue_at_rest() -> tuple[Simulator, Account]:
     return sim, sim.account("alpha")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(parameters(), min_size=3, max_size=8), st.randoms(use_true_random=False))
 def test_every_method_survives_every_parameter(several: list[dict[str, Any]], random: Any) -> None:
     sim, account = venue_at_rest()
@@ -162,7 +166,7 @@ FRAMES = st.lists(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(FRAMES, st.sampled_from(["/v5/public/spot", "/v5/public/linear", "/v5/private", "/v5/trade"]))
 async def test_every_socket_answers_every_frame(frames: list[str], target: str) -> None:
     sim, _ = venue_at_rest()

@@ -55,7 +55,11 @@ def order(category: str, **changed: Any) -> dict[str, Any]:
         ("linear", {"triggerPrice": "70000", "triggerDirection": 2}, 110093),
         ("linear", {"orderLinkId": "x" * 37}, 10001),
         ("linear", {"orderLinkId": "no blanks"}, 10001),
-        ("linear", {"takeProfit": "70000"}, 10001),
+        ("spot", {"takeProfit": "70000"}, 10001),
+        ("linear", {"takeProfit": "50000"}, 10001),
+        ("linear", {"stopLoss": "70000"}, 10001),
+        ("linear", {"takeProfit": "70000", "tpslMode": "Partial"}, 10001),
+        ("linear", {"slippageTolerance": "5"}, 10001),
         ("linear", {"smpType": "CancelAll"}, 10001),
     ],
 )

@@ -129,7 +129,7 @@ async def test_the_same_topic_is_another_market_on_another_socket() -> None:
 async def test_tickers_trades_and_bars() -> None:
     """Contracts tell what changed, spot everything and no best prices; only a closed bar is confirmed."""
     clock = ManualClock()
-    sim = Simulator(quiet_config(market=LIVELY), clock)
+    sim = Simulator(quiet_config(market=GeneratorConfig(events_per_s=30, burst_every_s=0)), clock)
     heard: dict[str, list[dict[str, Any]]] = {}
 
     class Ear:

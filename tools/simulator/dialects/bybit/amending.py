@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from tools.simulator.core.model import Order, Reject, RejectReason
 from tools.simulator.dialects.bybit.errors import VenueError, bad_parameter
-from tools.simulator.dialects.bybit.orders import NOT_SERVED, OrderReader
+from tools.simulator.dialects.bybit.exits import check_sides, read_exits
+from tools.simulator.dialects.bybit.orders import OrderReader, refuse_unserved
 from tools.simulator.dialects.bybit.params import Params
 from tools.simulator.dialects.bybit.terms import terms_of
 
@@ -22,9 +23,7 @@ def amend(venue: Bybit, order: Order, params: Params) -> None:
     """
     instrument, account = venue.infos[order.symbol], order.account
     assert account is not None
-    for name in NOT_SERVED:
-        if params.text(name) not in ("", "0"):
-            raise bad_parameter(f"{name} is not served by this simulator")
+    refuse_unserved(params, instrument)
     reader = OrderReader(venue, params, instrument, account)
     terms = terms_of(order)
     qty, price, trigger = params.decimal("qty"), params.decimal("price"), params.decimal("triggerPrice")
@@ -41,6 +40,14 @@ def amend(venue: Bybit, order: Order, params: Params) -> None:
             raise bad_parameter("triggerPrice of an order that waits for none cannot be amended")
         trigger = reader.legal_price(trigger)
     _check_value(order, qty, price, instrument.min_value)
+    exits = {} if instrument.is_spot else read_exits(params, instrument)
+    if exits:
+        check_sides(exits, price or order.price or order.stop_px, is_long=order.is_buy)
+        kept = terms.attached | exits
+        terms.attached = {name: each for name, each in kept.items() if each.price}
+        if qty is None and price is None and trigger is None:
+            venue.events.told_again(order)
+            return
     shrinks = price in (None, order.price) and trigger is None and qty is not None and qty < order.order_qty
     before = terms.qty, terms.price
     if qty is not None:

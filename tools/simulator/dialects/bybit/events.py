@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
@@ -128,10 +129,23 @@ class AccountEvents(Listener):
             self._venue.fee_rate(account, instrument, maker=fill.is_maker),
             self._closed(account, order, fill, instrument),
         )
+        if not instrument.is_spot:
+            self._venue.exchange.after_action.append(partial(self._exits_follow, account, order))
         self._keep(account, row)
         self.emit(account, "execution", instrument.category, [row], "execution:Trade")
         fast = render.fast_row(order, fill, instrument, exec_id, sequence(market))
         self.emit(account, "execution.fast", instrument.category, [fast], "execution.fast:Trade")
+
+    def _exits_follow(self, account: Account, order: Order) -> None:
+        """A fill has moved a position: the order's exits become its own, and those of one that is gone go."""
+        exits = self._venue.exits
+        exits.order_filled(order, terms_of(order).attached)
+        exits.position_moved(account.position(order.symbol, order.position_side))
+
+    def told_again(self, order: Order) -> None:
+        """Something about an order has changed that matching does not know of."""
+        assert order.account is not None
+        self._order(order.account, order, self._venue.infos[order.symbol])
 
     def _exec_id(self, order: Order, fill: Fill, instrument: Instrument) -> str:
         """One side of a print: the print's own id for the taker, another for the maker, who may be the same account."""
@@ -185,6 +199,9 @@ class AccountEvents(Listener):
         for position in positions:
             row = self._venue.position_row(position, stream=True)
             self.emit(account, "position", "linear", [row], "position")
+
+    def told_position(self, position: Position) -> None:
+        self._positions(position.account, (position,))
 
     def wallet(self, account: Account, coins: set[str]) -> None:
         """The account's totals and these coins."""

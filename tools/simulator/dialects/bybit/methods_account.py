@@ -10,10 +10,12 @@ from tools.simulator.core.accounts import Account
 from tools.simulator.core.clock import DAY, MS
 from tools.simulator.core.model import MarginMode, Order, PositionSide
 from tools.simulator.dialects.bybit import methods_market, render
-from tools.simulator.dialects.bybit.errors import LINEAR, SPOT, VenueError, bad_parameter
+from tools.simulator.dialects.bybit.errors import LINEAR, SPOT, VenueError, bad_parameter, wrong_position_index
 from tools.simulator.dialects.bybit.events import DeadMan
+from tools.simulator.dialects.bybit.exits import read_exits
 from tools.simulator.dialects.bybit.gateway import Call, Method
 from tools.simulator.dialects.bybit.instruments import CATEGORIES, SETTLE_COINS, Instrument, plain
+from tools.simulator.dialects.bybit.orders import POSITION_SIDES
 from tools.simulator.dialects.bybit.paging import page
 from tools.simulator.dialects.bybit.params import Params
 from tools.simulator.dialects.bybit.terms import terms_of
@@ -234,6 +236,24 @@ def switch_mode(venue: Bybit, call: Call) -> Any:
     return {}
 
 
+def trading_stop(venue: Bybit, call: Call) -> Any:
+    """Take-profit and stop-loss of a position.  Raises 34040 where they are so already."""
+    params = call.params
+    instrument, _ = methods_market.named(venue, call)
+    if instrument.is_spot:
+        raise bad_parameter("category invalid")
+    index = params.integer("positionIdx", 0)
+    if index not in (0, 1, 2) or (index != 0) is not call.account.hedge:
+        raise wrong_position_index()
+    exits = read_exits(params, instrument)
+    if not exits:
+        raise bad_parameter("takeProfit or stopLoss is required")
+    position = call.account.position(instrument.key, POSITION_SIDES[index])
+    venue.exits.change(position, exits)
+    venue.events.told_position(position)
+    return {}
+
+
 # ---- the account itself --------------------------------------------------------------------------------------
 
 
@@ -346,6 +366,7 @@ METHODS = [
     _get("user.query-api", "/v5/user/query-api", api_key, 10),
     _get("asset.coin-info", "/v5/asset/coin/query-info", coin_info, 5),
     _post("position.set-leverage", "/v5/position/set-leverage", set_leverage),
+    _post("position.trading-stop", "/v5/position/trading-stop", trading_stop),
     _post("position.switch-mode", "/v5/position/switch-mode", switch_mode),
     _post("account.set-margin-mode", "/v5/account/set-margin-mode", set_margin_mode, 5),
 ]

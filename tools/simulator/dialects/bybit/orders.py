@@ -1,7 +1,7 @@
 """Reading a new order out of a request (section 6.1), and the rules of its instrument (section 5).
 
-Refused on purpose, rather than taken and forgotten: attached take-profit and stop-loss, slippage bounds, pegged and RPI
-orders.  See `docs/simulator.md`, section Bybit.
+Refused on purpose, rather than taken and forgotten: take-profit and stop-loss of spot orders, slippage bounds, pegged
+and RPI orders.  See `docs/simulator.md`, section Bybit.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from tools.simulator.core.accounts import Account
 from tools.simulator.core.market import Market
 from tools.simulator.core.model import Order, OrdType, PositionSide, PriceKind, Side, StpMode, TimeInForce
 from tools.simulator.dialects.bybit.errors import SPOT, VenueError, bad_parameter, wrong_position_index
+from tools.simulator.dialects.bybit.exits import check_sides, read_exits
 from tools.simulator.dialects.bybit.instruments import Instrument
 from tools.simulator.dialects.bybit.methods_market import find
 from tools.simulator.dialects.bybit.params import Params
@@ -37,8 +38,18 @@ SMP = {
 TRIGGERS = {"LastPrice": PriceKind.LAST, "IndexPrice": PriceKind.INDEX, "MarkPrice": PriceKind.MARK}
 POSITION_SIDES = (PositionSide.BOTH, PositionSide.LONG, PositionSide.SHORT)
 RISES_TO, FALLS_TO = 1, 2
-NOT_SERVED = ("takeProfit", "stopLoss", "slippageTolerance", "bboSideType")
+NOT_SERVED = {
+    "linear": ("slippageTolerance", "bboSideType"),
+    "spot": ("slippageTolerance", "bboSideType", "takeProfit", "stopLoss"),
+}
 ACTIVE_MAX, CONDITIONAL_MAX = 500, {"spot": 30, "linear": 10}
+
+
+def refuse_unserved(params: Params, instrument: Instrument) -> None:
+    """Raises 10001 for what would be taken and forgotten."""
+    for name in NOT_SERVED[instrument.category]:
+        if params.text(name) not in ("", "0"):
+            raise bad_parameter(f"{name} is not served by this simulator")
 
 
 class OrderReader:
@@ -53,9 +64,7 @@ class OrderReader:
 
     def read(self) -> Order:
         params, instrument = self._params, self._instrument
-        for name in NOT_SERVED:
-            if params.text(name) not in ("", "0"):
-                raise bad_parameter(f"{name} is not served by this simulator")
+        refuse_unserved(params, instrument)
         spot = instrument.is_spot
         side = SIDES.get(params.require("side"))
         if side is None:
@@ -184,6 +193,9 @@ class OrderReader:
                 raise VenueError(110094, f"Order does not meet minimum order value {instrument.min_value}")
         else:
             terms.price = instrument.px(self._protective(order))
+        terms.attached = {name: each for name, each in read_exits(params, instrument).items() if each.price}
+        if terms.attached and not terms.reduce_only:
+            check_sides(terms.attached, order.price or self._market.last_px, is_long=order.is_buy)
 
     def _whole_position(self, order: Order) -> Decimal:
         held = self._account.position(order.symbol, order.position_side).qty

@@ -12,7 +12,6 @@ from tools.simulator.dialects.bybit.instruments import Instrument, plain
 from tools.simulator.dialects.bybit.terms import link_id, status_word, stop_word, terms_of
 
 SIDES = {Side.BUY: "Buy", Side.SELL: "Sell"}
-_EXITS = ("takeProfit", "stopLoss", "tpTriggerBy", "slTriggerBy", "tpslMode", "tpLimitPrice", "slLimitPrice")
 
 
 def order_row(order: Order, instrument: Instrument, *, stream: bool) -> dict[str, Any]:
@@ -60,8 +59,14 @@ def order_row(order: Order, instrument: Instrument, *, stream: bool) -> dict[str
         "createdTime": str(order.transact_ns // MS),
         "updatedTime": str(order.update_ns // MS),
     }
+    for name, by in (("takeProfit", "tpTriggerBy"), ("stopLoss", "slTriggerBy")):
+        attached = terms.attached.get(name)
+        row |= (
+            {name: "", by: ""} if attached is None else {name: instrument.px(attached.price), by: attached.trigger_by}
+        )
+    row |= {"tpLimitPrice": "", "slLimitPrice": ""}
     # Rows of spot orders have no tpslMode; clients tell the products apart by that.
-    return row | {name: terms.exits.get(name, "") for name in _EXITS if not (spot and name == "tpslMode")}
+    return row if spot else row | {"tpslMode": "Full" if terms.attached else ""}
 
 
 def execution_row(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 
 from tools.simulator.core.model import Order, OrdStatus, PositionSide
+
+if TYPE_CHECKING:
+    from tools.simulator.dialects.bybit.exits import Exit
 
 HIDDEN = "~"
 """Begins the client id of an order that was sent without one; no client may use the character."""
@@ -29,8 +34,10 @@ class Terms:
     trigger_direction: int = 0
     reduce_only: bool = False
     close_on_trigger: bool = False
-    exits: dict[str, str] = attrs.Factory(dict)
-    """takeProfit, stopLoss and what goes with them."""
+    attached: dict[str, Exit] = attrs.Factory(dict)
+    """takeProfit and stopLoss that the position gets when the order is filled."""
+    stop_order_type: str = ""
+    """Of the venue's own exits; "" for an order of a client's."""
     is_leverage: str = ""
     place_type: str = ""
     last_px: str = ""
@@ -77,4 +84,6 @@ def stop_word(order: Order) -> str:
     """`stopOrderType`: "" for an order that was never conditional."""
     if not order.is_conditional:
         return ""
+    if terms_of(order).stop_order_type:
+        return terms_of(order).stop_order_type
     return "tpslOrder" if terms_of(order).order_filter == "tpslOrder" else "Stop"

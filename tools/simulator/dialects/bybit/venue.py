@@ -27,6 +27,7 @@ from tools.simulator.dialects.bybit.amending import amend
 from tools.simulator.dialects.bybit.books import sequence
 from tools.simulator.dialects.bybit.errors import VenueError, internal, timed_out, too_many
 from tools.simulator.dialects.bybit.events import AccountEvents, DeadMan
+from tools.simulator.dialects.bybit.exits import PositionExits
 from tools.simulator.dialects.bybit.gateway import Method, Outcome
 from tools.simulator.dialects.bybit.instruments import Instrument, plain
 from tools.simulator.dialects.bybit.limits import Buckets, BybitLimits, PeerLimits, Usage
@@ -61,6 +62,7 @@ class Bybit(Listener):
         self.streams = PublicStreams(self.exchange.markets, self.infos, self.hub, parts.clock)
         self.streams.interest = self.open_interest
         self.events = AccountEvents(self)
+        self.exits = PositionExits(self)
         self.dcp = DeadMan(self)
         self.exchange.listeners += [self.events, self.streams, self]
         self.exchange.name_order = self._name_order
