@@ -103,6 +103,22 @@ class Budget:
         self.granted = 0
         self._state_limits(limits, "")
 
+    def shift(self, by_ns: int) -> None:
+        """Our picture of the venue's clock has moved by so much: what was counted, is waited for or is forbidden keeps
+        its place in time.  Windows that the venue aligns to its clock are where that clock says."""
+        for row in self._rows.values():
+            if isinstance(row, SlidingRow):
+                row.shift(by_ns)
+        for askers in self._lanes.values():
+            for queue in askers.values():
+                for ticket in queue:
+                    ticket.expires_ns += by_ns
+        for grant in self._grants.values():
+            grant.granted_ns += by_ns
+            grant.until_ns += by_ns
+        if self.blocked_until_ns:
+            self.blocked_until_ns += by_ns
+
     def continue_after(self, incarnation: int) -> None:
         """This budget follows so many others of this process: they spent of short windows, too, and numbered grants."""
         self._number = max(self._number, incarnation << 32)

@@ -185,6 +185,12 @@ class SlidingRow(_Base):
             over = True
         return over
 
+    def shift(self, by_ns: int) -> None:
+        """Our picture of the venue's clock has moved; what happened has not."""
+        self._counted = deque((until_ns + by_ns, amount) for until_ns, amount in self._counted)
+        for waiting in self._open.values():
+            waiting[1] += by_ns
+
     def held(self) -> Iterator[int]:
         """Numbers of the grants that are not settled."""
         yield from self._open

@@ -103,6 +103,7 @@ class LimiterActor(Actor):
             self._block(message)
         elif kind is ClockOffset:
             assert isinstance(message, ClockOffset)
+            self._budget.shift(message.offset_ns - self._offset_ns)
             self._offset_ns = message.offset_ns
         elif kind is LimitsKnown:
             assert isinstance(message, LimitsKnown)

@@ -449,3 +449,20 @@ def test_a_limit_of_each_instrument_is_one_bucket_for_who_names_none() -> None:
     granted(ours, START)
     assert ours.room(first, START) == 1
     assert ours.room(Ticket("a", "a", Lane.CANCEL, {"orders": 1}, START, symbol="Y"), START) == 4
+
+
+def test_a_clock_that_is_set_back_makes_nobody_wait_longer() -> None:
+    """Our picture of the venue's clock moves by 20 s: what was counted just now was still counted just now."""
+    ours, back = budget(Limit("raw", SECOND, 2, aligned=False)), -20 * SECOND
+    ours.ask(ticket(Lane.CANCEL, raw=2))
+    (grant,) = granted(ours, START)
+    ours.finish(grant.number, {"raw": 2}, START)
+    assert ours.block(START + 2 * SECOND)
+    ours.ask(ticket(Lane.CANCEL, wait_ns=3 * SECOND, raw=1))
+    ours.shift(back)
+    assert not granted(ours, START + back + SECOND), "the ban goes on"
+    assert len(granted(ours, START + back + 2 * SECOND)) == 1
+    ours.ask(ticket(Lane.CANCEL, wait_ns=3 * SECOND, raw=2))
+    ours.shift(-back)
+    _, expired = ours.grant(START + 30 * SECOND)
+    assert len(expired) == 1
