@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,8 +118,6 @@ def download(
         raise CommandFailure(str(error), "run the same command again to go on") from error
     except (BulkheadError, OSError) as error:
         raise CommandFailure(str(error)) from error
-    except KeyboardInterrupt:
-        raise CommandFailure("interrupted", "run the same command again to go on") from None
     _tell(report, as_json)
 
 
@@ -130,13 +129,30 @@ def _noted_end(path: Path, otherwise: int) -> int:
 
 
 async def _download(work: Download, as_json: bool) -> Report:
+    """Raises DownloadFailed when a signal ends it, else what the download raises."""
+    report: Report | None = None
+    failure: Exception | None = None
     async with trio.open_nursery() as nursery:
+        await nursery.start(_end_on_signal, nursery.cancel_scope)
         if not as_json:
             nursery.start_soon(_bar if sys.stderr.isatty() else _lines, work)
         try:
-            return await work.run()
-        finally:
-            nursery.cancel_scope.cancel()
+            report = await work.run()
+        except (BulkheadError, OSError) as error:
+            failure = error
+        nursery.cancel_scope.cancel()
+    if report is None:
+        raise failure or DownloadFailed("interrupted")
+    return report
+
+
+async def _end_on_signal(
+    scope: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            scope.cancel()
 
 
 async def _bar(work: Download) -> None:

@@ -116,7 +116,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 async def _run(recorder: Recorder, duration: int, as_json: bool) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_on_signal, recorder)
+        await nursery.start(_stop_on_signal, recorder)
         if duration:
             nursery.start_soon(_stop_after, recorder, duration)
         if not as_json:
@@ -125,8 +125,9 @@ async def _run(recorder: Recorder, duration: int, as_json: bool) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def _stop_on_signal(recorder: Recorder) -> None:
+async def _stop_on_signal(recorder: Recorder, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
         async for _ in signals:
             recorder.stop()
 

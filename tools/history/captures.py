@@ -95,12 +95,12 @@ class _Stream:
 class CaptureFile:
     """One capture that is being written."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, part: str = PART) -> None:
         """`path` ends in `.jsonl` or `.jsonl.gz`.  Raises OSError; a file or part of that name is never overwritten."""
         self.path = path
         self.lines = 0
         self.raw_bytes = 0
-        self._part = path.with_name(path.name + PART)
+        self._part = path.with_name(path.name + part)
         if path.exists():
             raise FileExistsError(f"{path} exists")
         compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP) if path.suffix == ".gz" else None
@@ -162,7 +162,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 def salvage(part: Path, to: Path) -> int:
     """Write the whole lines of a torn file to a new one; returns how many.  Raises OSError."""
-    capture = CaptureFile(to)
+    capture = CaptureFile(to, part=".saved")  # the torn file may well be the part of this very name
     try:
         for _, line in read(part):
             capture._stream.write(line + b"\n")

@@ -1,0 +1,244 @@
+"""What is wrong with files of market data is found, and the facts of the recorded data are told."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.errors import ConfigError
+from tests.tools.history.kit import lines_of, write_lines
+from tools.history import candles
+from tools.history.candles import Bar
+from tools.history.check import check
+
+MINUTE_MS = 60_000
+HEADER = "open_time_ms,open,high,low,close,volume\n"
+
+
+def codes(path: Path, **options: Any) -> list[str]:
+    return [finding.code for finding in check(path, **options).findings]
+
+
+# ---- the recorded data -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file, kind, deltas", [
+    ("binance_spot/ws/2024-08-08_btcusdt_11min.jsonl.gz", "binance-spot", 6494),
+    ("binance_usdm/ws/2024-08-08_btcusdt_6min.jsonl.gz", "binance-usdm", 6550),
+    ("binance_spot/ws/2021-10-12_4sym_with_rest_snapshots.jsonl.gz", "", 177),
+    ("binance_usdm/ws/2021-07-22_4sym_with_rest_snapshots.jsonl.gz", "", 764),
+    ("bybit/ws/2026-08-09_btcusdt_dogeusdt_v5.jsonl.gz", "", 1091),
+    ("upbit/ws/2021-04-17_simple_first21s.jsonl.gz", "", 0),
+])  # fmt: skip
+def test_the_captures_have_no_gap_and_no_crossed_book(file: str, kind: str, deltas: int, data_dir: Path) -> None:
+    checked = check(data_dir / file, kind=kind)
+    assert checked.ok
+    assert set(checked.found) <= {"open"}
+    assert checked.counts["BookDelta"] == deltas
+    assert checked.counts["BookDelta"] or checked.counts["BookSnapshot"] == 93
+
+
+@pytest.mark.parametrize("file, bars, gaps, missing", [
+    ("binance_spot/ohlcv/BTCUSDT_1h_to_2024-07-01.csv.gz", 33100, 10, 20),
+    ("binance_spot/ohlcv/BTCUSDT_15m_2023.csv.gz", 34939, 1, 5),
+    ("upbit/ohlcv/KRW-BTC_1h_to_2024-07-01.csv.gz", 21852, 13, 36),
+    ("upbit/ohlcv/KRW-BTC_1m_to_2025-09-23.csv.gz", 31678, 2, 2),
+    ("upbit/ohlcv/KRW-BTC_1d_to_2024-01-01.csv.gz", 1461, 0, 0),
+])  # fmt: skip
+def test_the_candles_have_the_gaps_that_are_known(
+    file: str, bars: int, gaps: int, missing: int, data_dir: Path
+) -> None:
+    checked = check(data_dir / file)
+    assert checked.ok
+    assert (checked.counts["bars"], checked.found["gap"], checked.counts["missing"]) == (bars, gaps, missing)
+
+
+# ---- captures that are spoiled ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def good(data_dir: Path) -> list[dict[str, Any]]:
+    """Two connections of Bybit: snapshots, changes, trades."""
+    return lines_of(data_dir / "bybit/ws/2026-08-09_btcusdt_dogeusdt_v5.jsonl.gz")
+
+
+def deltas(lines: list[dict[str, Any]]) -> list[int]:
+    """Where the changes of books are."""
+    return [number for number, line in enumerate(lines) if '"orderbook.200' in line["raw"][:60] and '"delta"' in
+            line["raw"][:120]]  # fmt: skip
+
+
+def _drop(lines: list[dict[str, Any]]) -> None:
+    del lines[deltas(lines)[100]]
+
+
+def _early(lines: list[dict[str, Any]]) -> None:
+    lines[500]["ts_ns"] -= 10**9
+
+
+def _twice(lines: list[dict[str, Any]]) -> None:
+    trade = next(line for line in lines if '"publicTrade' in line["raw"][:60] and line["dir"] == "recv")
+    lines.insert(lines.index(trade) + 1, copy.deepcopy(trade))
+
+
+def _cross(lines: list[dict[str, Any]]) -> None:
+    line = lines[deltas(lines)[50]]
+    frame = json.loads(line["raw"])
+    frame["data"]["b"].append(["9999999", "1"])
+    line["raw"] = json.dumps(frame)
+
+
+def _lack(lines: list[dict[str, Any]]) -> None:
+    del lines[700]["raw"]
+    lines[700]["ts_ns"] = "soon"
+
+
+def _strange(lines: list[dict[str, Any]]) -> None:
+    next(line for line in lines if '"tickers.' in line["raw"][:60] and line["dir"] == "recv")["raw"] = "<html>"
+
+
+def _unopened(lines: list[dict[str, Any]]) -> None:
+    lines[:] = [line for line in lines if line["dir"] != "open"]
+    lines[0].pop("url", None)
+
+
+@pytest.mark.parametrize("spoil, found, ok", [
+    (_drop, "gap", False), (_early, "order", False), (_twice, "duplicate", False), (_cross, "crossed", False),
+    (_lack, "schema", False), (_strange, "frame", True), (_unopened, "open", True),
+])  # fmt: skip
+def test_a_spoiled_capture(
+    good: list[dict[str, Any]], spoil: Callable[[list[dict[str, Any]]], None], found: str, ok: bool, tmp_path: Path
+) -> None:
+    assert check(write_lines(tmp_path / "good.jsonl", good)).findings == []
+    spoil(good)
+    checked = check(write_lines(tmp_path / "bad.jsonl", good))
+    assert found in checked.found
+    assert checked.ok is ok
+
+
+def test_every_lost_change_is_found(good: list[dict[str, Any]], tmp_path: Path) -> None:
+    """But the last ones of each book, after which nothing is there to show it."""
+    where = deltas(good)
+    path = tmp_path / "one.jsonl"
+    for number in where[5 : len(where) - 20 : 60]:
+        write_lines(path, good[:number] + good[number + 1 :])
+        assert check(path).found["gap"] >= 1
+
+
+def test_the_end_of_a_torn_capture_is_missing(good: list[dict[str, Any]], tmp_path: Path) -> None:
+    text = "".join(json.dumps(line) + "\n" for line in good).encode()
+    path = tmp_path / "one.jsonl.gz"
+    path.write_bytes(gzip.compress(text)[:-2000])
+    checked = check(path)
+    assert (checked.ok, checked.found["torn"]) == (False, 1)
+    assert checked.counts["BookDelta"] > 100
+
+
+def test_whose_frames_they_are_is_found_out_or_asked(good: list[dict[str, Any]], tmp_path: Path) -> None:
+    for line in good:
+        if "url" in line:
+            line["url"] = "ws://127.0.0.1:1/v5/public"
+    unknown = write_lines(tmp_path / "one.jsonl", good)
+    assert codes(unknown) == ["kind", "kind"]
+    named = write_lines(tmp_path / "bybit-linear_20260101T000000Z.jsonl", good)
+    assert check(named).counts["BookDelta"] == 1091
+    assert check(unknown, kind="bybit-linear").counts["BookDelta"] == 1091
+    with pytest.raises(ConfigError, match="not known"):
+        check(unknown, kind="mtgox")
+
+
+def test_a_book_without_its_snapshot_is_told(data_dir: Path, tmp_path: Path) -> None:
+    lines = lines_of(data_dir / "binance_spot/ws/2021-10-12_4sym_with_rest_snapshots.jsonl.gz")
+    path = write_lines(tmp_path / "one.jsonl", [line for line in lines if line["dir"] != "http"])
+    checked = check(path)
+    assert checked.ok
+    assert checked.found["unproven"] == 4
+
+
+@pytest.mark.parametrize("content, found", [(b"", "unreadable"), (b"\xff\xfe\n", "schema"), (b"[]\n", "schema")])
+def test_what_is_no_capture(content: bytes, found: str, tmp_path: Path) -> None:
+    path = tmp_path / "one.jsonl"
+    path.write_bytes(content)
+    assert codes(path) == [found]
+
+
+# ---- candles that are spoiled ----------------------------------------------------------------------------------
+
+
+def bars_text(rows: list[str]) -> str:
+    return HEADER + "\n".join(rows) + "\n"
+
+
+GOOD = [f"{number * MINUTE_MS},10,12,9,11,5" for number in range(1, 20)]
+
+
+@pytest.mark.parametrize("at, row, code, is_error", [
+    (5, "", "schema", True), (5, "x,10,12,9,11,5", "schema", True), (5, "360000,10,12,9,11", "schema", True),
+    (5, "360000,10,9,12,11,5", "range", True), (5, "360000,0,12,0,11,5", "range", True),
+    (5, "360000,10,12,9,11,-1", "range", True), (5, "360000,10,12,9,NaN,5", "range", True),
+    (5, "300000,10,12,9,11,5", "duplicate", True), (5, "60000,10,12,9,11,5", "order", True),
+    (5, "360001,10,12,9,11,5", "grid", False),
+])  # fmt: skip
+def test_a_spoiled_row(at: int, row: str, code: str, is_error: bool, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(bars_text(GOOD))
+    assert check(path).findings == []
+    path.write_text(bars_text([*GOOD[:at], row, *GOOD[at + 1 :]]))
+    checked = check(path)
+    assert checked.findings[0].code == code
+    assert (checked.findings[0].line, checked.ok) == (at + 2, not is_error)
+
+
+@pytest.mark.parametrize("text, code", [
+    ("", "schema"), (HEADER, "unreadable"), ("time,o,h,l,c,v\n1,1,1,1,1,1\n", "schema"),
+])  # fmt: skip
+def test_what_is_no_file_of_candles(text: str, code: str, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(text)
+    assert code in codes(path)
+
+
+def test_names_tell_the_form(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("")
+    with pytest.raises(ConfigError, match=r"names end in \.jsonl"):
+        check(path)
+    assert codes(tmp_path / "absent.csv") == ["unreadable"]
+    broken = tmp_path / "bars.csv.gz"
+    broken.write_bytes(b"not gzip")
+    assert "schema" in codes(broken)
+
+
+def test_of_many_alike_the_first_are_told_and_all_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(bars_text([f"{number * MINUTE_MS},10,9,12,11,5" for number in range(1, 200)]))
+    checked = check(path)
+    assert (len(checked.findings), checked.found["range"], checked.errors) == (20, 199, 199)
+
+
+@given(present=st.sets(st.integers(0, 300), min_size=2), step=st.sampled_from([1000, MINUTE_MS, 3_600_000]))
+def test_gaps_and_bars_make_up_the_span(present: set[int], step: int) -> None:
+    price = Decimal(1)
+    bars = [Bar(number * step, price, price, price, price, price) for number in sorted(present)]
+    gaps = list(candles.gaps(bars, step))
+    whole = max(present) - min(present) + 1
+    assert len(bars) + sum(gap.missing for gap in gaps) == whole
+    for gap in gaps:
+        assert {gap.after_ms // step, gap.before_ms // step} <= present
+        assert not set(range(gap.after_ms // step + 1, gap.before_ms // step)) & present
+
+
+def test_the_length_of_bars_can_be_said(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(bars_text([f"{number * 5 * MINUTE_MS},10,12,9,11,5" for number in range(1, 10)]))
+    assert check(path).findings == []
+    assert check(path, interval_ms=MINUTE_MS).counts["missing"] == 8 * 4
