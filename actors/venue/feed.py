@@ -538,6 +538,10 @@ class Feed:
         self._keeper.replace()
         self._ctx.flush()
 
+    def silent(self) -> list[str]:
+        """Streams and channels that were silent for too long and have not spoken since."""
+        return sorted(_name(each) for each in self._fruitless)
+
     def inspect(self) -> Mapping[str, object]:
         """For the console."""
         picture = dict(self._keeper.inspect())
@@ -548,7 +552,6 @@ class Feed:
             **picture,
             "subscribed": len(self._carrier),
             "silences": self.silences,
-            "silent": sorted(_name(each) for each in self._fruitless),
             "resyncs": self.resyncs,
             "twice": self.twice,
             "others": self.others,

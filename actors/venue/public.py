@@ -51,7 +51,7 @@ RESYNC_INTERVAL_NS = 15 * SECOND
 """Beyond the burst: two requests every 15 s are what the strictest venue allows (okx-v5 section 3: 480 an hour)."""
 
 _SUMMED = frozenset(
-    {"connects", "losses", "replacements", "failures_in_a_row", "silences", "resyncs", "twice", "others"}
+    {"connects", "losses", "replacements", "failures_in_a_row", "subscribed", "silences", "resyncs", "twice", "others"}
 )
 
 
@@ -99,7 +99,7 @@ class PublicStreamActor(Actor):
         """By symbol: the books that are fed."""
         self._refused: dict[Stream, str] = {}
         self._connections = 0
-        self._counts = {"deltas": 0, "snapshots": 0, "trades": 0, "tickers": 0, "candles": 0, "dropped": 0}
+        self._counts = {"deltas": 0, "snapshots": 0, "trades": 0, "tickers": 0, "candles": 0}
         self._unrecognized: deque[UnrecognizedMessage] = deque(maxlen=10)
         self._unrecognized_count = 0
         self._list_books()
@@ -295,6 +295,7 @@ class PublicStreamActor(Actor):
             **picture,
             **self._counts,
             "connected": all(each["connected"] for each in pictures),
+            "silent": [name for feed in self._feeds for name in feed.silent()],
             "failure": "; ".join(dict.fromkeys(str(each["failure"]) for each in pictures if each["failure"])),
             "feeds": {f"{feed.url} {number}": len(feed.wanted) for number, feed in enumerate(self._feeds, 1)},
             "wanted": len(self._wanted()),
