@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.simulator.bybit.kit import bybit, quiet_config
-from tools.simulator import ManualClock, Simulator
+from tools.simulator import GeneratorConfig, ManualClock, Simulator
 from tools.simulator.core.accounts import Account
 from tools.simulator.dialects.bybit.gateway import Call, Method, execute
 from tools.simulator.dialects.bybit.limits import BybitLimits
@@ -83,7 +83,8 @@ def parameters(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def venue_at_rest() -> tuple[Simulator, Account]:
-    sim = Simulator(quiet_config(limits=BybitLimits(endpoint_buckets=0)), ManualClock())
+    market = GeneratorConfig(events_per_s=0.001, burst_every_s=0, history_minutes=60)
+    sim = Simulator(quiet_config(market=market, limits=BybitLimits(endpoint_buckets=0)), ManualClock())
     sim.open_market()
     bybit(sim).institutions.add("alpha")
     return sim, sim.account("alpha")
