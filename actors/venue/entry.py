@@ -34,6 +34,7 @@ from actors.venue.http import HttpClient
 from actors.venue.leases import Lease, Leases
 from actors.venue.links import Dial, Link, LinkKeeper
 from actors.venue.messages import BlockedByVenue
+from actors.venue.order_queue import NO_ROOM, OrderQueue
 from actors.venue.outcomes import Change, OrderGroup, Outcomes, Pending, Submit, Way
 from actors.venue.sent import SentOnce
 from actors.venue.settings import MS, SECOND, EntrySettings, ReconnectSettings, TransportSettings, VenueEndpoints
@@ -117,8 +118,7 @@ class OrderEntryActor(Actor):
         self._rest = RestPath(self._commands, self._settings, sent, self._outcomes)
         self._held: list[SubmitOrder] = []
         """Orders of the messages in hand, to leave together."""
-        self._unpermitted: deque[tuple[SubmitOrder, int]] = deque()
-        """Orders that wait for a permit, and since when (monotonic)."""
+        self._waiting = OrderQueue(self._outcomes)
         self._dead_man: DeadMan | None = None
         self._learned = not isinstance(codec, LearnsInstruments)
         self._keeper: LinkKeeper | None = None
@@ -257,7 +257,7 @@ class OrderEntryActor(Actor):
         """A permit for one order that was not sent before; None when it waits for one, or is in doubt."""
         lease = self._leases.take(now_ns)
         if lease is None:
-            self._unpermitted.append((message, self.ctx.monotonic_ns))
+            self._waiting.add(message, self.ctx.monotonic_ns)
             self._want_lease()
             return None
         if not self._sent.first_time(message.order.cl_ord_id):
@@ -268,15 +268,14 @@ class OrderEntryActor(Actor):
 
     def _send_waiting_orders(self) -> None:
         """Permits have come: as many leave as there are, the oldest first."""
-        waiting = self._unpermitted
-        permitted = [waiting.popleft()[0] for _ in range(min(len(waiting), self._leases.left))]
+        permitted = self._waiting.take(self._leases.left)
         if self._commands.batches_on_socket:
             self._held = [*permitted, *self._held]
             self._release()
         else:
             for message in permitted:
                 self._submit_order(message)
-        if waiting:
+        if self._waiting:
             self._want_lease()
 
     def _return(self, messages: Iterable[SubmitOrder], leases: Iterable[Lease]) -> None:
@@ -299,9 +298,10 @@ class OrderEntryActor(Actor):
 
     # ---- cancels and amends -------------------------------------------------------------------------------------
 
-    def _submit_change(self, message: Change) -> None:
+    def _submit_change(self, command: Change) -> None:
         now_ns = self.ctx.now_ns
-        if self._cannot(message, now_ns):
+        message = self._waiting.without_waiting(command) if self._waiting else command
+        if message is None or self._cannot(message, now_ns):
             return
         if isinstance(message, SubmitCancels):
             for part in self._commands.in_fewest(message, on_socket=self._link is not None):
@@ -502,12 +502,11 @@ class OrderEntryActor(Actor):
 
     def _give_up_waiting(self, now_mono_ns: int) -> None:
         """What has waited too long for its permit is refused, never silently dropped."""
-        text, settings = "no room in the venue's limits in time", self._settings
+        settings = self._settings
         latest_ns = now_mono_ns - min(settings.permit_timeout_ns, settings.order_age_max_ns)
-        while self._unpermitted and self._unpermitted[0][1] < latest_ns:
-            self._outcomes.refuse(self._unpermitted.popleft()[0], OrdRejReason.RATE_LIMITED, text)
+        self._waiting.give_up(latest_ns)
         for change in self._changes.overdue(now_mono_ns - settings.permit_timeout_ns):
-            self._outcomes.refuse(change, OrdRejReason.RATE_LIMITED, text)
+            self._outcomes.refuse(change, OrdRejReason.RATE_LIMITED, NO_ROOM)
 
     def _in_doubt(self, pending: Pending, reason: DoubtReason) -> None:
         for lease in pending.leases:
@@ -586,7 +585,7 @@ class OrderEntryActor(Actor):
             "by_rest": self._rest.used,
             "in_flight": len(self._pending),
             "permits": self._leases.left,
-            "waiting": {"orders": len(self._unpermitted), **self._changes.waiting},
+            "waiting": {"orders": len(self._waiting), **self._changes.waiting},
             "clock_usable": self._clock.usable,
             "last_unrecognized": [item.raw[:200] for item in self._unrecognized],
         }

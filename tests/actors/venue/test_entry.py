@@ -19,6 +19,7 @@ from protocols.orders import (
     RequestSent,
     SubmitAmend,
     SubmitCancelAll,
+    SubmitCancels,
     SubmitOrder,
     VenueCancelReject,
     VenueReject,
@@ -404,3 +405,25 @@ async def test_without_permits_an_order_is_refused_and_the_rest_goes_on() -> Non
         actor._leases.wish("master", ENTRY, spot.world.runtime.clock.monotonic_ns())  # one is on its way
         spot.submit(spot.order())
         assert (await spot.account.one(NotSent)).reason is OrdRejReason.RATE_LIMITED
+
+
+async def test_a_cancel_of_an_order_that_waits_for_a_permit_ends_it_here() -> None:
+    """It would reach the venue before its order: the order would then live, canceled by nobody."""
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        actor = spot.world.actor(ENTRY)
+        actor._leases._blocks.clear()
+        actor._leases.left = 0
+        actor._leases.wish("master", ENTRY, spot.world.runtime.clock.monotonic_ns())  # one is on its way
+        first, second, third = spot.submit(spot.order()), spot.submit(spot.order()), spot.submit(spot.order())
+        assert spot.world.inspect(ENTRY)["waiting"]["orders"] == 3
+        spot.cancel(first)
+        spot.world.tell(ENTRY, SubmitCancels(BTC, ((second, None),), False, ACCOUNT))
+        refused = await spot.account.wait_for(NotSent, 2)
+        assert [(each.cl_ord_id, each.cancel) for each in refused] == [(first, False), (second, False)]
+        actor._leases.forget_wish()
+        actor._want_lease()
+        report = await spot.account.one(ExecutionReport)
+        assert report.cl_ord_id == third
+        assert [spot.sim.arrivals(each).seen for each in (first, second, third)] == [0, 0, 1]
+        assert not spot.account.of(VenueCancelReject)
