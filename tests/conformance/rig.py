@@ -418,7 +418,7 @@ price_band = "0.5"
 def _profile(subject: Subject, sim: Simulator, symbol: Symbol, folder: Path, patience_ms: int) -> Path:
     """A configuration file with this venue alone."""
     passphrase = 'passphrase_env = "ALPHA_PASSPHRASE"\n' if subject.parts.passphrase else ""
-    window_ms = min(800, subject.parts.request_window_max_ms or 800)
+    window_ms = min(1_500, subject.parts.request_window_max_ms or 1_500)
     text = f"""
 [engine]
 name = "conformance"

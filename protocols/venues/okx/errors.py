@@ -58,8 +58,9 @@ def _all(codes: str, disposition: Disposition, reason: OrdRejReason) -> Iterable
 
 BY_CODE: Mapping[str, Meaning] = dict(
     (
-        # clock
+        # clock; a deadline that was over when the request came says the same: surely not accepted, measure again
         *_all("50102 50112 60004 60006", _D.CLOCK, _R.CLOCK),
+        *_all("50036", _D.CLOCK, _R.STALE),
         # authentication
         *_all("50035 50100 50101 50103-50111 50113 50114 50119-50121", _D.AUTH, _R.AUTH),
         *_all("60005 60007 60009 60011 60024 60031 60032", _D.AUTH, _R.AUTH),
@@ -70,8 +71,8 @@ BY_CODE: Mapping[str, Meaning] = dict(
         # nobody knows whether the engine did it
         *_all("50001 50004 50026 51054 51149 51412 63999 64007", _D.UNKNOWN, _R.VENUE),
         *_all("51410 51416 51513", _D.UNKNOWN, _R.VENUE),
-        # the request came too late: surely not accepted
-        *_all("50036 50037", _D.REJECTED, _R.STALE),
+        # the request waited too long at the venue: surely not accepted
+        *_all("50037", _D.REJECTED, _R.STALE),
         # client order id in use
         *_all("50042 51011 51016 51065 51068", _D.UNKNOWN, _R.DUPLICATE_CL_ORD_ID),
         # no such live order
