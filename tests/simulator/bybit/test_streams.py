@@ -159,6 +159,9 @@ async def test_tickers_trades_and_bars() -> None:
     rows = [row for frame in heard[names[2]] for row in frame["data"]]
     assert len({row["i"] for row in rows}) == len(rows) > 50
     assert all(earlier["T"] <= later["T"] for earlier, later in pairwise(rows))
+    for earlier, later in pairwise(rows):
+        moved = Decimal(later["p"]).compare(Decimal(earlier["p"]))
+        assert later["L"] in {1: ["PlusTick"], -1: ["MinusTick"], 0: ["ZeroPlusTick", "ZeroMinusTick"]}[int(moved)]
     bars = [frame["data"][0] for frame in heard[names[3]]]
     closed = [bar for bar in bars if bar["confirm"]]
     assert len(closed) == 2

@@ -93,7 +93,7 @@ def tickers(venue: Bybit, call: Call) -> Any:
         find(venue, category, symbol)
     now = venue.clock.now_ns()
     rows = [
-        render_market.ticker(venue.exchange.markets[each.key], each, now, venue.open_interest(each.key))
+        venue.streams.ticker(venue.exchange.markets[each.key], each, now)
         for each in venue.infos.values()
         if each.category == category and symbol in ("", each.symbol) and base in ("", each.base)
     ]

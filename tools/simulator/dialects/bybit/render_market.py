@@ -65,15 +65,15 @@ def kline_row(candle: Candle, instrument: Instrument) -> list[str]:
 
 
 def kline_event(candle: Candle, interval: str, instrument: Instrument, now_ns: int) -> dict[str, Any]:
-    """The row of `kline.{interval}.{symbol}`."""
+    """The row of `kline.{interval}.{symbol}`; its prices show no idle zeros, as recorded."""
     return {
         "start": candle.open_ns // MS,
         "end": (candle.open_ns + candle.interval_ns) // MS - 1,
         "interval": interval,
-        "open": instrument.px(candle.open),
-        "close": instrument.px(candle.close),
-        "high": instrument.px(candle.high),
-        "low": instrument.px(candle.low),
+        "open": plain(candle.open),
+        "close": plain(candle.close),
+        "high": plain(candle.high),
+        "low": plain(candle.low),
         "volume": instrument.qty(candle.volume) if candle.volume else "0",
         "turnover": plain(candle.quote_volume),
         "confirm": now_ns > candle.close_ns,
@@ -81,8 +81,11 @@ def kline_event(candle: Candle, interval: str, instrument: Instrument, now_ns: i
     }
 
 
-def ticker(market: Market, instrument: Instrument, now_ns: int, interest: Decimal) -> dict[str, Any]:
-    """The day's statistics with the best prices of both sides.  `interest`: open contracts, one side counted."""
+def ticker(market: Market, instrument: Instrument, now_ns: int, *, interest: Decimal, direction: str) -> dict[str, Any]:
+    """The day's statistics with the best prices of both sides.
+
+    `interest`: open contracts, one side counted; `direction`: the last print's `tickDirection`.
+    """
     candle = market.candles.window(market.time_ns(now_ns))
     px, last = instrument.px, market.last_px
     opened = candle.open if candle else last
@@ -90,7 +93,7 @@ def ticker(market: Market, instrument: Instrument, now_ns: int, interest: Decima
         "symbol": instrument.symbol,
         "lastPrice": px(last),
         "prevPrice24h": px(opened),
-        "price24hPcnt": f"{(last - opened) / opened if opened else ZERO:.6f}",
+        "price24hPcnt": f"{(last - opened) / opened if opened else ZERO:.{4 if instrument.is_spot else 6}f}",
         "highPrice24h": px(candle.high if candle else last),
         "lowPrice24h": px(candle.low if candle else last),
         "turnover24h": plain(candle.quote_volume if candle else ZERO),
@@ -109,10 +112,13 @@ def ticker(market: Market, instrument: Instrument, now_ns: int, interest: Decima
     return (
         row
         | {
-            "tickDirection": "ZeroPlusTick",
+            "tickDirection": direction,
             "prevPrice1h": px(hour.open if hour else last),
             "fundingIntervalHour": "8",
             "fundingCap": instrument.raw.get("upperFundingRate", ""),
+            "preOpenPrice": "",
+            "preQty": "",
+            "curPreListingPhase": "",
         }
         | contract_facts(market, instrument, interest)
         | sides

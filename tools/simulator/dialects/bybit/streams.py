@@ -44,7 +44,7 @@ class PublicStreams(Listener):
         self._clock = clock
         self._books = {key: BookTopics(market, infos[key], hub, clock.now_ns) for key, market in markets.items()}
         self._tickers: dict[str, dict[str, Any]] = {}  # hub name -> what was published last
-        self._directions: dict[str, str] = {}
+        self._printed: dict[str, tuple[Decimal, str]] = {}  # market key -> price and direction of the last print
         self._open_klines: dict[str, int] = {}
         self.interest: Callable[[str], Decimal] = lambda key: ZERO
         """Open contracts of a market, one side counted."""
@@ -77,18 +77,24 @@ class PublicStreams(Listener):
         rows = [self._trade_row(market, instrument, trade) for trade in trades]
         name = hub_name(instrument.category, topic)
         if self._hub.wanted(name):
-            frame = {"topic": topic, "type": "snapshot", "ts": self._clock.now_ns() // MS, "data": rows}
+            frame = self._head(topic, "snapshot", instrument) | {"data": rows}
             self._hub.publish(Message(name, orjson.dumps(frame)))
 
     def on_book(self, market: Market) -> None:
         if market.publishes_queue:
             self._books[market.symbol].flush(self._clock.now_ns())
 
+    def _head(self, topic: str, kind: str, instrument: Instrument) -> dict[str, Any]:
+        """How a frame begins; the order of keys differs by product, as recorded."""
+        stamp = self._clock.now_ns() // MS
+        if instrument.is_spot:
+            return {"topic": topic, "ts": stamp, "type": kind}
+        return {"topic": topic, "type": kind, "ts": stamp}
+
     def _trade_row(self, market: Market, instrument: Instrument, trade: Trade) -> dict[str, Any]:
-        # The print is the last one of the market already; what it is compared with is the one before it.
-        before = self._directions.get(market.symbol, "")
-        previous = market.trades[-2].price if len(market.trades) > 1 else trade.price
-        self._directions[market.symbol] = word = render_market.direction(trade.price, previous, before)
+        price, before = self._printed.get(market.symbol, (trade.price, ""))
+        word = render_market.direction(trade.price, price, before)
+        self._printed[market.symbol] = (trade.price, word)
         return render_market.trade_row(trade, market, instrument, self.trade_id(instrument, trade.trade_id), word)
 
     def trade_id(self, instrument: Instrument, number: int) -> str:
@@ -129,9 +135,14 @@ class PublicStreams(Listener):
             row = self._tickers[name] = self._ticker_now(market)
         return row
 
+    def ticker(self, market: Market, instrument: Instrument, now_ns: int) -> dict[str, Any]:
+        """The whole ticker, as REST tells it."""
+        _, word = self._printed.get(market.symbol, (ZERO, "ZeroPlusTick"))
+        return render_market.ticker(market, instrument, now_ns, interest=self.interest(market.symbol), direction=word)
+
     def _ticker_now(self, market: Market) -> dict[str, Any]:
         instrument = self._infos[market.symbol]
-        row = render_market.ticker(market, instrument, self._clock.now_ns(), self.interest(market.symbol))
+        row = self.ticker(market, instrument, self._clock.now_ns())
         if instrument.is_spot:
             for word in TICKER_KINDS[1:]:
                 del row[word]  # the stream of spot has no best prices (section 8.3)
@@ -151,14 +162,10 @@ class PublicStreams(Listener):
         self._hub.publish(Message(name, data))
 
     def _ticker_frame(self, topic: str, kind: str, row: dict[str, Any], market: Market) -> bytes:
-        frame = {
-            "topic": topic,
-            "type": kind,
-            "data": row,
-            "cs": sequence(market),
-            "ts": self._clock.now_ns() // MS,
-        }
-        return orjson.dumps(frame)
+        stamp = self._clock.now_ns() // MS
+        if self._infos[market.symbol].is_spot:
+            return orjson.dumps({"topic": topic, "ts": stamp, "type": kind, "cs": sequence(market), "data": row})
+        return orjson.dumps({"topic": topic, "type": kind, "data": row, "cs": sequence(market), "ts": stamp})
 
     def _kline(self, name: str, topic: str, market: Market, interval: str, now_ns: int) -> None:
         """The open bar each second; before it one that has just closed, with `confirm`."""
@@ -175,4 +182,6 @@ class PublicStreams(Listener):
         for bar in bars:
             row = render_market.kline_event(bar, interval, instrument, now_ns)
             frame = {"topic": topic, "data": [row], "ts": now_ns // MS, "type": "snapshot"}
+            if instrument.is_spot:
+                frame = {"type": "snapshot"} | frame
             self._hub.publish(Message(name, orjson.dumps(frame)))
