@@ -230,6 +230,7 @@ async def socket_to(sim: Simulator, name: str = "streams") -> AsyncIterator[Sock
 
 async def ended(socket: Socket) -> tuple[int, str]:
     """How the venue closes the connection: what comes before is read, too."""
+    reason = None
     try:
         while True:
             await socket.hear()
