@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import trio
-from trio_websocket import ConnectionClosed
+from trio_websocket import ConnectionClosed, wrap_client_stream
 
 from tests.simulator.bybit.kit import (
     LINEAR,
@@ -239,6 +239,47 @@ async def test_a_delayed_market_begins_with_its_snapshot() -> None:
         second = await socket.topic("orderbook.50.BTCUSDT")
         assert (first["type"], second["type"]) == ("snapshot", "delta")
         assert second["data"]["u"] == first["data"]["u"] + 1
+
+
+async def test_a_kept_alive_connection_may_become_a_websocket() -> None:
+    """Clients with one pool for both reuse it; on the venue REST and streams have hosts of their own."""
+    async with open_simulator(quiet_config()) as sim, await trio.open_tcp_stream("127.0.0.1", sim.port) as stream:
+        await stream.send_all(b"GET /v5/market/time HTTP/1.1\r\nhost: x\r\n\r\n")
+        answer = b""
+        with trio.fail_after(PATIENCE_S):
+            while not answer.endswith(b"}"):
+                answer += await stream.receive_some()
+        assert answer.startswith(b"HTTP/1.1 200")
+        async with trio.open_nursery() as nursery:
+            socket = Socket(await wrap_client_stream(nursery, stream, "x", "/v5/public/spot"))
+            assert (await socket.subscribe("orderbook.50.BTCUSDT"))["success"] is True
+            assert (await socket.topic("orderbook.50.BTCUSDT"))["type"] == "snapshot"
+            assert [kind for kind, _ in sim.server.streams.values()] == ["streams"]
+            nursery.cancel_scope.cancel()
+
+
+def test_the_same_seed_and_times_give_the_same_bytes() -> None:
+    def run() -> list[bytes]:
+        clock = ManualClock()
+        sim = Simulator(quiet_config(market=LIVELY), clock)
+        said: list[bytes] = []
+
+        class Ear:
+            def deliver(self, message: Any) -> None:
+                said.append(message.data)
+
+            async def room(self, frames: int) -> None:
+                raise AssertionError("a generated market has no brake")
+
+        sim.open_market()
+        for name in ("linear/orderbook.50.BTCUSDT", "spot/publicTrade.BTCUSDT", "linear/tickers.BTCUSDT"):
+            sim.venue.hub.subscribe(name, Ear())
+        sim.advance(clock.now_ns() + 5 * SECOND)
+        return said
+
+    first = run()
+    assert len(first) > 100
+    assert run() == first
 
 
 # ---- private ---------------------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ def order_row(order: Order, instrument: Instrument, *, stream: bool) -> dict[str
         "smpOrderId": "",
         "marketUnit": terms.market_unit,
         "createType": terms.create_type,
+        "feeCurrency": (_fee_coin(order, instrument) if order.cum_qty else "") if spot else "",
         "closedPnl": plain(order.realized),
         "createdTime": str(order.transact_ns // MS),
         "updatedTime": str(order.update_ns // MS),
