@@ -1,0 +1,86 @@
+"""A venue made from the template works before anybody has written a line of it.
+
+The whole checkout is copied, the venue is written into the copy, and the copy's own linters and tests judge it there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.new_venue.generate import Names, NewVenueError, generate
+
+COPIED = ("actors", "config", "protocols", "supervisors", "tests", "tools", "bulkhead.py", "pyproject.toml")
+KIND, PACKAGE = "toy-exchange", "toy_exchange"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, repo_root: Path) -> Path:
+    """A copy of this checkout."""
+    root = tmp_path / "checkout"
+    root.mkdir()
+    for name in COPIED:
+        source = repo_root / name
+        if source.is_dir():
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, root / name)
+    return root
+
+
+def run(root: Path, *command: str) -> str:
+    """One command of Python in the checkout; its words, if it succeeds."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-4_000:]}{done.stderr[-4_000:]}"
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_a_venue_of_the_template_passes_the_linters_and_its_conformance_cases(checkout: Path) -> None:
+    assert "next: pytest" in run(checkout, "tools.new_venue", KIND, "--title", "Toy Exchange")
+    folders = [
+        f"protocols/venues/{PACKAGE}",
+        f"tools/simulator/dialects/{PACKAGE}",
+        f"tests/protocols/{PACKAGE}",
+    ]
+    run(checkout, "ruff", "check", ".")
+    run(checkout, "ruff", "format", "--check", ".")
+    run(checkout, "mypy", *folders)
+    options = ("-q", "-p", "no:cacheprovider", "--basetemp", str(checkout.parent / "inner"))
+    run(checkout, "pytest", *options, folders[-1], "tests/config/test_venues.py")
+    said = run(checkout, "pytest", *options, "tests/conformance", "-k", KIND)
+    assert "4 passed" in said, "market, orders, account and faults"
+
+
+def test_a_venue_that_is_there_already_is_not_written_over(checkout: Path) -> None:
+    generate(checkout, Names.of(KIND))
+    codec = checkout / "protocols" / "venues" / PACKAGE / "public.py"
+    codec.write_text("# by hand\n")
+    with pytest.raises(NewVenueError, match="is there already"):
+        generate(checkout, Names.of(KIND))
+    assert codec.read_text() == "# by hand\n"
+
+
+def test_a_table_without_a_place_for_it_stops_everything(checkout: Path) -> None:
+    (checkout / "config" / "venues.py").write_text("# rewritten\n")
+    with pytest.raises(NewVenueError, match=r"config/venues\.py has changed"):
+        generate(checkout, Names.of(KIND))
+    assert not (checkout / "protocols" / "venues" / PACKAGE).exists()
+
+
+@pytest.mark.parametrize("kind", ["", "Acme", "acme_spot", "-acme", "acme--spot", "2acme", "a" * 25])
+def test_a_kind_that_cannot_be_one_is_refused_with_what_it_must_be(kind: str) -> None:
+    with pytest.raises(NewVenueError, match="must be lower-case words"):
+        Names.of(kind)
