@@ -153,10 +153,12 @@ class MarketMaker(Strategy):
     def _quantity(self, symbol: Symbol, side: Side, price: Decimal, mid: Decimal) -> Decimal:
         """Size of a new order; 0 when the inventory would grow beyond its bound or no legal size exists."""
         instrument = self.instrument(symbol)
-        held = self.position(symbol).qty * side.sign * mid
+        held = self.position(symbol).qty * side.sign * mid * instrument.contract_size
         if held + self.params.order_notional > self.params.max_position_notional:
             return ZERO
-        return _legal(instrument, instrument.round_qty(self.params.order_notional / price), price)
+        return _legal(
+            instrument, instrument.round_qty(self.params.order_notional / (price * instrument.contract_size)), price
+        )
 
     def _may_act(self, symbol: Symbol, side: Side) -> bool:
         """True when the side's interval has passed; else a timer looks again."""

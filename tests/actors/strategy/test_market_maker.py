@@ -15,7 +15,7 @@ from actors.strategy.market_maker import MarketMaker, MarketMakerParams
 from protocols.control import TradingStateIs
 from protocols.enums import ExecInst, OrdRejReason, OrdStatus, TradingState
 from protocols.ids import Symbol
-from protocols.instruments import PriceStep
+from protocols.instruments import PriceStep, Product
 from protocols.market import Quote
 from protocols.orders import CancelOrder, NewOrder
 from tests.actors.strategy.bench import BTC, ETH, SECOND_NS, Bench, OrdType, Side, held, instrument, quote, resting
@@ -159,6 +159,16 @@ async def test_resting_quotes_of_an_earlier_life_are_taken_over() -> None:
     await bench.start()
     bench.tell(quote("99.99", "100.01"))
     assert bench.new_orders() == []
+
+
+async def test_contracts_are_sized_and_bounded_by_their_worth() -> None:
+    hundredth = (instrument(BTC, contract_size=D("0.01"), product=Product.LINEAR),)
+    orders = await quoted(await maker(instruments=hundredth))
+    assert orders[Side.BUY].order_qty == D("100.10010"), "one hundred of a contract that is worth one"
+    bench = Bench(lambda: MarketMaker(PARAMS), instruments=hundredth)
+    bench.positions = (held("250", "100"),)
+    await bench.start()
+    assert set(await quoted(bench)) == {Side.SELL}, "another 100 would make it 350 of 300"
 
 
 async def test_an_order_that_no_filter_allows_is_not_tried() -> None:
