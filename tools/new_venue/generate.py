@@ -126,7 +126,7 @@ def _before(text: str, anchor: str, insert: str, where: Path, *, last: bool = Fa
 
 
 def _tidy(root: Path, paths: list[Path]) -> None:
-    """Import order and formatting depend on the names; without ruff they stay as they are."""
+    """The order of names and the formatting depend on the names; without ruff they stay as they are."""
     targets = [str(path) for path in paths]
-    for command in (["check", "--quiet", "--fix", "--select", "I"], ["format", "--quiet"]):
+    for command in (["check", "--quiet", "--fix", "--select", "I,RUF022"], ["format", "--quiet"]):
         subprocess.run([sys.executable, "-m", "ruff", *command, *targets], cwd=root, check=False)
