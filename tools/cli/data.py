@@ -48,17 +48,20 @@ class Interval(click.ParamType[int]):
 
 
 class Moment(click.ParamType[int]):
-    """A date or a time, UTC unless it says otherwise; becomes ns since the epoch."""
+    """A date or a time, UTC unless it says otherwise; becomes ns since the epoch.  `3d`, midnight of three days ago,
+    becomes -3."""
 
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
+        if days := re.fullmatch(r"([1-9]\d{0,4})d", str(value)):
+            return -int(days.group(1))
         try:
             moment = datetime.fromisoformat(str(value))
         except ValueError:
-            self.fail(f"{value!r} is not a time such as 2026-01-31 or 2026-01-31T12:00", param, ctx)
+            self.fail(f"{value!r} is not a time such as 2026-01-31, 2026-01-31T12:00 or 3d", param, ctx)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         return int(moment.timestamp()) * _S
@@ -68,7 +71,7 @@ class Moment(click.ParamType[int]):
 @click.argument("kind", type=click.Choice(list(VENUES)), metavar="VENUE")
 @click.argument("symbol")
 @click.option("--interval", "interval_ns", type=Interval(), default="1m", show_default=True, help="Length of a bar.")
-@click.option("--from", "since_ns", type=Moment(), required=True, help="First bar, UTC, e.g. 2026-01-01.")
+@click.option("--from", "since_ns", type=Moment(), required=True, help="First bar, UTC: 2026-01-01, or 3d (ago).")
 @click.option("--to", "until_ns", type=Moment(), help="Bars open before this; default: now.")
 @click.option("--out", "path", type=click.Path(path_type=Path), required=True, metavar="FILE",
               help=".csv, .csv.gz or .parquet.")  # fmt: skip
@@ -95,9 +98,13 @@ def download(
     After an interruption of any kind the same command goes on where it was.  Tells which bars the venue does not have.
     Exit codes: 0 done, 1 refused or given up, 2 wrong usage, 4 unusable options.
     """
+    now_ns = SystemClock.wall_ns()
     if until_ns is None:
-        now_ns = SystemClock.wall_ns()
-        until_ns = _noted_end(path, now_ns - now_ns % interval_ns)
+        until_ns = _noted(path, "until_ns", now_ns - now_ns % interval_ns)
+    if since_ns < 0:
+        since_ns = _noted(path, "since_ns", now_ns - now_ns % _UNITS["d"] + since_ns * _UNITS["d"])
+    if until_ns < 0:
+        until_ns = _noted(path, "until_ns", now_ns - now_ns % _UNITS["d"] + until_ns * _UNITS["d"])
     job = Job(
         kind=kind,
         symbol=Symbol(symbol),
@@ -121,10 +128,10 @@ def download(
     _tell(report, as_json)
 
 
-def _noted_end(path: Path, otherwise: int) -> int:
-    """The end that an interrupted download of this file had: without `--to`, now would be another one each time."""
+def _noted(path: Path, name: str, otherwise: int) -> int:
+    """What an interrupted download of this file was asked for: `now` is another moment at each attempt."""
     note = path.with_name(f"{path.name}.state")
-    found = re.search(r'"until_ns": (\d+)', note.read_text()) if note.exists() else None
+    found = re.search(rf'"{name}": (\d+)', note.read_text()) if note.exists() else None
     return otherwise if found is None else int(found.group(1))
 
 

@@ -43,7 +43,8 @@ class Duration(click.ParamType[int]):
 @click.option("--out", "folder", type=click.Path(path_type=Path), default=Path("captures"), show_default=True,
               help="Folder of the captures; made where it is missing.")  # fmt: skip
 @click.option("--channel", "channels", multiple=True, type=click.Choice([one.value for one in Channel]),
-              help="What to follow; may be given several times.  Default: books, trades and best prices.")  # fmt: skip
+              metavar="CHANNEL", help="What to follow: book, trades, book_ticker, ticker, candles_1m, ...; may be "
+              "given several times.  Default: books, trades and best prices.")  # fmt: skip
 @click.option("--for", "duration", type=Duration(), default="0", help="Stop after so long, e.g. 10m; default: Ctrl-C.")
 @click.option("--rotate", type=Duration(), default="1h", show_default=True, help="Begin a new file after; 0: never.")
 @click.option("--rotate-mb", type=click.IntRange(0, 100_000), default=256, show_default=True,

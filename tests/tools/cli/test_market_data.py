@@ -109,7 +109,7 @@ def test_a_download_tells_what_it_has(venue: RunningSimulator, tmp_path: Path) -
 
 def test_an_interrupted_download_goes_on(tmp_path: Path) -> None:
     with simulator_process("upbit", "--request-latency", "200", "--rate", "0.01") as slow:
-        words = [*BULKHEAD, "download", "upbit", "KRW-BTC", "--from", _days_ago(3), "--to", _days_ago(2), "--rest-url",
+        words = [*BULKHEAD, "download", "upbit", "KRW-BTC", "--from", "3d", "--to", "2d", "--rest-url",
                  slow.rest, "--out", str(tmp_path / "bars.csv")]  # fmt: skip
         with subprocess.Popen(
             words, cwd=REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
