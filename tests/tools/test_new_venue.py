@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.new_venue.generate import Names, NewVenueError, generate
+from tools.new_venue.generate import CONFIG, FAMILIES, REGISTRY, Names, NewVenueError, generate
 
 COPIED = ("actors", "config", "protocols", "supervisors", "tests", "tools", "bulkhead.py", "pyproject.toml")
 KIND, PACKAGE = "toy-exchange", "toy_exchange"
@@ -55,8 +55,9 @@ def test_a_venue_of_the_template_passes_the_linters_and_its_conformance_cases(ch
         f"tools/simulator/dialects/{PACKAGE}",
         f"tests/protocols/{PACKAGE}",
     ]
-    run(checkout, "ruff", "check", ".")
-    run(checkout, "ruff", "format", "--check", ".")
+    tables = [str(path) for path in (REGISTRY, CONFIG, FAMILIES)]
+    run(checkout, "ruff", "check", *folders, *tables)
+    run(checkout, "ruff", "format", "--check", *folders, *tables)
     run(checkout, "mypy", *folders)
     options = ("-q", "-p", "no:cacheprovider", "--basetemp", str(checkout.parent / "inner"))
     run(checkout, "pytest", *options, folders[-1])
