@@ -89,6 +89,8 @@ from supervisors.actor import GROUP_RESTART, Actor, AskError, Down, ReadyWhen, U
 
 ZERO = Decimal(0)
 _DOUBLINGS_MAX = 16
+AUDIT_SOON_NS = 1 * SECOND
+"""After it showed that the private stream has lost something."""
 LOOK_AGAIN_NS = 5 * SECOND
 """After a difference that was seen once, or a first picture in which too much moved."""
 
@@ -229,6 +231,8 @@ class AccountActor(Actor):
             self.core.counts[f"ignored {type(message).__name__}"] += 1
             return
         handler(message)
+        if self.core.audit_wanted:
+            self._audit_soon()
         if self.core.records >= self._snapshot_at:
             self._snapshot_if_due()
         if self._drain_for is not None:
@@ -332,6 +336,12 @@ class AccountActor(Actor):
         since = fills_since(core.state, core.instruments, self.ctx.now_ns, 2 * self.settings.audit_ns)
         self.ctx.send(self._reconciler, Reconcile(self._attempt, wanted, since, self.ctx.path))
         self.ctx.after(self.settings.reconcile_timeout_ns, ReconcileDue(self._attempt))
+
+    def _audit_soon(self) -> None:
+        """Not at once: what has been found out is settled first."""
+        self.core.audit_wanted = False
+        if self.core.stream_up and not self._waiting:
+            self.ctx.after(min(self.settings.audit_ns, AUDIT_SOON_NS), ReconcileDue(self._attempt))
 
     def _reconcile_due(self, event: ReconcileDue) -> None:
         if event.attempt == self._attempt and self.core.stream_up:

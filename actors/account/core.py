@@ -275,6 +275,7 @@ class AccountCore(Desk):
                     self.ctx.after(left_ns, ReportsDue())
                     return
                 self.counts["unreported"] += 1
+                self.audit_wanted = True
                 if event.cancel:
                     self.open_doubt(order, DoubtReason.NO_REPORT, event.at_ns, event.settles_ns, cancel=True)
                 else:
@@ -559,8 +560,10 @@ class AccountCore(Desk):
     def order_found(self, found: OrderFound) -> None:
         """A query's answer: missing fills first, then the status."""
         self.introduce(found.report)
+        movements = self.movements
         for fill in found.fills:
             self.report(fill)
+        self.audit_wanted = self.audit_wanted or self.movements > movements
         self.report(found.report)
         order = self.state.orders.find(found.report.cl_ord_id, found.report.symbol, found.report.order_id)
         watch = self.watches.get(order.cl_ord_id) if order is not None else None

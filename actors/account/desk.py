@@ -91,6 +91,8 @@ class Desk:
         """Fills and statements of balances so far: equal numbers mean that nothing moved in between."""
         self.draining = False
         self.stream_up = False
+        self.audit_wanted = False
+        """Asking has told what the private stream should have told: it may have lost more, of orders and of money."""
         self.owners = {code_of(strategy): strategy for strategy in strategies}
         self._key = account_key(account, venue)
         self.gate = account_gate(account)

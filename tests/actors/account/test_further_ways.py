@@ -364,3 +364,22 @@ def test_the_venue_of_a_statement_is_looked_at() -> None:
     rig.up()
     rig.tell(attrs.evolve(position("2"), venue=Venue("elsewhere")))
     assert rig.actor.core.counts["foreign"] == 1
+
+
+# ---- a stream that loses things -----------------------------------------------------------------------------------
+
+
+def test_what_asking_finds_and_the_stream_has_not_told_brings_an_audit() -> None:
+    """An event is lost, perhaps others with it, such as one of money: the venue's whole picture is asked for soon."""
+    rig = Rig()
+    rig.up()
+    order = rig.new_order()
+    rig.arrive()
+    acknowledge(rig, order)
+    assert not rig.reconciles
+    rig.advance(3)
+    assert rig.queries
+    assert len(rig.reconciles) == 1
+    rig.reconcile()
+    rig.advance(10)
+    assert not rig.reconciles, "once is enough"
