@@ -198,6 +198,26 @@ async def test_conditional_contracts() -> None:
         assert (await rest.shown("linear", waiting))["orderStatus"] == "Deactivated"
 
 
+async def test_a_triggered_order_without_margin_is_rejected_then() -> None:
+    async with open_simulator(quiet_config()) as sim, rest_of(sim) as rest, private_of(sim, "order") as stream:
+        last = sim.exchange.markets[LINEAR].last_px
+        more: dict[str, Any] = {"triggerPrice": str(last + 20), "triggerDirection": 1}
+        order_id = await rest.order("linear", "Buy", "149", **more)  # it binds nothing while it waits
+        sim.deposit("alpha", "USDT", Decimal(-999_000))
+        sim.trade(LINEAR, Side.BUY, Decimal(100), last + 60)
+        assert (await stream.row("order", orderStatus="Rejected"))["orderId"] == order_id
+        assert sim.open_orders("alpha") == []
+
+
+async def test_a_resting_reduction_goes_with_its_position() -> None:
+    async with open_simulator(quiet_config()) as sim, rest_of(sim) as rest:
+        await rest.order("linear", "Buy", "0.02")
+        resting = await rest.order("linear", "Sell", "0.02", "68000", reduceOnly=True)
+        await rest.order("linear", "Sell", "0.02")
+        shown = await rest.shown("linear", resting)
+        assert (shown["orderStatus"], shown["cancelType"]) == ("Cancelled", "CancelByReduceOnly")
+
+
 async def test_a_trigger_may_watch_the_mark_price() -> None:
     async with open_simulator(quiet_config()) as sim, rest_of(sim) as rest:
         last = sim.exchange.markets[LINEAR].last_px

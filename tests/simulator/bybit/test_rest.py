@@ -272,6 +272,10 @@ async def test_account_questions() -> None:
         wallet = await rest.ask("account/wallet-balance", "accountType=UNIFIED&coin=USDT")
         assert [coin["walletBalance"] for coin in wallet["list"][0]["coin"]] == ["1000000"]
         assert (await rest.get("account/wallet-balance", "accountType=SPOT")).json()["retCode"] == 10001
+        by_coin = await rest.ask("asset/transfer/query-account-coins-balance", "accountType=UNIFIED")
+        assert {row["coin"]: row["walletBalance"] for row in by_coin["balance"]}["BTC"] == "20"
+        funding = await rest.ask("asset/transfer/query-account-coins-balance", "accountType=FUND")
+        assert funding["balance"] == []
         assert (await rest.ask("user/query-api"))["uta"] == 1
         assert (await rest.get("position/list", "category=spot")).json()["retCode"] == 10001
 

@@ -25,10 +25,10 @@ from tests.simulator.bybit.kit import (
     socket_of,
     trade_of,
 )
-from tools.simulator import Fault, FaultKind, GeneratorConfig, ManualClock, Side, Simulator, open_simulator
+from tools.simulator import Fault, FaultKind, GeneratorConfig, ManualClock, Side, Simulator, TrioClock, open_simulator
 from tools.simulator.core.clock import SECOND
 from tools.simulator.dialects.bybit.limits import BybitLimits
-from tools.simulator.dialects.bybit.privatews import active_limit_s
+from tools.simulator.dialects.bybit.privatews import active_limit_s, end_silence
 
 LIVELY = GeneratorConfig(events_per_s=100)
 Levels = dict[Decimal, Decimal]
@@ -380,6 +380,27 @@ async def test_dead_man_switch() -> None:
 )
 def test_silence_limit_of_the_address(query: str, seconds: int) -> None:
     assert active_limit_s(f"/v5/private?{query}") == seconds
+
+
+async def test_a_connection_that_says_nothing_is_closed(autojump_clock: object) -> None:
+    """Looked at every 30 s: after 60 s of silence at the latest at 90 s."""
+    closed: list[float] = []
+
+    class Connection:
+        def close(self, code: int, reason: str) -> None:
+            closed.append(trio.current_time() - began)
+
+    class Quiet:
+        connection = Connection()
+        heard_ns = 0
+
+    class Venue:
+        clock = TrioClock(0)
+
+    began = trio.current_time()
+    venue: Any = Venue()
+    await end_silence(venue, Quiet(), 60)
+    assert closed == [90.0]
 
 
 # ---- order entry -----------------------------------------------------------------------------------------------

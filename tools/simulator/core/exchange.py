@@ -457,13 +457,16 @@ class Exchange:
     def _activate_stop(self, market: Market, order: Order) -> None:
         """The trigger price was met: from now on it is an ordinary market or limit order."""
         market.stops.pop(order.order_id, None)
+        account, before = order.account, ZERO
+        if market.spec.is_linear and account is not None:
+            before = margin.order_margin(market, account)  # while it waited it bound nothing
         order.is_working, order.working_ns = True, self.clock.now_ns()
         lists.member_triggered(self, order)
         if market.spec.is_linear:
             try:
                 if order.close_position:
                     order.order_qty = margin.reducible(order)
-                margin.check_order(self, market, order)
+                margin.check_order(self, market, order, before)
             except Reject as reject:
                 order.ord_status = OrdStatus.REJECTED
                 self.finalize(market, order)
