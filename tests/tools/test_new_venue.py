@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,13 @@ def checkout(tmp_path: Path, repo_root: Path) -> Path:
     return root
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose sockets' paths fit into what a Unix socket may have, also two levels down."""
+    with tempfile.TemporaryDirectory(prefix="bh") as folder:
+        yield Path(folder)
+
+
 def run(root: Path, *command: str) -> str:
     """One command of Python in the checkout; its words, if it succeeds."""
     done = subprocess.run(
@@ -48,7 +57,9 @@ def run(root: Path, *command: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_venue_of_the_template_passes_the_linters_and_its_conformance_cases(checkout: Path) -> None:
+def test_a_venue_of_the_template_passes_the_linters_and_its_conformance_cases(
+    checkout: Path, short_folder: Path
+) -> None:
     assert "next: pytest" in run(checkout, "tools.new_venue", KIND, "--title", "Toy Exchange")
     folders = [
         f"protocols/venues/{PACKAGE}",
@@ -59,7 +70,7 @@ def test_a_venue_of_the_template_passes_the_linters_and_its_conformance_cases(ch
     run(checkout, "ruff", "check", *folders, *tables)
     run(checkout, "ruff", "format", "--check", *folders, *tables)
     run(checkout, "mypy", *folders)
-    options = ("-q", "-p", "no:cacheprovider", "--basetemp", str(checkout.parent / "inner"))
+    options = ("-q", "-p", "no:cacheprovider", "--basetemp", str(short_folder / "inner"))
     run(checkout, "pytest", *options, folders[-1])
     run(checkout, "pytest", *options, "tests/config/test_venues.py", "-k", "not subset")  # no profile trades on it
     said = run(checkout, "pytest", *options, "tests/conformance", "-k", KIND)
