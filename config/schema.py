@@ -284,6 +284,9 @@ class AccountConfig:
     venues: tuple[str, ...]
     keys: Mapping[str, KeyConfig] = attrs.field(factory=dict)
     enabled: bool = True
+    dead_man_s: int = attrs.field(default=0, metadata=within(low=0, high=120))
+    """A venue that can cancels this account's orders when it has not heard us for so long (OKX: 10 to 120 s), those of
+    other programs too; 0: it is not asked to."""
 
 
 ZERO = Decimal(0)

@@ -327,6 +327,7 @@ class _Builder:
         aware = (
             *self._gates,
             *(account_path(*pair) for pair in accounts),
+            *(entry_path(*pair) for pair in accounts),
             *(strategy_path(s.name) for s in strategies),
             ROUTER,
             PORTFOLIO,
@@ -476,6 +477,7 @@ class _Builder:
         plan, name = self._plan, venue.name
         pair = (account, name)
         limiter, clock = venue.limiter, clock_path(name)
+        dead_man_ns = self._config.accounts[account].dead_man_s * _SECOND_NS
 
         def codec(user: str) -> PrivateCodec:
             return venue.parts.private(account, plan.signers[pair], venue.signed_options, user)
@@ -511,8 +513,9 @@ class _Builder:
                         self._sent[pair],
                         limiter=limiter,
                         clock=clock,
-                        settings=venue.entry,
+                        settings=attrs.evolve(venue.entry, dead_man_ns=dead_man_ns),
                         transport=venue.transport,
+                        symbols=venue.symbols,
                     ),
                     depends_on=venue.needs,
                 ),
