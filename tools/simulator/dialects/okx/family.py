@@ -19,6 +19,7 @@ from tools.simulator.dialects.okx.instruments import (
     unlisted,
 )
 from tools.simulator.dialects.okx.limits import OkxLimits
+from tools.simulator.dialects.okx.live import instruments_urls
 from tools.simulator.dialects.okx.venue import OkxVenue
 
 _INST_ID = re.compile(r'"instId": ?"([^"]+)"')
@@ -82,4 +83,5 @@ FAMILY = Family(
     rates={"SWAP": (Decimal("0.0002"), Decimal("0.0005"))},
     ping_every_s=0,
     shared_order_ids=True,
+    live_instruments_url=instruments_urls,
 )

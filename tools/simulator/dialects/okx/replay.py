@@ -17,6 +17,7 @@ import msgspec
 from tools.simulator.core import outside
 from tools.simulator.core.clock import MS
 from tools.simulator.core.hub import Message
+from tools.simulator.core.live import FeedBroken
 from tools.simulator.core.market import Market
 from tools.simulator.core.model import Side, Trade
 from tools.simulator.dialects.okx.depth import CHANNELS, NO_PREDECESSOR
@@ -67,6 +68,8 @@ class OkxReplay:
 
     def __init__(self, venue: OkxVenue) -> None:
         self._venue = venue
+        self.strict = False
+        """A gap breaks it: a live market must be begun anew, a recording is as it is."""
         self._frames = msgspec.json.Decoder(_Frame)
         self._books = msgspec.json.Decoder(list[_Book])
         self._trades = msgspec.json.Decoder(list[_Trade])
@@ -78,6 +81,14 @@ class OkxReplay:
 
     def snapshots_taken(self) -> int:
         return sum(self._venue.snapshots.values())
+
+    def has_book(self, symbol: str) -> bool:
+        """Has it been pictured?"""
+        return symbol in self._opened
+
+    def forget_numbers(self) -> None:
+        """A live stream begins anew: its pictures come with their own numbers."""
+        self._seq_ids.clear()
 
     def seq_id(self, symbol: str) -> int:
         """Up to where the book has been told."""
@@ -118,6 +129,8 @@ class OkxReplay:
         if record.action == "snapshot":
             self._replace(market, book)
         else:
+            if book.prevSeqId is not None:
+                self._prove(symbol, book.prevSeqId)
             for side, levels in ((market.book.bids, book.bids), (market.book.asks, book.asks)):
                 for price, qty, *_ in levels:
                     side.set_displayed(Decimal(price), Decimal(qty))
@@ -128,6 +141,12 @@ class OkxReplay:
             outside.recorded_book_moved(self._venue.exchange, market)
         self._derive(market)
         return self._under_wanted_name(channel, symbol, text, ids)
+
+    def _prove(self, symbol: str, previous: int) -> None:
+        """Raises FeedBroken for an update of a live stream that does not follow the one before."""
+        reached = self._seq_ids.get(symbol)
+        if self.strict and previous != reached:
+            raise FeedBroken(f"{symbol}: an update follows {previous}, the book is at {reached}")
 
     def _replace(self, market: Market, book: _Book) -> None:
         for side, levels in ((market.book.bids, book.bids), (market.book.asks, book.asks)):

@@ -41,6 +41,7 @@ from tools.simulator.dialects.okx.errors import TEXTS, OkxError
 from tools.simulator.dialects.okx.gateway import Method, MethodTable, Outcome
 from tools.simulator.dialects.okx.instruments import OkxInstrument
 from tools.simulator.dialects.okx.limits import Buckets, OkxLimits
+from tools.simulator.dialects.okx.live import OkxLive
 from tools.simulator.dialects.okx.order_rows import Bill
 from tools.simulator.dialects.okx.orders import NAMELESS, POSITION_SIDES, Terms, terms
 from tools.simulator.dialects.okx.params import Params
@@ -213,7 +214,9 @@ class OkxVenue(Listener):
         return self.replay
 
     def live_feed(self, config: LiveConfig) -> LiveFeed:
-        raise ValueError("venue okx: a live market is not carried out; use a generated or a recorded one")
+        self.replay = OkxReplay(self)
+        self.replay.strict = True
+        return OkxLive(self.hub, self.replay, config, tuple(self.instruments))
 
     # --------------------------------------------------------------------------------- delivery's calls
     def internal_error(self, status: int) -> Outcome:

@@ -1,0 +1,74 @@
+"""A live market from OKX's own public stream: books of 400 levels, prints, tickers, on one connection.
+
+The stream begins with its own pictures, so nothing is asked of REST. An update that does not follow the one before, or
+the end of the connection, begins everything anew.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import orjson
+import trio
+from trio_websocket import wrap_client_stream
+
+from tools.simulator.core.hub import Hub
+from tools.simulator.core.live import FeedBroken, LiveConfig, LiveFeed, connect
+from tools.simulator.dialects.okx.instruments import SPOT, SWAP
+from tools.simulator.dialects.okx.replay import OkxReplay
+
+PATH = "/ws/v5/public"
+CHANNELS = ("books", "trades", "tickers")
+PING_EVERY_S = 20.0
+TIMEOUT_S = 10.0
+SILENCE_S = 30.0
+UNREAD = 50_000
+
+
+def instruments_urls(config: LiveConfig, symbols: tuple[str, ...]) -> tuple[str, ...]:
+    """Where the upstream venue lists its instruments: one list for each kind, whole."""
+    origin = f"{config.rest_url.rstrip('/')}/api/v5/public/instruments?instType"
+    return (f"{origin}={SPOT}", f"{origin}={SWAP}")
+
+
+class OkxLive(LiveFeed):
+    """Follows the upstream venue for ever; `LiveConfig.stream_url` is its origin, with or without the path."""
+
+    def __init__(self, hub: Hub, target: OkxReplay, config: LiveConfig, symbols: tuple[str, ...]) -> None:
+        super().__init__(hub, target, config, symbols)
+        self._books = target
+
+    async def _follow(self) -> None:
+        address = urlsplit(self.config.stream_url.rstrip("/").removesuffix(PATH) + PATH)
+        if address.scheme not in ("ws", "wss") or not address.hostname:
+            raise FeedBroken(f"{self.config.stream_url}: must be ws://host[:port] or wss://host[:port]")
+        topics = [{"channel": channel, "instId": symbol} for symbol in self._symbols for channel in CHANNELS]
+        self._books.forget_numbers()
+        async with await connect(address) as stream, trio.open_nursery() as nursery:
+            with trio.fail_after(TIMEOUT_S):
+                socket = await wrap_client_stream(
+                    nursery, stream, address.netloc, address.path, message_queue_size=UNREAD
+                )
+            self.connections += 1
+
+            async def ping() -> None:
+                while True:
+                    await trio.sleep(PING_EVERY_S)
+                    await socket.send_message("ping")
+
+            nursery.start_soon(ping)
+            await socket.send_message(orjson.dumps({"op": "subscribe", "args": topics}).decode())
+            while True:
+                with trio.fail_after(SILENCE_S):
+                    text = await socket.get_message()
+                self._hand_on(text if isinstance(text, str) else text.decode())
+
+    def _hand_on(self, raw: str) -> None:
+        message = self._target.apply(raw)
+        if message is None:
+            return
+        self.frames += 1
+        self._hub.publish(message)
+        if not self.opened.is_set() and all(map(self._books.has_book, self._symbols)):
+            self.failure = ""
+            self.opened.set()
