@@ -128,35 +128,43 @@ async def playing(recording: Recording, accidents: dict[int, Accident], hold: in
         healed=lambda symbol: play.proven(symbol),
         ready=lambda: books <= {name for listener in player.listeners for name in listener.wants},
     )
-    codec = CODECS[recording.venue]()
-    limiter = limiter_path(venue)
-    async with serving(player) as (stream_url, rest_url):
-        endpoints = VenueEndpoints(rest_url=rest_url, stream_url=stream_url, entry_url=stream_url)
-        async with HttpClient(rest_url, TRANSPORT, now_ns=SystemClock.wall_ns) as http:
-            factories: dict[Path, Callable[[], Actor]] = {
-                limiter: lambda: LimiterActor(venue, NO_LIMITS),
-                rest_path(venue): lambda: RestActor(
-                    codec, http, limiter=limiter, clock=clock_path(venue), snapshot_burst=10**6
-                ),
-                public_path(venue): lambda: PublicStreamActor(
-                    codec,
-                    endpoints,
-                    symbols,
-                    limiter=limiter,
-                    transport=TRANSPORT,
-                    reconnect=QUICK,
-                    resync_burst=10**6,
-                ),
-            }
-            by_rest = any(isinstance(step, Base) for step in recording.steps)
-            settings = attrs.evolve(EAGER, quiet_ns=QUIET_NS) if by_rest else EAGER
-            for symbol in symbols:
-                factories[book_path(venue, symbol)] = lambda symbol=symbol: WatchedBook(  # type: ignore[misc]
-                    log[symbol], venue, symbol, codec.sequencer(symbol), settings=settings
-                )
-            async with running(factories) as world:
-                play = Play(player, world, venue, log)
-                yield play
+    by_rest = any(isinstance(step, Base) for step in recording.steps)
+    settings = attrs.evolve(EAGER, quiet_ns=QUIET_NS) if by_rest else EAGER
+    async with serving(player) as (stream_url, rest_url), reading(venue, log, stream_url, rest_url, settings) as world:
+        play = Play(player, world, venue, log)
+        yield play
+
+
+@asynccontextmanager
+async def reading(
+    venue: Venue, log: dict[str, list[Message]], stream_url: str, rest_url: str, settings: BookSettings = EAGER
+) -> AsyncIterator[World]:
+    """The sessions of a venue, and a book that writes into `log` for each of its symbols."""
+    codec, limiter = CODECS[venue](), limiter_path(venue)
+    symbols = [Symbol(symbol) for symbol in log]
+    endpoints = VenueEndpoints(rest_url=rest_url, stream_url=stream_url, entry_url=stream_url)
+    async with HttpClient(rest_url, TRANSPORT, now_ns=SystemClock.wall_ns) as http:
+        factories: dict[Path, Callable[[], Actor]] = {
+            limiter: lambda: LimiterActor(venue, NO_LIMITS),
+            rest_path(venue): lambda: RestActor(
+                codec, http, limiter=limiter, clock=clock_path(venue), snapshot_burst=10**6
+            ),
+            public_path(venue): lambda: PublicStreamActor(
+                codec,
+                endpoints,
+                symbols,
+                limiter=limiter,
+                transport=TRANSPORT,
+                reconnect=QUICK,
+                resync_burst=10**6,
+            ),
+        }
+        for symbol in symbols:
+            factories[book_path(venue, symbol)] = lambda symbol=symbol: WatchedBook(  # type: ignore[misc]
+                log[symbol], venue, symbol, codec.sequencer(symbol), settings=settings
+            )
+        async with running(factories) as world:
+            yield world
 
 
 # ---- places of accidents -----------------------------------------------------------------------------------------
