@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -176,10 +177,8 @@ async def test_every_socket_answers_every_frame(frames: list[str], target: str) 
     session = sessions.get(target, PublicSession)(bybit(sim), wire)
     if target in sessions:
         session.key = next(iter(sim.exchange.accounts.keys.values()))
-    try:
+    with pytest.raises(Ended):
         await session.run()
-    except Ended:
-        pass
     assert len(wire.answers) >= len(frames)
     assert sim.venue.hub.streams() == []  # nothing is left of a session that has ended
     assert sim.venue.user_data.count(sim.account("alpha")) == 0
