@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import attrs
@@ -61,6 +62,17 @@ class Balance(Event):
     @property
     def total(self) -> Decimal:
         return self.free + self.locked
+
+
+def counted_once(balances: Iterable[Balance]) -> list[Balance]:
+    """Balances without those that show the same money again: of a shared wallet the newest statement of each asset."""
+    newest: dict[tuple[str, str, str], Balance] = {}
+    for balance in balances:
+        key = (balance.account, balance.wallet or balance.venue, balance.asset)
+        known = newest.get(key)
+        if known is None or balance.updated_ns > known.updated_ns:
+            newest[key] = balance
+    return list(newest.values())
 
 
 @message

@@ -12,6 +12,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
@@ -26,7 +27,7 @@ from protocols.enums import TradingState
 from protocols.ids import AccountID, Path, StrategyID, Venue
 from protocols.journal import JOURNAL, Append, FlushQuery, OperatorCommand
 from protocols.orders import FIRM_GATE, CancelAll, account_gate, account_path
-from protocols.positions import AccountPicture, AccountQuery
+from protocols.positions import AccountPicture, AccountQuery, counted_once
 from supervisors.actor import AskError, Context
 from supervisors.cell import Cell
 from supervisors.ends import DeadLetter
@@ -100,6 +101,7 @@ class Verbs:
             "orders": self._orders,
             "positions": self._positions,
             "balances": self._balances,
+            "money": self._money,
             "pnl": self._pnl,
             "risk": self._risk,
             "kill": self._kill,
@@ -187,17 +189,27 @@ class Verbs:
     async def _balances(self, args: Mapping[str, Any]) -> object:
         return [balance for found in await self._pictures(args, unproven=True) for balance in found.balances]
 
+    async def _money(self, args: Mapping[str, Any]) -> object:
+        """What there is of each asset over all accounts and venues; a wallet that several venues show counts once."""
+        balances = [balance for found in await self._pictures(args) for balance in found.balances]
+        totals: dict[str, Decimal] = {}
+        for balance in counted_once(balances):
+            totals[balance.asset] = totals.get(balance.asset, Decimal(0)) + balance.total
+        return [{"asset": asset, "total": total} for asset, total in sorted(totals.items())]
+
     async def _pictures(self, args: Mapping[str, Any], *, unproven: bool = False) -> list[AccountPicture]:
-        """`unproven`: also of accounts that their venue has not confirmed; a venue that is down hides no other."""
+        """`unproven`: also what the records say of accounts that their venue has not confirmed, so that a venue that is
+        down hides no other; but where no venue has confirmed anything, nobody knows, and that is no empty list."""
         wanted = _optional_text(args, "account")
         if wanted is not None and wanted not in {account for account, _ in self._premises.accounts}:
             known = ", ".join(sorted({account for account, _ in self._premises.accounts}))
             raise Failure(f"no account {wanted}", f"one of {known}")
-        return [
-            await self.ctx.ask(account_path(account, venue), AccountQuery(unproven=unproven), _ASK_NS)
-            for account, venue in self._premises.accounts
-            if wanted in (None, account)
-        ]
+        paths = [account_path(*pair) for pair in self._premises.accounts if wanted in (None, pair[0])]
+        query = AccountQuery(unproven=unproven and len(self._not_reconciled(paths)) < len(paths))
+        return [await self.ctx.ask(path, query, _ASK_NS) for path in paths]
+
+    def _not_reconciled(self, paths: Sequence[Path]) -> list[Path]:
+        return [path for path in paths if not self._premises.runtime.cell(path).ready]
 
     async def _pnl(self, args: Mapping[str, Any]) -> object:
         return await self.ctx.ask("/portfolio", PnlQuery(), _ASK_NS)
@@ -312,7 +324,9 @@ class Verbs:
     async def _unkill(self, args: Mapping[str, Any]) -> object:
         scope = _optional_text(args, "scope") or "firm"
         gate = self._gate(scope)
-        pictures = await self._pictures({} if scope == "firm" else {"account": scope})
+        pictures = await self._pictures({} if scope == "firm" else {"account": scope}, unproven=True)
+        # What is not reconciled can send nothing before it is: it need not keep the others from being released.
+        later = self._not_reconciled([account_path(p.account, p.venue) for p in pictures])
         code = _optional_text(args, "code")
         if code is None:
             fresh = secrets.token_hex(3)
@@ -321,7 +335,12 @@ class Verbs:
                 "scope": scope,
                 "code": fresh,
                 "valid_s": RELEASE_CODE_TTL_NS // SECOND_NS,
-                "accounts_reconciled": [f"{p.account}/{p.venue}" for p in pictures],
+                "accounts_reconciled": [
+                    f"{p.account}/{p.venue}" for p in pictures if account_path(p.account, p.venue) not in later
+                ],
+                "accounts_not_reconciled": [
+                    f"{p.account}/{p.venue}" for p in pictures if account_path(p.account, p.venue) in later
+                ],
                 "open_orders": sum(len(p.open_orders) for p in pictures),
                 "in_doubt": sum(order.in_doubt for p in pictures for order in p.open_orders),
             }

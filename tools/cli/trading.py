@@ -18,13 +18,25 @@ def _ask(socket_path: Path | None, verb: str, **args: object) -> Any:
         return client.call(verb, **args)
 
 
+def _ask_accounts(socket_path: Path | None, verb: str, account: str | None) -> Any:
+    """Rows of the accounts; stderr names those whose venue has not confirmed them."""
+    with connect(socket_path) as client:
+        rows = client.call(verb, account=account)
+        waiting = [row["path"] for row in client.call("status")["not_ready"]]
+    for path in waiting:
+        parts = path.split("/")
+        if parts[1] == "accounts" and parts[-1] == "account" and account in (None, parts[2]):
+            click.echo(f"{parts[2]} on {parts[3]} is not reconciled: as our records have it", err=True)
+    return rows
+
+
 @click.command()
 @account_option
 @socket_option
 @json_option
 def orders(account: str | None, socket_path: Path | None, as_json: bool) -> None:
     """Live orders of all accounts, those in doubt included."""
-    rows = _ask(socket_path, "orders", account=account)
+    rows = _ask_accounts(socket_path, "orders", account)
     if as_json:
         print_json(rows)
         return
@@ -59,7 +71,7 @@ def orders(account: str | None, socket_path: Path | None, as_json: bool) -> None
 @json_option
 def positions(account: str | None, socket_path: Path | None, as_json: bool) -> None:
     """Positions per account, venue, symbol and strategy."""
-    rows = _ask(socket_path, "positions", account=account)
+    rows = _ask_accounts(socket_path, "positions", account)
     if as_json:
         print_json(rows)
         return
@@ -88,16 +100,21 @@ def positions(account: str | None, socket_path: Path | None, as_json: bool) -> N
 @account_option
 @socket_option
 @json_option
-def balances(account: str | None, socket_path: Path | None, as_json: bool) -> None:
-    """Balances as the venues state them."""
-    rows = _ask(socket_path, "balances", account=account)
+@click.option("--sum", "summed", is_flag=True, help="What there is of each asset; shared wallets count once.")
+def balances(account: str | None, socket_path: Path | None, as_json: bool, summed: bool) -> None:
+    """Balances as the venues state them.  Rows of one account with the same wallet are the same money."""
+    rows = _ask(socket_path, "money" if summed else "balances", account=account)
     if as_json:
         print_json(rows)
         return
+    if summed:
+        table = ((r["asset"], exact(r["total"])) for r in rows)
+        print_table("", ("asset", "total"), table, right=("total",), empty="no balances known yet")
+        return
     print_table(
         "",
-        ("account", "venue", "asset", "free", "locked"),
-        ((r["account"], r["venue"], r["asset"], exact(r["free"]), exact(r["locked"])) for r in rows),
+        ("account", "venue", "asset", "free", "locked", "wallet"),
+        ((r["account"], r["venue"], r["asset"], exact(r["free"]), exact(r["locked"]), r["wallet"]) for r in rows),
         right=("free", "locked"),
         empty="no balances known yet",
     )
@@ -192,8 +209,10 @@ def unkill(scope: str, code: str | None, socket_path: Path | None, as_json: bool
     if as_json:
         print_json(result)
     elif code is None:
+        missing = ", ".join(result["accounts_not_reconciled"])
+        later = f", not yet {missing}" if missing else ""
         click.echo(
-            f"{scope}: reconciled {', '.join(result['accounts_reconciled'])}; {result['open_orders']} open orders, "
+            f"{scope}: reconciled {', '.join(result['accounts_reconciled'])}{later}; {result['open_orders']} open orders, "
             f"{result['in_doubt']} in doubt\nto release, within {result['valid_s']} s: "
             f"bulkhead unkill --scope {scope} --code {result['code']}"
         )

@@ -103,6 +103,8 @@ async def test_orders_positions_and_balances_come_from_the_accounts(tmp_path: Pa
         assert [o["cl_ord_id"] for o in await own.result("orders", account="sub1")] == ["order2"]
         assert [p["qty"] for p in await own.result("positions")] == ["0.25", "0.25"]
         assert [b["free"] for b in await own.result("balances", account="master")] == ["1000"]
+        assert await own.result("money") == [{"asset": "USDT", "total": "2100"}]
+        assert await own.result("money", account="sub1") == [{"asset": "USDT", "total": "1050"}]
         refused = await own.ask("orders", account="nobody")
         assert (refused["error"], refused["fix"]) == ("no account nobody", "one of master, sub1")
         assert await own.result("pnl") == []
@@ -118,11 +120,23 @@ async def test_an_account_that_is_not_reconciled_answers_from_its_records_and_is
         assert await own.result("orders") == before
         (waiting,) = (row for row in (await own.result("status"))["not_ready"] if row["path"] == DESK)
         assert waiting["why"] == "reconciling with the venue"
-        refused = await own.ask("unkill", scope="firm")  # who releases wants to know what the venue says
-        assert DESK in refused["error"]
-        assert "reconciling with the venue" in refused["error"]
-        assert "resyncing or down" in refused["fix"]
+        release = await own.result("unkill", scope="firm")  # it sends nothing before it is reconciled
+        assert release["accounts_not_reconciled"] == ["master/binance-spot"]
+        assert len(release["accounts_reconciled"]) == len(rig.premises.accounts) - 1
         cell.set_ready(cell.epoch)
+
+
+async def test_where_no_account_is_reconciled_nobody_knows_and_that_is_no_empty_list(tmp_path: Path) -> None:
+    async with control(tmp_path) as rig, talk(rig) as own:
+        cells = [rig.runtime.cell(account_path(*pair)) for pair in rig.premises.accounts]
+        for cell in cells:
+            cell.set_unready(cell.epoch, "reconciling with the venue")
+        for verb, words in (("orders", {}), ("unkill", {"scope": "firm"})):
+            refused = await own.ask(verb, **words)
+            assert "reconciling with the venue" in refused["error"]
+            assert "resyncing or down" in refused["fix"]
+        for cell in cells:
+            cell.set_ready(cell.epoch)
 
 
 async def test_dead_letters_are_shown_with_their_kind_and_what_came_before(tmp_path: Path) -> None:

@@ -183,6 +183,9 @@ def test_orders_positions_balances_and_pnl_as_tables_and_as_json(engine: Engine)
         said = engine.ask(command)
         assert (said.code, said.err) == (0, "")
         assert heading in said.out or said.out.startswith("no ")
+    summed = engine.ask("balances", "--sum", "--json").json
+    assert {row["asset"] for row in summed} >= {b["asset"] for b in balances}
+    assert "total" in engine.ask("balances", "--sum").out
 
 
 def test_an_unknown_account_is_refused_with_the_known_ones(engine: Engine) -> None:
