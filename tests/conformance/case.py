@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import attrs
 
-from tests.conformance.rig import Desk
+from tests.conformance.desk import Desk
 
 CaseBody = Callable[[Desk], Awaitable[None]]
 

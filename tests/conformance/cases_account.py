@@ -10,7 +10,7 @@ from protocols.enums import OrdStatus, Side
 from protocols.instruments import Product
 from protocols.reconcile import private_path
 from tests.conformance.case import case
-from tests.conformance.rig import ACCOUNT, Desk
+from tests.conformance.desk import ACCOUNT, Desk
 from tools.simulator import Fault, FaultKind
 
 

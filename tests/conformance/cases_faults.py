@@ -9,7 +9,7 @@ from protocols.ids import ClOrdID
 from protocols.orders import ExecutionReport, OrderRefused
 from protocols.reconcile import clock_path
 from tests.conformance.case import case
-from tests.conformance.rig import PATIENCE_S, Desk, needs
+from tests.conformance.desk import PATIENCE_S, Desk, needs
 from tools.simulator import Fault, FaultKind
 
 _CLOCK_WORDS = (OrdRejReason.CLOCK, OrdRejReason.STALE, OrdRejReason.NOT_READY, OrdRejReason.NOT_SENT)

@@ -12,7 +12,7 @@ from protocols.reconcile import book_path, clock_path
 from protocols.venue import HttpReply, HttpRequest
 from protocols.venues.registry import VenueOptions
 from tests.conformance.case import case
-from tests.conformance.rig import Desk, needs
+from tests.conformance.desk import Desk, needs
 from tools.simulator import Fault, FaultKind
 
 _MINUTE_NS = 60_000_000_000

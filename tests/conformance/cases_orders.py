@@ -18,7 +18,7 @@ from protocols.enums import (
 from protocols.ids import ClOrdID
 from protocols.instruments import Product
 from tests.conformance.case import case
-from tests.conformance.rig import Desk, needs
+from tests.conformance.desk import Desk, needs
 
 
 async def _resting(desk: Desk, side: Side = Side.BUY) -> ClOrdID:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-for _name in ("rig", "cases_market", "cases_orders", "cases_account", "cases_faults"):
+for _name in ("desk", "cases_market", "cases_orders", "cases_account", "cases_faults"):
     pytest.register_assert_rewrite(f"tests.conformance.{_name}")
 
 
