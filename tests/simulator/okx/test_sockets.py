@@ -24,7 +24,7 @@ from tests.simulator.okx.wire import (
     socket_to,
     venue_of,
 )
-from tools.simulator import GeneratorConfig, Side, Simulator
+from tools.simulator import GeneratorConfig, Latency, Side, Simulator
 from tools.simulator.core.clock import ManualClock
 from tools.simulator.dialects.okx import sockets
 from tools.simulator.dialects.okx.depth import CHANNELS, Chain
@@ -244,6 +244,38 @@ async def test_a_late_subscriber_joins_the_same_chain() -> None:
             await first.hear()
         told = [body["data"][0] for body in first.heard if body.get("action") == "update"]
         assert [row for row in told if row["prevSeqId"] >= start["seqId"]][:3] == heard
+
+
+async def test_a_picture_is_as_late_as_the_updates_that_follow_it() -> None:
+    async with quiet_simulator(market=LIVELY, latency=Latency(market_ms=250)) as sim, socket_to(sim) as first:
+        await first.subscribe({"channel": "books", "instId": SPOT})
+        await first.push("books")
+        await first.push("books")
+        async with socket_to(sim) as second:
+            await second.subscribe({"channel": "books", "instId": SPOT})
+            start = await second.push("books")
+            assert start["action"] == "snapshot"  # and nothing older before it
+            last = start["data"][0]["seqId"]
+            for _ in range(3):
+                (row,) = (await second.push("books"))["data"]
+                assert row["prevSeqId"] == last
+                last = row["seqId"]
+
+
+async def test_channels_of_an_instrument_come_in_a_fixed_order() -> None:
+    """bbo-tbt, books-l2-tbt, books, books-rpi, books5 (7.1), on one connection."""
+    async with quiet_simulator() as sim, socket_to(sim) as socket:
+        channels = ["books5", "books-rpi", "books", "bbo-tbt"]
+        await socket.subscribe(*({"channel": channel, "instId": SPOT} for channel in channels))
+        bids = [level for level, _ in sim.exchange.markets[SPOT].depth(Side.BUY, 1)]
+        sim.quote(SPOT, Side.BUY, D("0.5"), bids[0] + D("0.1"))
+        told: list[str] = []
+        while len(told) < len(channels):
+            body = await socket.hear()
+            rows = body.get("data", [{}])[0].get("bids", [])
+            if rows and rows[0][0] == str(bids[0] + D("0.1")):
+                told.append(body["arg"]["channel"])
+        assert told == ["bbo-tbt", "books", "books-rpi", "books5"]
 
 
 def test_heartbeat_and_reset_of_a_quiet_book() -> None:

@@ -38,11 +38,12 @@ class BookChannel:
 
 
 CHANNELS = {
-    "books": BookChannel(400),
     "books-l2-tbt": BookChannel(400),
     "books50-l2-tbt": BookChannel(50),
+    "books": BookChannel(400),
     "books-rpi": BookChannel(400, checksum=False, rpi=True),
 }
+"""In the order in which the venue pushes them; best prices come before, five levels after."""
 TICK_BY_TICK = ("books-l2-tbt", "books50-l2-tbt")
 
 
