@@ -324,9 +324,7 @@ class Verbs:
     async def _unkill(self, args: Mapping[str, Any]) -> object:
         scope = _optional_text(args, "scope") or "firm"
         gate = self._gate(scope)
-        pictures = await self._pictures({} if scope == "firm" else {"account": scope}, unproven=True)
-        # What is not reconciled can send nothing before it is: it need not keep the others from being released.
-        later = self._not_reconciled([account_path(p.account, p.venue) for p in pictures])
+        pictures = await self._pictures({} if scope == "firm" else {"account": scope})
         code = _optional_text(args, "code")
         if code is None:
             fresh = secrets.token_hex(3)
@@ -335,12 +333,7 @@ class Verbs:
                 "scope": scope,
                 "code": fresh,
                 "valid_s": RELEASE_CODE_TTL_NS // SECOND_NS,
-                "accounts_reconciled": [
-                    f"{p.account}/{p.venue}" for p in pictures if account_path(p.account, p.venue) not in later
-                ],
-                "accounts_not_reconciled": [
-                    f"{p.account}/{p.venue}" for p in pictures if account_path(p.account, p.venue) in later
-                ],
+                "accounts_reconciled": [f"{p.account}/{p.venue}" for p in pictures],
                 "open_orders": sum(len(p.open_orders) for p in pictures),
                 "in_doubt": sum(order.in_doubt for p in pictures for order in p.open_orders),
             }

@@ -66,8 +66,8 @@ class Demand:
         try:
             await self.desk.host.runtime.ask(rest_path(self.desk.subject.venue), query, 60 * _NS)
         except AskError as error:
-            known = any(words in str(error) for words in ("has too much to do", "no room in the venue's limits"))
-            self.queries["refused" if known else str(error)] += 1
+            # Told what became of it, in words: too much to do, no room in time, an answer that did not come.
+            self.queries["silent" if "did not answer" in str(error) else "refused"] += 1
         else:
             self.queries["answered"] += 1
             self.query_waits.append(trio.current_time() - since)

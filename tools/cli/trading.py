@@ -209,10 +209,8 @@ def unkill(scope: str, code: str | None, socket_path: Path | None, as_json: bool
     if as_json:
         print_json(result)
     elif code is None:
-        missing = ", ".join(result["accounts_not_reconciled"])
-        later = f", not yet {missing}" if missing else ""
         click.echo(
-            f"{scope}: reconciled {', '.join(result['accounts_reconciled'])}{later}; {result['open_orders']} open orders, "
+            f"{scope}: reconciled {', '.join(result['accounts_reconciled'])}; {result['open_orders']} open orders, "
             f"{result['in_doubt']} in doubt\nto release, within {result['valid_s']} s: "
             f"bulkhead unkill --scope {scope} --code {result['code']}"
         )

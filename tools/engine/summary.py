@@ -36,6 +36,8 @@ class Figures:
     pnl: tuple[PnlChanged, ...]
     halts: tuple[str, ...]
     """Scopes that do not trade freely: `firm halted`."""
+    unproven: tuple[str, ...]
+    """Accounts that their venue has not confirmed: what is said of them is what our records say."""
     silent: tuple[str, ...]
     """Who could not answer."""
 
@@ -94,6 +96,7 @@ async def look(runtime: Runtime, plan: Plan) -> Figures:
         restarts=sum(cell.restart_count for cell in cells),
         dead_letters=runtime.dead_letter_count,
         open_orders=orders,
+        unproven=tuple(c.path for c in accounts if c is not None and not c.ready and c.path not in silent),
         reports=sum(_reports(cell) for cell in accounts if cell is not None),
         pnl=pnl,
         halts=tuple(halts),
@@ -124,6 +127,7 @@ def closing_lines(figures: Figures, runtime: Runtime, started_ns: int, reason: s
         f"{counted(figures.restarts, 'restart')}, {counted(runtime.dead_letter_count, 'dead letter')}, {left}",
     ]
     lines += [f"  not known at the end: {path} gave no answer" for path in figures.silent]
+    lines += [f"  not confirmed by its venue at the end: {path}" for path in figures.unproven]
     lines += [f"  dead letters: {text}" for text in dead_letter_kinds(runtime)]
     lines += _pnl_lines(figures)
     return lines

@@ -120,19 +120,18 @@ async def test_an_account_that_is_not_reconciled_answers_from_its_records_and_is
         assert await own.result("orders") == before
         (waiting,) = (row for row in (await own.result("status"))["not_ready"] if row["path"] == DESK)
         assert waiting["why"] == "reconciling with the venue"
-        release = await own.result("unkill", scope="firm")  # it sends nothing before it is reconciled
-        assert release["accounts_not_reconciled"] == ["master/binance-spot"]
-        assert len(release["accounts_reconciled"]) == len(rig.premises.accounts) - 1
+        refused = await own.ask("unkill", scope="firm")  # who releases must know what the venue says
+        assert DESK in refused["error"]
         cell.set_ready(cell.epoch)
 
 
 async def test_where_no_account_is_reconciled_nobody_knows_and_that_is_no_empty_list(tmp_path: Path) -> None:
     async with control(tmp_path) as rig, talk(rig) as own:
-        cells = [rig.runtime.cell(account_path(*pair)) for pair in rig.premises.accounts]
+        cells = [rig.runtime.cell(path) for path in (DESK, OTHER_DESK)]
         for cell in cells:
             cell.set_unready(cell.epoch, "reconciling with the venue")
-        for verb, words in (("orders", {}), ("unkill", {"scope": "firm"})):
-            refused = await own.ask(verb, **words)
+        for verb in ("orders", "positions", "balances"):
+            refused = await own.ask(verb)
             assert "reconciling with the venue" in refused["error"]
             assert "resyncing or down" in refused["fix"]
         for cell in cells:

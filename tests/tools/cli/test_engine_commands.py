@@ -89,7 +89,7 @@ def test_inspect_draws_the_tree(engine: Engine) -> None:
     text = said.out
     assert "rest_for_one" in text
     names = [columns(line)[0] for line in lines(said)]
-    assert names[1:8] == ["root", "console", "control", "outside", "simulator", "trading", "journal"]
+    assert names[1:8] == ["root", "console", "control", "simulator", "binance-spot", "trading", "journal"]
     assert "engine" in names
     assert names.count("root") == 1
     indents = {columns(line)[0]: len(line) - len(line.lstrip()) for line in lines(said)}

@@ -262,12 +262,11 @@ async def test_who_stops_an_engine_whose_venue_is_away_need_not_wait(tmp_path: P
     try:
         await until(engine, lambda: "connect failed" in engine.out)
         engine.send(signal.SIGTERM)
-        await until(engine, lambda: "draining (SIGTERM)" in engine.out)
-        engine.send(signal.SIGTERM)
-        assert await ended(engine) == 0
+        assert await ended(engine) == 0  # our records know of no order: there is nothing to wait for
     finally:
         engine.kill()
-    assert f"not known at the end: /accounts/master/{VENUE}/account gave no answer" in engine.out
+    assert "draining (SIGTERM)" in engine.out
+    assert f"not confirmed by its venue at the end: /accounts/master/{VENUE}/account" in engine.out
 
 
 async def test_the_simulator_goes_with_an_engine_that_is_killed(tmp_path: Path) -> None:
