@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import trio
+
 from actors.market.breaker import Breaker, BreakerSettings, RetryBudget
 from actors.market.candles import join
 from protocols.backbone import RestBookQuery, RestTickersQuery, Unanswered, UnansweredReason
@@ -53,6 +55,9 @@ class RestDoor:
             left_ns = deadline_ns - self._ctx.monotonic_ns
             if left_ns <= 0:
                 return Unanswered(UnansweredReason.TOO_LATE, f"no time is left for {endpoint}{_because(text)}")
+            if not await self._is_open(left_ns):
+                return Unanswered(UnansweredReason.VENUE_DOWN, f"{self._rest} is not ready")
+            left_ns = deadline_ns - self._ctx.monotonic_ns
             if not breaker.allows(self._ctx.monotonic_ns):
                 why = f"{endpoint} has failed too often{_because(text or self.failure)}"
                 return Unanswered(UnansweredReason.CIRCUIT_OPEN, why)
@@ -65,6 +70,13 @@ class RestDoor:
                 return Unanswered(UnansweredReason.VENUE_DOWN, text)
             await self._ctx.sleep(pause_ns // 2 + int(pause_ns * self._ctx.random()) // 2)
             pause_ns *= 2
+
+    async def _is_open(self, left_ns: int) -> bool:
+        """A session of ours that is just starting is waited for: that is no failure of the venue."""
+        with trio.move_on_after(left_ns / 1e9):
+            await self._ctx.wait_ready(self._rest)
+            return True
+        return False
 
     async def _try(self, breaker: Breaker, query: Query, left_ns: int) -> object:
         """One attempt, settled with the breaker however it ends; the error is a value here."""

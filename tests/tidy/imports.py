@@ -110,7 +110,9 @@ EDGES: dict[str, Edge] = {
     ),
     "actors/market/desk.py": Edge(may_await=True, reason="an actor that is not alone in its folder; `started` alone"),
     "actors/market/pictures.py": Edge(may_await=True, reason="the backbone's way from memory to REST to the stream"),
-    "actors/market/fetch.py": Edge(may_await=True, reason="the backbone's way to REST, through its context"),
+    "actors/market/fetch.py": Edge(
+        may_import=frozenset({"trio"}), may_await=True, reason="the backbone's way to REST, under deadlines"
+    ),
     "actors/market/api.py": Edge(
         may_import=frozenset({"trio"}),
         may_await=True,

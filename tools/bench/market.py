@@ -106,13 +106,16 @@ async def _engine(venues: Iterable[str], overrides: Mapping[str, object]) -> Asy
             yield host
 
 
-async def _proven(stream: Stream[Any], symbols: Iterable[str]) -> None:
-    """Until each symbol has said something that is proven."""
+async def _proven(stream: Stream[Any], symbols: Iterable[str], within_s: float = 60) -> None:
+    """Until each symbol (`venue:symbol`) has said something that is proven; RuntimeError names those that have not."""
     missing = set(symbols)
-    while missing:
-        item = await anext(stream)
-        if not item.quality & ~Quality.GAP:
-            missing.discard(item.symbol)
+    with trio.move_on_after(within_s):
+        while missing:
+            item = await anext(stream)
+            if not item.quality & ~Quality.GAP:
+                missing.discard(f"{item.venue}:{item.symbol}")
+    if missing:
+        raise RuntimeError(f"{len(missing)} streams were not proven within {within_s:g} s: {sorted(missing)[:20]}")
 
 
 def _quantiles(samples: Sequence[float]) -> dict[str, float]:
@@ -136,7 +139,7 @@ async def _delays(seconds: float) -> dict[str, object]:
             market, clock = host.market, host.runtime.clock
 
             async def read(name: str, stream: Stream[Any]) -> None:
-                await _proven(stream, PAIR)
+                await _proven(stream, [f"{UPBIT}:{symbol}" for symbol in PAIR])
                 async for item in stream:
                     found[name].append((clock.wall_ns() - item.event_ns) / 1e6)
 
@@ -352,8 +355,7 @@ async def _wide(data: Path | None, seconds: float) -> dict[str, object]:
             market = host.market
             everything = [f"{venue}:{symbol}" for venue in WIDE for symbol in lists[venue][0]]
             books = market.stream_orderbook(everything)
-            with trio.fail_after(180):
-                await _proven(books, [symbol for venue in WIDE for symbol in lists[venue][0]])
+            await _proven(books, everything, 120)
             for stream in (books, market.stream_ticker(everything), market.stream_trades(everything)):
                 nursery.start_soon(_drain, stream)
             nursery.start_soon(_drain, market.stream_candles(everything, 60_000_000_000))

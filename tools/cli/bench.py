@@ -54,12 +54,20 @@ def _journal(seconds: float, n: int | None) -> Mapping[str, Any]:
     return bench_journal(min(seconds, 5.0))
 
 
+def _market(seconds: float, n: int | None) -> Mapping[str, Any]:
+    from tools.bench.market import bench_market
+
+    data = Path(os.environ.get("BULKHEAD_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+    return bench_market(data if (data / "manifest.json").is_file() else None, seconds)
+
+
 _BENCHES: Mapping[str, Callable[[float, int | None], Mapping[str, Any]]] = {
     "orders": _orders,
     "risk": _risk,
     "book": _book,
     "restart": _restart,
     "journal": _journal,
+    "market": _market,
 }
 
 
@@ -73,7 +81,7 @@ _BENCHES: Mapping[str, Callable[[float, int | None], Mapping[str, Any]]] = {
 )
 @json_option
 def bench(name: str, seconds: float, count: int | None, as_json: bool) -> None:
-    """Measure the order path, the risk gates, the book, restarts or the journal on this machine.
+    """Measure the order path, the risk gates, the book, restarts, the journal or the market data on this machine.
 
     Nothing else should run meanwhile.  `all` prints a list with one object per benchmark.
     """

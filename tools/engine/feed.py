@@ -19,9 +19,10 @@ import trio
 
 from actors.market.api import MarketData
 from config import load_config
+from protocols.reconcile import public_path, rest_path
 from tools.engine.host import Host
 
-END_S = 30
+START_S, END_S = 20, 30
 
 
 @asynccontextmanager
@@ -35,11 +36,16 @@ async def open_market(
     """Run the engine of a profile (or file) and hand out its market data.
 
     `venues`: only these of the profile; `overrides`: values by dotted key; `data`: folder for its journal and logs, by
-    default one that is gone afterwards.  ConfigError names the key that is wrong.
+    default one that is gone afterwards.  Venues that are there within some seconds are waited for; one that is not is
+    tried on, and its data cannot be had meanwhile.  ConfigError names the key that is wrong.
     """
     with tempfile.TemporaryDirectory(prefix="bulkhead-") as spare:
         given: dict[str, object] = {"data.dir": str(data or spare), **(overrides or {})}
         async with open_host(profile, venues, given) as host:
+            with trio.move_on_after(START_S):
+                for venue in host.plan.venues:
+                    await host.runtime.wait_ready(rest_path(venue))
+                    await host.runtime.wait_ready(public_path(venue))
             yield host.market
 
 

@@ -140,8 +140,7 @@ class SimulatorActor(Actor):
             str(self._address.port),
             "--seed",
             str(given.seed),
-            "--accounts",
-            str(accounts),
+            *(["--accounts", str(accounts)] if self._credentials else []),
         ]
         if given.market is MarketSource.CAPTURE:
             assert given.capture is not None
