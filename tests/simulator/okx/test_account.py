@@ -56,7 +56,7 @@ async def test_contracts_in_net_mode() -> None:
         assert D(position["upl"]) == pytest.approx((entry - 59000) * 3 * D("0.01"))
         assert D(position["notionalUsd"]) == 3 * D("0.01") * 59000
         # Same direction with reduceOnly: refused; the other direction: cut to the position.
-        assert (await rest.place(SWAP, side="sell", px="61000", reduceOnly=True))["sCode"] != "0"
+        assert (await rest.place(SWAP, side="sell", px="61000", reduceOnly=True))["sCode"] == "51170"
         closed = await rest.place(SWAP, ordType="market", side="buy", sz="5", reduceOnly=True)
         row = await rest.one("trade/order", instId=SWAP, ordId=closed["ordId"])
         assert row["accFillSz"] == "3"

@@ -12,12 +12,10 @@ TEXTS = {
     "50001": "Service temporarily unavailable. Please try again later",
     "50004": "API endpoint request timeout; it does not show whether the operation succeeded, please check",
     "50011": "Rate limit reached. Please refer to the API documentation and throttle requests accordingly",
-    "50013": "Systems are busy. Please try again later",
     "50026": "System error. Please try again later",
     "50036": "The expTime is earlier than the present system time. Please check and correct it",
     "50037": "The order has expired: it reached the system after its expTime",
     "50061": "Sub-account rate limit reached: too many new and amended orders",
-    "50100": "API frozen, please contact customer service",
     "50102": "Timestamp request expired",
     "50103": 'Request header "OK-ACCESS-KEY" cannot be empty',
     "50104": 'Request header "OK-ACCESS-PASSPHRASE" cannot be empty',
@@ -29,30 +27,22 @@ TEXTS = {
     "50113": "Invalid Sign",
     "50120": "This API key doesn't have permission to use this function",
     "51001": "Instrument ID, Instrument ID code, or Spread ID doesn't exist",
-    "51004": "Order failed: the position would exceed the limit of this leverage",
     "51008": "Order failed: insufficient balance of the account",
     "51010": "The account mode does not support this request",
     "51016": "Client order ID already exists",
     "51020": "The order amount should be more than the minimum available amount",
     "51022": "The instrument is not open for trading",
-    "51024": "Unable to trade: the account is suspended",
-    "51028": "The contract is under delivery or settlement",
     "51071": "Too many tags with a running timer",
     "51101": "Entered amount exceeds the maximum of a single order",
-    "51112": "Close order size exceeds what is available in the position",
     "51121": "Order quantity must be a multiple of the lot size",
     "51150": "The precision of the trade amount or price exceeds the limit",
     "51169": "Order failed because there is no position in this direction for this contract",
     "51170": "Failed to place order: a reduce-only order cannot be in the same direction as the position",
     "51174": "The number of pending orders of this instrument has reached its limit",
     "51202": "The size of a market order exceeds the maximum",
-    "51205": "Reduce Only is not available",
     "51400": "Cancellation failed as the order has been filled, canceled or does not exist",
-    "51410": "Cancellation failed as the order is already being canceled",
     "51503": "The order has been filled, canceled or does not exist",
-    "51510": "Modification failed: the order has been canceled or does not exist",
     "51511": "Operation failed: the price does not meet the requirement for Post Only",
-    "51513": "Number of modification requests in progress for this order exceeds the limit",
     "51603": "Order does not exist",
     "59000": "Setting failed: cancel open orders and close positions first",
     "60004": "Invalid timestamp",
@@ -60,19 +50,15 @@ TEXTS = {
     "60006": "Timestamp request expired",
     "60007": "Invalid sign",
     "60008": "The current WebSocket endpoint does not support subscribing to private channels; use the private path",
-    "60009": "Login failed",
     "60011": "Please log in",
     "60012": "Invalid request",
     "60013": "Invalid args",
     "60014": "Requests too frequent",
     "60019": "Invalid op",
-    "60023": "Bulk login requests too frequent",
     "60024": "Wrong passphrase",
     "60033": "The parameter id is missing or malformed: up to 32 letters and digits",
-    "63999": "Login failed due to internal error. Please try again later",
     "64003": "The trading fee tier does not meet the requirement to access this channel",
     "64004": "Subscribing to books-l2-tbt and to books or books50-l2-tbt of the same instrument is not supported",
-    "64007": "Operation failed due to an internal WebSocket error. Please check whether it was carried out",
 }
 
 
@@ -127,6 +113,11 @@ _REJECTS = {
 def from_reject(reject: Reject) -> OkxError:
     """What the matching engine refused, in the venue's words."""
     code = _REJECTS.get(reject.reason)
+    order = reject.order
+    if code == "51169" and order is not None and order.account is not None:
+        held = order.account.positions.get((order.symbol, order.position_side))
+        if held is not None and held.qty:
+            code = "51170"  # there is a position, and the order would make it larger
     if code is None:
         return OkxError("51000", f"The order was refused: {reject.reason.value}")
     return OkxError(code, sub_code="1000" if code == "51008" else "")

@@ -24,7 +24,3 @@ def digits(value: Decimal) -> str:
 
 def ms(time_ns: int) -> str:
     return str(time_ns // MS)
-
-
-def us(time_ns: int) -> str:
-    return str(time_ns // 1000)
