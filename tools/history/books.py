@@ -64,6 +64,8 @@ class Witness:
         self.counts: Counter[str] = Counter() if counts is None else counts
         self.unbridged: dict[Symbol, None] = {}
         """Books whose changes wait for a snapshot by REST, the longest first."""
+        self.answered: set[str] = set()
+        """Ids of requests that were answered since the connection began."""
         self.books: dict[Symbol, _Book] = {}
         self._trades: dict[Symbol, dict[str, None]] = {}  # the latest ids, oldest first
 
@@ -82,6 +84,8 @@ class Witness:
                 found += self._snapshot(message)
             elif isinstance(message, Trade):
                 found += self._trade(message)
+            elif isinstance(message, Reply):
+                self.answered.add(message.request_id)
             elif isinstance(message, UnrecognizedMessage):
                 found.append(Event(Happening.UNRECOGNIZED, "", message.raw[:200]))
         return found
@@ -97,6 +101,7 @@ class Witness:
     def lost(self) -> None:
         """The connection ended: what comes after it continues nothing."""
         self.unbridged.clear()
+        self.answered.clear()
         for book in self.books.values():
             book.rule.reset()
 

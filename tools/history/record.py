@@ -242,7 +242,7 @@ class _Segment:
                 self.full.set()
 
     def heard(self) -> None:
-        """One more connection has said something."""
+        """On one more connection everything has been subscribed, as far as the venue tells, and something came."""
         self._silent -= 1
         if self._silent <= 0:
             self._heard.set()
@@ -269,7 +269,8 @@ class _Connection:
         self._wanted = wanted
         self._witness = Witness(self._recorder.codec, self._recorder.progress.messages)
         self._random = random.Random()
-        self._was_heard = False
+        self._is_ready = False
+        self._asked: set[str] | None = None  # ids of the subscriptions, once all have been sent
         self._needed = trio.Event()
 
     async def keep(self) -> None:
@@ -310,8 +311,11 @@ class _Connection:
     async def _speak(self, socket: WebSocket, conn: str, pacer: Pacer) -> None:
         """Subscribe, then keep the connection alive the venue's way."""
         codec = self._recorder.codec
-        for frame in codec.subscribe(self._wanted, 1):
+        self._asked = None
+        frames = codec.subscribe(self._wanted, 1)
+        for frame in frames:
             await self._send(socket, conn, pacer, frame)
+        self._asked = {frame.request_id for frame in frames} - {""}
         every_ns = codec.rules.client_ping_interval_ns
         number = 0
         while every_ns:
@@ -330,9 +334,6 @@ class _Connection:
     def _heard(self, conn: str, raw: bytes) -> None:
         now_ns = self._recorder.clock.wall_ns()
         self._segment.write(conn, Direction.RECV, raw.decode("utf-8", "replace"), at_ns=now_ns)
-        if not self._was_heard:
-            self._was_heard = True
-            self._segment.heard()
         progress = self._recorder.progress
         for event in self._witness.take(raw, now_ns):
             progress.gaps += event.what is Happening.GAP
@@ -340,6 +341,9 @@ class _Connection:
             progress.unreadable += event.what is Happening.UNREADABLE
         if self._witness.unbridged:
             self._needed.set()
+        if not self._is_ready and self._asked is not None and self._asked <= self._witness.answered:
+            self._is_ready = True
+            self._segment.heard()
 
     # ---- snapshots ---------------------------------------------------------------------------------------------
     async def _fetch_snapshots(self, conn: str) -> None:

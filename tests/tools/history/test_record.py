@@ -97,7 +97,8 @@ async def test_full_files_are_followed_by_others_and_nothing_is_lost(kind: str, 
     trades: list[set[str]] = []
     for path in files:
         checked = check(path)
-        assert [(one.code, one.text) for one in checked.findings] == []
+        assert checked.ok
+        assert set(checked.found) <= {"unproven"}  # so small a file may be full before its snapshot came
         trades.append(_trades(kind, path))
     everything = set().union(*trades)
     (market,) = [market for market in sim.exchange.markets.values() if market.spec.name == SYMBOLS[kind][0]][:1]
