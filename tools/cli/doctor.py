@@ -131,7 +131,10 @@ def _keys(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:
 
 def _venues(config: Config) -> Iterator[Finding]:
     for name, venue in config.venues.items():
-        if not venue.enabled or venue.places["rest_url"] == SIMULATOR:
+        if not venue.enabled:
+            continue
+        yield Finding(f"{name} hosts", True, _hosts(venue))
+        if venue.places["rest_url"] == SIMULATOR:
             continue
         rest_url = address(venue, "rest_url")
         parts = urlsplit(rest_url)
@@ -144,6 +147,16 @@ def _venues(config: Config) -> Iterator[Finding]:
         yield trio.run(_venue_clock, name, rest_url, venue)
 
 
+def _hosts(venue: VenueConfig) -> str:
+    """Where the market and the orders are, as of when, in words."""
+    environments = VENUES[venue.kind.value].environments
+    places = dict.fromkeys((venue.places["stream_url"], venue.places["private_rest_url"]))
+    words = [
+        f"{place}, hosts as of {environments[place].as_of}" if place in environments else place for place in places
+    ]
+    return words[0] if len(words) == 1 else f"market {words[0]}; orders {words[1]}"
+
+
 async def _venue_clock(name: str, url: str, venue: VenueConfig) -> Finding:
     codec = VENUES[venue.kind.value].public(market_options(venue))
     async with HttpClient(url, TransportSettings(), now_ns=SystemClock.wall_ns) as http:
@@ -152,5 +165,7 @@ async def _venue_clock(name: str, url: str, venue: VenueConfig) -> Finding:
             offset_ns = codec.decode_time(reply) - (reply.sent_ns + reply.received_ns) // 2
         except BulkheadError as error:
             return Finding(f"{name} REST", False, str(error), "check the network and [venues] rest_url")
-    detail = f"reached, clock offset {offset_ns / 1e6:.1f} ms"
-    return Finding(f"{name} clock", abs(offset_ns) < _OFFSET_MAX_NS, detail, "synchronize this machine's clock")
+    exact = codec.capabilities.server_time
+    detail = f"reached, clock offset {offset_ns / 1e6:.1f} ms" + ("" if exact else " (it tells whole seconds only)")
+    good_enough = abs(offset_ns) < (_OFFSET_MAX_NS if exact else _OFFSET_MAX_NS + 1_000_000_000)
+    return Finding(f"{name} clock", good_enough, detail, "synchronize this machine's clock")

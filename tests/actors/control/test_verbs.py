@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import trio
 
 from actors.control.verbs import ENFORCE_EVERY_NS, RELEASE_CODE_TTL_NS, Verbs
 from actors.control.wire import Failure
+from actors.journal.disk import Disk
 from protocols.base import Message
 from protocols.control import PauseStrategy, SetTradingState
 from protocols.enums import TradingState
@@ -57,6 +59,26 @@ async def test_status_counts_what_runs_and_names_what_is_not_ready(tmp_path: Pat
         assert shown["ready"] == 8
         assert shown["not_ready"] == [{"path": "/portfolio", "why": "rebuilding"}]
         cell.set_ready(cell.epoch)
+
+
+async def test_status_says_that_the_journal_cannot_write_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with control(tmp_path) as rig, talk(rig) as own:
+        assert (await own.result("status"))["journal_failure"] == ""
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Disk, "write", full)
+            await own.result("kill", scope="firm")
+            shown: dict[str, object] = {}
+            while not shown.get("journal_failure"):
+                shown = await own.result("status")
+            assert "No space left on device" in str(shown["journal_failure"])
+        while (await own.result("status"))["journal_failure"]:  # noqa: ASYNC110 - the journal tries again by itself
+            await trio.sleep(0.01)
 
 
 async def test_the_tree_is_shown_top_down_and_a_nameless_group_by_its_title(tmp_path: Path) -> None:

@@ -233,6 +233,19 @@ def test_doctor_checks_and_says_ok(tmp_path: Path, journal: Path) -> None:
     assert [check["check"] for check in shown["checks"]] == checks
 
 
+def test_doctor_says_where_each_venue_is_and_as_of_when(tmp_path: Path) -> None:
+    shown = bulkhead("doctor", "--profile", "five-venues", "--json", data=tmp_path).json
+    hosts = {check["check"]: check["detail"] for check in shown["checks"] if check["check"].endswith(" hosts")}
+    assert hosts == {f"{kind} hosts": "simulator" for kind in VENUES}
+    nowhere = [f"venues.{name}.rest_url=http://127.0.0.1:9" for name in ("upbit", "binance-spot")]
+    words = [word for change in (*nowhere, "venues.upbit.enabled=true") for word in ("--set", change)]
+    shown = bulkhead("doctor", "--profile", "paper", *words, "--json", data=tmp_path).json
+    found = {check["check"]: check for check in shown["checks"]}
+    as_of = VENUES["upbit"].environments["production"].as_of
+    assert found["upbit hosts"]["detail"] == f"market production, hosts as of {as_of}; orders simulator"
+    assert not found["upbit REST"]["ok"]
+
+
 def test_doctor_names_what_fails_with_a_fix_and_code_1(tmp_path: Path, journal: Path) -> None:
     (segment,) = journal.glob("*.jsonl")
     segment.write_bytes(b"nonsense\n" + segment.read_bytes())
