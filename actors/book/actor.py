@@ -497,7 +497,8 @@ class BookActor(Actor):
         self._news()
 
     def _on_ticker(self, ticker: BookTicker) -> None:
-        self._oracle.ticker(ticker)
+        if self._gap is None:  # else there is nothing to judge, and no end of tickers to keep
+            self._oracle.ticker(ticker)
         if ticker.update_id > self._covered[1]:
             self._news()
 

@@ -1,7 +1,7 @@
 """Public session, REST session and books of every kind of venue against its simulator: nothing here knows a venue.
 
 The figures of a reconnect are printed, not asserted: `BULKHEAD_CUTS` says how often each venue's connections are reset
-(default 2; to measure: 60).
+(default 2; to measure: 40).
 """
 
 from __future__ import annotations
