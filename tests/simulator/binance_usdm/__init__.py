@@ -1,0 +1,1 @@
+"""The simulated USDT-M Futures through real sockets."""
