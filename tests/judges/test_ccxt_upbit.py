@@ -54,7 +54,6 @@ def _name() -> str:
     return f"judge-{uuid.uuid4().hex}"
 
 
-@pytest.mark.req("R206")
 def test_market_data(client: Any) -> None:
     markets = client.load_markets()
     assert {SYMBOL, "ETH/KRW", "ETH/BTC"} <= set(markets)
@@ -74,7 +73,6 @@ def test_market_data(client: Any) -> None:
     assert (venue_trade["symbol"], len(venue_trade["id"])) == (SYMBOL, 17)
 
 
-@pytest.mark.req("R206")
 def test_place_edit_query_cancel(client: Any) -> None:
     price, name = _away(client), _name()
     placed = client.create_order(SYMBOL, "limit", "buy", 0.01, price, {"clientOrderId": name, "identifier": name})
@@ -162,7 +160,6 @@ def _streamed(venue: RunningSimulator, work: Callable[[Any], Coroutine[Any, Any,
     asyncio.run(run())
 
 
-@pytest.mark.req("R206")
 def test_public_streams(venue: RunningSimulator) -> None:
     async def work(client: Any) -> None:
         for _ in range(3):
@@ -178,7 +175,6 @@ def test_public_streams(venue: RunningSimulator) -> None:
     _streamed(venue, work)
 
 
-@pytest.mark.req("R206")
 def test_private_streams(venue: RunningSimulator) -> None:
     async def work(client: Any) -> None:
         orders = asyncio.create_task(client.watch_orders(SYMBOL))

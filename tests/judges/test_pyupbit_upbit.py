@@ -68,7 +68,6 @@ def test_market_data(client: pyupbit.Upbit) -> None:
     assert len(pyupbit.get_ohlcv(CODE, interval="day", count=3)) == 3
 
 
-@pytest.mark.req("R206")
 def test_place_query_cancel(client: pyupbit.Upbit) -> None:
     placed = client.buy_limit_order(CODE, _away(), 0.001)
     assert (placed["state"], placed["ord_type"], placed["side"]) == ("wait", "limit", "bid")
@@ -105,7 +104,6 @@ def test_its_old_table_of_units_is_refused(client: pyupbit.Upbit) -> None:
     assert client.cancel_order(placed["uuid"])["uuid"] == placed["uuid"]
 
 
-@pytest.mark.req("R206")
 def test_public_streams(client: pyupbit.Upbit, monkeypatch: pytest.MonkeyPatch, venue: RunningSimulator) -> None:
     real = websockets.connect
 

@@ -116,6 +116,7 @@ async def test_history_is_paged_without_a_hole() -> None:
         assert {later - earlier for earlier, later in itertools.pairwise(opens)} == {MINUTE_NS}
 
 
+@pytest.mark.req("R346")
 async def test_an_orders_life_by_rest() -> None:
     async with quiet_venue() as sim, client_of(sim) as client:
         new = order()
@@ -316,6 +317,7 @@ async def private_of(client: Client) -> AsyncIterator[Listener]:
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.req("R346")
 async def test_public_streams() -> None:
     async with quiet_venue() as sim, client_of(sim) as client, public_of(client) as listener:
         wanted = [(channel, BTC) for channel in (Channel.BOOK, Channel.TRADES, Channel.CANDLES_1M)]
@@ -333,6 +335,7 @@ async def test_public_streams() -> None:
         assert (await listener.until(Reply, request_id="mine")).error is None
 
 
+@pytest.mark.req("R346")
 async def test_private_streams() -> None:
     async with quiet_venue() as sim, client_of(sim) as client, private_of(client) as listener:
         price = best(sim, TheirSide.BUY)[0] + 1000
