@@ -301,6 +301,51 @@ def test_one_account_can_be_halted_alone(engine: Engine) -> None:
     assert (said.code, "firm, or one of master, sub1" in said.err) == (1, True)
 
 
+# ---- venues --------------------------------------------------------------------------------------------------------
+
+
+def test_status_has_a_row_for_each_venue(engine: Engine) -> None:
+    (row,) = engine.ask("status", "--json").json["venues"]
+    assert (row["venue"], row["ready"], row["why"]) == ("binance-spot", True, "")
+    assert (row["books_proven"], row["books"]) == (3, 3)
+    assert (row["accounts_ready"], row["accounts"]) == (2, 2)
+    assert abs(row["clock_offset_ms"]) < 1_000
+    assert (row["blocked_until_ns"], row["blocked_because"]) == (0, "")
+    assert re.fullmatch(r"\S+/\d+s(/\S+)? \d+ of \d+", row["fullest_limit"])
+    said = engine.ask("status").out.splitlines()
+    (line,) = [text for text in said if text.startswith("binance-spot")]
+    assert columns(line)[1:3] == ["up", "3/3"]
+
+
+def test_a_budget_without_end_is_called_unlimited(engine: Engine) -> None:
+    notes = {row["name"]: row["note"] for row in engine.ask("inspect", "--json").json if row["kind"] == "supervisor"}
+    for name in ("console", "simulator", "venues"):
+        assert "/unlimited money=" in notes[name]
+    assert "unlimited" not in notes["trading"]
+
+
+def test_the_live_view_shows_every_venue(engine: Engine) -> None:
+    with Client(engine.data / "control.sock") as client:
+        shown = snapshot(client)
+    with StringIO() as drawn:
+        Console(file=drawn, width=160, height=50).print(frame(shown, ZoneInfo("Asia/Seoul"), 0.0, 50))
+        text = drawn.getvalue()
+    (line,) = [text for text in text.splitlines() if text.startswith("binance-spot")]
+    assert line.split()[1:3] == ["up", "3/3"]
+    assert "total USDT" in text or "total" in text
+    shown["status"]["venues"][0] |= {
+        "blocked_until_ns": shown["status"]["now_ns"] + 90_000_000_000,
+        "blocked_because": "418 banned",
+        "clock_offset_ms": None,
+    }
+    shown["status"]["journal_failure"] = "No space left on device"
+    with StringIO() as drawn:
+        Console(file=drawn, width=200, height=50).print(frame(shown, ZoneInfo("Asia/Seoul"), 0.0, 50))
+        text = drawn.getvalue()
+    assert "blocked for 90 s: 418 banned" in text
+    assert "the journal cannot write, no order leaves: No space left on device" in text
+
+
 # ---- what the documents tell people to type ----------------------------------------------------------------------
 
 
@@ -405,48 +450,3 @@ def test_stop_drains_and_leaves_a_summary(engine: Engine) -> None:
     assert (said.code, said.out) == (3, "")
     assert "no engine serves" in said.err
     assert "bulkhead run" in said.err
-
-
-# ---- venues --------------------------------------------------------------------------------------------------------
-
-
-def test_status_has_a_row_for_each_venue(engine: Engine) -> None:
-    (row,) = engine.ask("status", "--json").json["venues"]
-    assert (row["venue"], row["ready"], row["why"]) == ("binance-spot", True, "")
-    assert (row["books_proven"], row["books"]) == (3, 3)
-    assert (row["accounts_ready"], row["accounts"]) == (2, 2)
-    assert abs(row["clock_offset_ms"]) < 1_000
-    assert (row["blocked_until_ns"], row["blocked_because"]) == (0, "")
-    assert re.fullmatch(r"\S+/\d+s(/\S+)? \d+ of \d+", row["fullest_limit"])
-    said = engine.ask("status").out.splitlines()
-    (line,) = [text for text in said if text.startswith("binance-spot")]
-    assert columns(line)[1:3] == ["up", "3/3"]
-
-
-def test_a_budget_without_end_is_called_unlimited(engine: Engine) -> None:
-    notes = {row["name"]: row["note"] for row in engine.ask("inspect", "--json").json if row["kind"] == "supervisor"}
-    for name in ("console", "simulator", "venues"):
-        assert "/unlimited money=" in notes[name]
-    assert "unlimited" not in notes["trading"]
-
-
-def test_the_live_view_shows_every_venue(engine: Engine) -> None:
-    with Client(engine.data / "control.sock") as client:
-        shown = snapshot(client)
-    with StringIO() as drawn:
-        Console(file=drawn, width=160, height=50).print(frame(shown, ZoneInfo("Asia/Seoul"), 0.0, 50))
-        text = drawn.getvalue()
-    (line,) = [text for text in text.splitlines() if text.startswith("binance-spot")]
-    assert line.split()[1:3] == ["up", "3/3"]
-    assert "total USDT" in text or "total" in text
-    shown["status"]["venues"][0] |= {
-        "blocked_until_ns": shown["status"]["now_ns"] + 90_000_000_000,
-        "blocked_because": "418 banned",
-        "clock_offset_ms": None,
-    }
-    shown["status"]["journal_failure"] = "No space left on device"
-    with StringIO() as drawn:
-        Console(file=drawn, width=200, height=50).print(frame(shown, ZoneInfo("Asia/Seoul"), 0.0, 50))
-        text = drawn.getvalue()
-    assert "blocked for 90 s: 418 banned" in text
-    assert "the journal cannot write, no order leaves: No space left on device" in text
