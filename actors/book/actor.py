@@ -20,6 +20,8 @@ book its proof (`actors.book.oracle`).  So does a checksum that does not hold, w
 
 Trades can come on a connection of their own.  When that is lost the book goes on, and only the trades have a gap
 (stream `trades`): who counts them is told, who prices from the book need not care.
+
+One file because every handler moves the one state of the proof.
 """
 
 from __future__ import annotations

@@ -24,97 +24,37 @@ more and more seldom while that does not help.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
 
 import attrs
 import trio
 
 from actors.venue.backoff import Pacer
+from actors.venue.feed_parts import FeedOwner, FeedParts
 from actors.venue.links import Link, LinkKeeper, Replies
-from actors.venue.settings import SECOND, ReconnectSettings, TransportSettings
+from actors.venue.said import Item, Overlap, stream_of
+from actors.venue.settings import SECOND
+from actors.venue.silence import Silence
 from actors.venue.transport import Backlogged
 from actors.venue.wants import Stream
 from protocols.enums import Channel
 from protocols.errors import LocalProtocolError, VenueUnavailable
-from protocols.ids import Path, Symbol
-from protocols.market import CANDLE_CHANNELS, BookDelta, BookSnapshot, BookTicker, Candle, Ticker, Trade
+from protocols.market import CANDLE_CHANNELS, BookSnapshot
 from protocols.venue import (
     Disposition,
-    Expectation,
     Frame,
     KeepsAlive,
     ListsSubscriptions,
-    PublicCodec,
     Reply,
     StreamTerminated,
     UnrecognizedMessage,
     VenueError,
 )
-from supervisors.actor import Context
 
-Item = BookDelta | BookSnapshot | BookTicker | Trade | Ticker | Candle
-"""What a venue says in a stream."""
-
-_BOOK, _CANDLES = Channel.BOOK, frozenset(CANDLE_CHANNELS.values())
-_CHANNELS: Mapping[type, Channel] = {
-    BookDelta: Channel.BOOK,
-    BookSnapshot: Channel.BOOK,
-    Trade: Channel.TRADES,
-    BookTicker: Channel.BOOK_TICKER,
-    Ticker: Channel.TICKER,
-}
-_PICTURES = frozenset({Channel.TICKER, *_CANDLES})
+_PICTURES = frozenset({Channel.TICKER, *CANDLE_CHANNELS.values()})
 """Each message stands for itself and may be older than what another connection has said: only the carrier's counts."""
 
 _OUR_BUG = (Disposition.BUG, Disposition.REJECTED, Disposition.NOT_FOUND)
-_NOTHING_PROMISED = Expectation()
-_DOUBLINGS_MAX = 6
-
-
-class FeedOwner(Protocol):
-    """The session as its feeds see it."""
-
-    def next_connection(self) -> int:
-        """A number for a new connection, higher than all before."""
-        ...
-
-    def deliver(self, stream: Stream, item: Item) -> None: ...
-
-    def stream_up(self, stream: Stream, connection: int) -> None:
-        """A stream is carried, and was not before."""
-        ...
-
-    def stream_down(self, stream: Stream, connection: int, text: str) -> None:
-        """A stream is not carried any more."""
-        ...
-
-    def feed_changed(self) -> None:
-        """`Feed.up` or `Feed.failure` is another."""
-        ...
-
-    def refused(self, stream: Stream, text: str) -> None:
-        """The venue does not know this stream; do not want it any more."""
-        ...
-
-    def unrecognized(self, item: UnrecognizedMessage) -> None: ...
-
-    def resync_pause_ns(self) -> int:
-        """How long until the next resubscription may be sent; takes a token of the venue's budget."""
-        ...
-
-
-@attrs.frozen(kw_only=True)
-class FeedParts:
-    """What all feeds of a session have in common."""
-
-    ctx: Context
-    codec: PublicCodec
-    limiter: Path
-    transport: TransportSettings
-    reconnect: ReconnectSettings
-    tls: ssl.SSLContext | None
 
 
 @attrs.define(eq=False)
@@ -180,8 +120,7 @@ class Feed:
         """To be subscribed anew."""
         self._request_id = 0
         self._replacing = False
-        self._fruitless: dict[Stream | Channel, int] = {}
-        """How often a replacement has not made a silent stream or channel speak."""
+        self._silence = Silence(self._rules.expectations)
         self.silences = 0
         self.resyncs = 0
         self.twice = 0
@@ -363,7 +302,7 @@ class Feed:
             line.has.discard(stream)
             line.confirmed.pop(stream, None)
             line.heard.pop(stream, None)
-            self._fruitless.pop(stream, None)
+            self._silence.forget(stream)
             self._drop(stream, line, "nobody wants it any more")
 
     def _passes(self, stream: Stream, item: Item, line: Line) -> bool:
@@ -413,9 +352,8 @@ class Feed:
                     self.others += 1  # the end of what was unsubscribed
                 else:
                     line.heard[stream] = now_ns
-                    if self._fruitless:
-                        self._fruitless.pop(stream, None)
-                        self._fruitless.pop(stream[0], None)
+                    if self._silence.is_near:
+                        self._silence.heard(stream)
                     if self._passes(stream, item, line):  # type: ignore[arg-type]
                         deliver(stream, item)  # type: ignore[arg-type]
                     else:
@@ -501,38 +439,13 @@ class Feed:
             line.pacer.count()
 
     def _judge(self, line: Line) -> None:
-        """Streams that have been silent for too long."""
-        now_ns = self._ctx.monotonic_ns
-        newest: dict[Channel, int] = {}
-        dead: list[Stream] = []
-        suspects: list[Stream | Channel] = []
-        for stream, confirmed_ns in line.confirmed.items():
-            rule = self._rules.expectations.get(stream[0], _NOTHING_PROMISED)
-            heard_ns = line.heard.get(stream)
-            silent_ns = now_ns - (confirmed_ns if heard_ns is None else heard_ns)
-            promise_ns = rule.first_ns if heard_ns is None else rule.repeat_ns
-            shift = self._fruitless.get(stream, 0)
-            newest[stream[0]] = max(newest.get(stream[0], 0), heard_ns or 0, confirmed_ns)
-            if promise_ns and silent_ns > promise_ns << shift:
-                dead.append(stream)
-            elif heard_ns is None and not promise_ns and silent_ns > rule.quiet_ns << shift:
-                suspects.append(stream)
-        for channel, at_ns in newest.items():
-            rule = self._rules.expectations.get(channel, _NOTHING_PROMISED)
-            if now_ns - at_ns > rule.quiet_ns << self._fruitless.get(channel, 0):
-                suspects.append(channel)
-        if dead or suspects:
-            self._replace_silent(line, dead, suspects)
-
-    def _replace_silent(self, line: Line, dead: list[Stream], suspects: list[Stream | Channel]) -> None:
-        silent: list[Stream | Channel] = [*dead, *suspects]
-        for each in silent:
-            self._fruitless[each] = min(self._fruitless.get(each, 0) + 1, _DOUBLINGS_MAX)
-        names = ", ".join(_name(each) for each in silent[:5]) + (f" and {len(silent) - 5} more" if silent[5:] else "")
-        text = f"{self.url}: acknowledged but silent: {names}"
+        silent = self._silence.judge(line.confirmed, line.heard, self._ctx.monotonic_ns)
+        if not silent:
+            return
+        text = f"{self.url}: acknowledged but silent: {silent.names()}"
         self.silences += 1
         self._ctx.note("silent_subscription", text)
-        for stream in dead:
+        for stream in silent.dead:
             self._drop(stream, line, text)
         self._replacing = True
         self._keeper.replace()
@@ -540,7 +453,7 @@ class Feed:
 
     def silent(self) -> list[str]:
         """Streams and channels that were silent for too long and have not spoken since."""
-        return sorted(_name(each) for each in self._fruitless)
+        return self._silence.names()
 
     def inspect(self) -> Mapping[str, object]:
         """For the console."""
@@ -558,43 +471,6 @@ class Feed:
         }
 
 
-class Overlap:
-    """What was said while two links carried the same streams."""
-
-    def __init__(self) -> None:
-        self._trades: set[tuple[Symbol, str]] = set()
-        self._tickers: dict[Symbol, int] = {}
-
-    def is_second(self, item: Item) -> bool:
-        """True when the other link has said this already (a book is judged by its own sequence check)."""
-        if isinstance(item, Trade):
-            key = (item.symbol, item.trade_id)
-            if key in self._trades:
-                return True
-            self._trades.add(key)
-        elif isinstance(item, BookTicker) and item.update_id:
-            if item.update_id <= self._tickers.get(item.symbol, -1):
-                return True
-            self._tickers[item.symbol] = item.update_id
-        return False
-
-
-def stream_of(item: object) -> Stream | None:
-    """The stream that an item belongs to; None for what is of no stream."""
-    channel = _CHANNELS.get(type(item))
-    if channel is None:
-        if not isinstance(item, Candle):
-            return None
-        channel = CANDLE_CHANNELS.get(item.interval_ns)
-        if channel is None:
-            return None
-    return channel, item.symbol  # type: ignore[attr-defined]
-
-
 def _ordered(streams: Iterable[Stream]) -> list[Stream]:
     """Symbol by symbol, always in the same order."""
     return sorted(streams, key=lambda stream: (stream[1], stream[0].value))
-
-
-def _name(silent: Stream | Channel) -> str:
-    return f"all {silent.value}" if isinstance(silent, Channel) else f"{silent[0].value} of {silent[1]}"

@@ -22,7 +22,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import trio
 
 from actors.venue.backoff import TokenBucket
-from actors.venue.feed import Feed, FeedParts, Item
+from actors.venue.feed import Feed
+from actors.venue.feed_parts import FeedParts
+from actors.venue.said import Item
 from actors.venue.settings import SECOND, ReconnectSettings, TransportSettings, VenueEndpoints
 from actors.venue.wants import Stream, Wants
 from protocols.base import Message

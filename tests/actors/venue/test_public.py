@@ -13,9 +13,9 @@ import trio.testing
 from websockets.frames import Opcode
 
 from actors.venue.backoff import Pacer
-from actors.venue.feed import Overlap
 from actors.venue.limiter import LimiterActor
 from actors.venue.public import PublicStreamActor
+from actors.venue.said import Overlap
 from actors.venue.settings import MS, SECOND, ReconnectSettings, VenueEndpoints
 from protocols.enums import Channel, Side
 from protocols.market import BookDelta, BookTicker, Candle, StreamDown, StreamUp, Subscribe, Trade, Unsubscribe
