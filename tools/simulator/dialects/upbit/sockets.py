@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tools.simulator.dialects.upbit.venue import Upbit
 
 UP_EVERY_S = 10.0
+LEVEL_END = 10**12
 PRIVATE_TYPES = ("myOrder", "myAsset", "announcement")
 IDLE_LOOKS = 20  # how often within the patience of a silent socket it is looked at
 
@@ -123,7 +124,7 @@ class Session:
         if not isinstance(ticket, str) or not ticket:
             raise SocketError("NO_TICKET", "The request has no ticket.")
         form = next((part["format"] for part in parts if "format" in part), None)
-        if form is not None and form not in FORMS:
+        if form is not None and (not isinstance(form, str) or form not in FORMS):
             raise SocketError("WRONG_FORMAT", f"format must be one of {', '.join(FORMS)}.")
         listing = any(part.get("method") == "LIST_SUBSCRIPTIONS" for part in parts)
         wanted = [self._read(part) for part in parts if "type" in part]
@@ -150,7 +151,7 @@ class Session:
             raise SocketError("WRONG_FORMAT", "codes must be an array of texts.")
         self.check(kind, codes)
         level = part.get("level", 0)
-        if isinstance(level, bool) or not isinstance(level, int | float) or level < 0:
+        if isinstance(level, bool) or not isinstance(level, int | float) or not 0 <= level < LEVEL_END:
             raise SocketError("INVALID_PARAM", "level must be a number.")
         return Wanted(
             kind=kind,
