@@ -57,7 +57,7 @@ class _Snapshot(msgspec.Struct):
 
 
 class SpotReplay:
-    """Implements `core.capture.ReplayTarget` for this venue."""
+    """Implements `core.capture.ReplayCodec` for this venue."""
 
     def __init__(self, venue: BinanceSpot) -> None:
         self._venue = venue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tools.simulator.core.hub import Message
+from tools.simulator.core.capture import ReplayCodec
+from tools.simulator.core.hub import Hub, Message
 from tools.simulator.core.live import FeedBroken, LiveConfig, LiveFeed
 
 _PUBLIC = ("depth@100ms", "bookTicker")
@@ -19,7 +20,9 @@ def instruments_url(config: LiveConfig, symbols: tuple[str, ...]) -> str:
 class UsdmLiveFeed(LiveFeed):
     """Follows the upstream venue for ever."""
 
-    _bridged: set[str]
+    def __init__(self, hub: Hub, target: ReplayCodec, config: LiveConfig, symbols: tuple[str, ...]) -> None:
+        super().__init__(hub, target, config, symbols)
+        self._bridged: set[str] = set()  # streams whose first diff after the snapshot has come
 
     def targets(self) -> list[str]:
         """Books on `/public`, prints and marks on `/market`."""
@@ -35,7 +38,7 @@ class UsdmLiveFeed(LiveFeed):
     def opened_at(self, symbol: str, raw: str) -> None:
         stream = f"{symbol.lower()}@depth@100ms"
         self._reached[stream] = int(json.loads(raw)["lastUpdateId"])
-        self._bridged = getattr(self, "_bridged", set()) - {stream}
+        self._bridged.discard(stream)
 
     def prove(self, message: Message) -> None:
         """The first diff must straddle the snapshot, every other one must name the one before as `pu`."""
