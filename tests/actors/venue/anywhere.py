@@ -72,6 +72,8 @@ MAKER = StrategyID("maker")
 DESK = "/desk"
 KINDS = tuple(kind for kind, parts in VENUES.items() if parts.family in families.available())
 """Every kind of venue that has a simulator."""
+ONE_EACH = tuple({VENUES[kind].family: kind for kind in KINDS}.values())
+"""One kind of each family: for what two products of one exchange do alike."""
 PROMPT = AccountSettings(
     report_patience_ns=300 * MS, audit_ns=60 * SECOND, reconcile_first_retry_ns=100 * MS, settle_ns=1 * SECOND
 )

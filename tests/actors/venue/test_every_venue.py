@@ -17,13 +17,24 @@ from protocols.ids import MANUAL, ClOrdID
 from protocols.orders import CancelRejected, ExecutionReport, OrderRefused
 from protocols.positions import AccountResynced
 from protocols.venue import SessionRules
-from tests.actors.venue.anywhere import ACCOUNT, KINDS, anywhere, connections
+from tests.actors.venue.anywhere import ACCOUNT, KINDS, ONE_EACH, anywhere, connections
 from tests.actors.venue.spot import QUICK
 from tools.simulator import FaultKind
 
-pytestmark = pytest.mark.parametrize("kind", KINDS)
+LOSSES = {
+    FaultKind.CUT_BEFORE: False,
+    FaultKind.ERROR_BEFORE: False,
+    FaultKind.CUT_AFTER: True,
+    FaultKind.LOST_REPLY: True,
+    FaultKind.ERROR_AFTER: True,
+}
+"""Ways to lose an answer, and whether the order came into being."""
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+one_of_each_family = pytest.mark.parametrize("kind", ONE_EACH)
 
 
+@every_kind
 async def test_an_order_lives_and_ends(kind: str, tmp_path: Path) -> None:
     """Placed, amended where that is possible, canceled; one that fills in part; a cancel that comes too late."""
     async with anywhere(kind, tmp_path) as here:
@@ -54,6 +65,7 @@ async def test_an_order_lives_and_ends(kind: str, tmp_path: Path) -> None:
         await here.agreement()
 
 
+@every_kind
 async def test_orders_that_come_together_leave_together_and_are_canceled_together(kind: str, tmp_path: Path) -> None:
     """One of a batch is impossible: the others live.  Then all are canceled, in as few requests as the venue takes."""
     async with anywhere(kind, tmp_path) as here:
@@ -79,6 +91,7 @@ async def test_orders_that_come_together_leave_together_and_are_canceled_togethe
         await here.agreement()
 
 
+@one_of_each_family
 async def test_what_happens_while_the_private_stream_is_gone_is_found_and_counted_once(
     kind: str, tmp_path: Path
 ) -> None:
@@ -98,33 +111,31 @@ async def test_what_happens_while_the_private_stream_is_gone_is_found_and_counte
         await here.agreement()
 
 
+@every_kind
 @pytest.mark.req("R001", "R087")
 async def test_an_order_whose_answer_is_lost_ends_as_the_venue_says_and_arrives_once(kind: str, tmp_path: Path) -> None:
     """Every way to lose an answer, after the request has left: nothing is ever sent twice."""
     async with anywhere(kind, tmp_path) as here:
         method = await here.placing()
-        for fault in (
-            FaultKind.CUT_AFTER,
-            FaultKind.CUT_BEFORE,
-            FaultKind.LOST_REPLY,
-            FaultKind.ERROR_AFTER,
-            FaultKind.ERROR_BEFORE,
-        ):
+        sent: dict[ClOrdID, bool] = {}
+        for fault, executed in LOSSES.items():
             await here.ready()
             struck = here.strike(fault, method)
             (cl_ord_id,) = here.place(here.order())
+            sent[cl_ord_id] = executed
             await here.until(lambda struck=struck: struck.fired > 0, f"{fault.value} to strike {method}")  # type: ignore[misc]
-            executed = fault in (FaultKind.CUT_AFTER, FaultKind.LOST_REPLY, FaultKind.ERROR_AFTER)
+        for cl_ord_id, executed in sent.items():
             if executed:
                 await here.status(cl_ord_id, OrdStatus.NEW)
                 here.cancel(cl_ord_id)
             ended = await here.end(cl_ord_id)
-            assert executed is isinstance(ended, ExecutionReport), (fault, ended)
+            assert executed is isinstance(ended, ExecutionReport), ended
             assert here.sim.arrivals(cl_ord_id).seen <= 1
             assert here.sim.arrivals(cl_ord_id).accepted == executed
         await here.agreement()
 
 
+@one_of_each_family
 async def test_an_order_that_was_acknowledged_and_not_reported_is_asked_for(kind: str, tmp_path: Path) -> None:
     """The event is lost, not the answer: where the answer says no more than "received", asking finds the order."""
     async with anywhere(kind, tmp_path) as here:
@@ -140,6 +151,7 @@ async def test_an_order_that_was_acknowledged_and_not_reported_is_asked_for(kind
         await here.agreement()
 
 
+@one_of_each_family
 async def test_a_refused_key_is_said_and_nothing_trades(kind: str, tmp_path: Path) -> None:
     async with anywhere(kind, tmp_path, secret="0" * 64, wait=False) as here:
         # A listen key is given for the key alone: there it is the first signed question that is refused.
@@ -152,6 +164,7 @@ async def test_a_refused_key_is_said_and_nothing_trades(kind: str, tmp_path: Pat
         assert here.world.inspect(here.private)["events"] == 0
 
 
+@one_of_each_family
 async def test_a_clock_that_is_off_is_measured_anew_and_trading_goes_on(kind: str, tmp_path: Path) -> None:
     async with anywhere(kind, tmp_path) as here:
         if not here.parts.capabilities.request_window:
@@ -169,6 +182,7 @@ async def test_a_clock_that_is_off_is_measured_anew_and_trading_goes_on(kind: st
         assert here.sim.arrivals(cl_ord_id).seen <= 1
 
 
+@one_of_each_family
 @pytest.mark.req("R090")
 async def test_a_half_open_private_stream_is_noticed_within_its_probe(kind: str, tmp_path: Path) -> None:
     """Nothing comes, nothing is refused, the venue's silence limit is far: a ping without an answer tells."""
@@ -184,6 +198,7 @@ async def test_a_half_open_private_stream_is_noticed_within_its_probe(kind: str,
         assert await here.resting()
 
 
+@one_of_each_family
 async def test_what_the_owner_does_while_we_are_away_is_found_and_belongs_to_nobodys_strategy(
     kind: str, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ import trio
 from protocols.enums import Side
 from protocols.ids import MANUAL, ClOrdID
 from protocols.venue import ContinuesAnswers
-from tests.actors.venue.anywhere import KINDS, anywhere, connections, parts_of
+from tests.actors.venue.anywhere import ONE_EACH, anywhere, connections, parts_of
 from tools.simulator import FaultKind
 
 PAGES: Mapping[str, tuple[str, ...]] = {
@@ -21,7 +21,7 @@ PAGES: Mapping[str, tuple[str, ...]] = {
 }
 """How many rows a page has, by family: made small, so that a few orders fill several."""
 SMALL = 3
-PAGED = tuple(kind for kind in KINDS if parts_of(kind).family in PAGES)
+PAGED = tuple(kind for kind in ONE_EACH if parts_of(kind).family in PAGES)
 
 
 @pytest.mark.parametrize("kind", PAGED)
