@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from tools.simulator.dialects.upbit.params import Pairs, Params
 from tools.simulator.dialects.upbit.venue import Upbit
 
 FEE = Decimal("0.0005")
+UNIT = Decimal("0.00000001")
 WORDS = st.sampled_from(
     ["KRW-BTC", "KRW-ETH", "bid", "ask", "limit", "price", "market", "best", "ioc", "fok", "post_only", "reduce",
      "none", "cancel_maker", "0.001", "155000000", "1000000", "-1", "0", "", "remain_only", "x", "1e9",
@@ -119,7 +120,7 @@ def test_money_is_kept(actions: list[tuple[Any, ...]]) -> None:
             for order in world.sim.open_orders(name):
                 asset = "KRW" if order.is_buy else "BTC"
                 cost = order.price * order.open_qty * (1 + FEE) if order.is_buy else order.open_qty
-                wanted[asset] = wanted.get(asset, Decimal(0)) + cost
+                wanted[asset] = wanted.get(asset, Decimal(0)) + cost.quantize(UNIT, ROUND_CEILING)
             assert locked == wanted
     krw = btc = Decimal(0)
     for name in ("alpha", "beta"):
