@@ -61,7 +61,7 @@ PING, PONG = "ping", b"pong"
 NOTICE_OF_UPGRADE = "64008"
 BOOK_LEVELS_MAX = 400
 CANDLES_MAX = 300
-HISTORY_CANDLES_MAX = 100
+HISTORY_CANDLES_MAX = 100  # assumed: the reference does not state it
 _NO_PREDECESSOR = -1
 
 _S = 1_000_000_000
