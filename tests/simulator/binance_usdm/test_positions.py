@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.binance_usdm.kit import SYMBOL, price, rest_of, running
+from tests.simulator.binance_usdm.kit import SYMBOL, price, rest_of, running, user_data
 from tests.simulator.wire import until
 from tools.simulator import Side
 
@@ -199,6 +199,11 @@ async def test_a_liquidated_account_gets_an_order_of_the_venues() -> None:
         sim.deposit("alpha", "USDT", Decimal(-999_000))
         at = Decimal((await rest.position())["liquidationPrice"])
         assert 70_000 < at < 90_000
+        async with user_data(sim, rest) as events:
+            sim.mark(SYMBOL, at + 30)
+            [warned] = (await events.next("MARGIN_CALL"))["p"]
+            assert (warned["s"], warned["mt"], warned["pa"]) == (SYMBOL, "CROSSED", "0.100")
+            assert sim.positions("alpha")
         sim.mark(SYMBOL, at - 1)
         await until(lambda: not sim.positions("alpha"))
         [forced] = await rest.ask("GET", "forceOrders", symbol=SYMBOL)

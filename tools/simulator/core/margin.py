@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from tools.simulator.core.accounts import Account, Position
-from tools.simulator.core.decimals import ASSET_UNIT, ZERO, fee_floor
+from tools.simulator.core.decimals import ASSET_UNIT, ONE, ZERO, fee_floor
 from tools.simulator.core.market import Market
 from tools.simulator.core.model import (
     PRICELESS,
@@ -323,8 +323,9 @@ def has_business(account: Account, symbol: str = "") -> tuple[bool, bool]:
     return orders, held
 
 
-def doomed(ex: Exchange) -> list[Position]:
-    """Positions whose margin is used up: isolated ones by themselves, crossed ones with their whole account."""
+def doomed(ex: Exchange, share: Decimal = ONE) -> list[Position]:
+    """Positions whose maintenance margin takes more than this share of what backs them, all of it by default:
+    isolated ones by themselves, crossed ones with their whole account."""
     found: list[Position] = []
     for account in ex.accounts.by_name.values():
         crossed: dict[str, list[Position]] = {}
@@ -333,12 +334,12 @@ def doomed(ex: Exchange) -> list[Position]:
                 continue
             market = ex.markets[position.symbol]
             if account.margin(position.symbol).mode is MarginMode.ISOLATED:
-                if position.isolated_wallet + unrealized(market, position) < maintenance(market, position):
+                if (position.isolated_wallet + unrealized(market, position)) * share < maintenance(market, position):
                     found.append(position)
             else:
                 crossed.setdefault(market.spec.settle, []).append(position)
         for asset, positions in crossed.items():
             purse = wallet(ex, account, asset)
-            if purse.balance - purse.isolated + purse.cross_unrealized < purse.cross_maintenance:
+            if (purse.balance - purse.isolated + purse.cross_unrealized) * share < purse.cross_maintenance:
                 found += positions
     return found

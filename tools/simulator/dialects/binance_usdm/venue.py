@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from tools.simulator.core.accounts import Account
+from tools.simulator.core import margin
+from tools.simulator.core.accounts import Account, Position
 from tools.simulator.core.algos import Algo
 from tools.simulator.core.capture import ReplayCodec
 from tools.simulator.core.clock import MINUTE, MS, SECOND
@@ -40,6 +41,7 @@ from tools.simulator.dialects.binance_usdm.streams import PublicStreams
 from tools.simulator.dialects.binance_usdm.symbols import largest_notional
 from tools.simulator.dialects.binance_usdm.userdata import UserData
 
+MARGIN_CALL_SHARE = Decimal("0.8")  # of what backs a position; the venue states no number
 BY_MINUTE = Span(interval_ns=MINUTE, interval="MINUTE", text="1 MINUTE", header="1m")
 
 
@@ -64,6 +66,7 @@ class BinanceUsdm(BinanceVenue):
         self._amendments: dict[Order, list[dict[str, Any]]] = defaultdict(list)
         self._ledgers: dict[Account, list[dict[str, Any]]] = defaultdict(list)
         self._multi_assets: set[Account] = set()
+        self._called: set[Position] = set()
 
     # ----------------------------------------------------------------------------------- server's calls
     def kind_of(self, path: str) -> str:
@@ -112,6 +115,7 @@ class BinanceUsdm(BinanceVenue):
             for key in self.listen_keys.due(now_ns):
                 self._expire_key(key)
             self._end_good_till(now_ns)
+            self._call_margin()
 
     def urls(self, http: str, ws: str) -> dict[str, str]:
         """The three routes each continue with `/ws/...` or `/stream?streams=`, REST with `/fapi/v1`."""
@@ -169,6 +173,13 @@ class BinanceUsdm(BinanceVenue):
                 if order.extra.get("good_till") and now_ns >= order.extra["good_till"] * MS and order.is_live:
                     self.exchange.expire_resting(market, order, "GOOD_TILL_DATE")
                     self.exchange.finish_action(market)
+
+    def _call_margin(self) -> None:
+        """Warn once of each position that is about to be taken over (15.6)."""
+        strained = set(margin.doomed(self.exchange, MARGIN_CALL_SHARE))
+        for position in strained - self._called:
+            self.user_data.margin_call(position)
+        self._called = strained
 
     def note_amendment(self, order: Order, before: tuple[Decimal, Decimal]) -> None:
         info, rows = self.infos[order.symbol], self._amendments[order]
