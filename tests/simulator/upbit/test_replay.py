@@ -217,3 +217,29 @@ async def test_who_comes_late_begins_with_the_last_picture(capture: Path, market
             message = await socket.next()
         last = [one for one in recorded(capture) if one["cd"] == "KRW-LAMB" and one["ty"] == "orderbook"][-1]
         assert (message["stream_type"], message["timestamp"]) == ("SNAPSHOT", last["tms"])
+
+
+async def test_messages_of_today_replay_as_well(data_dir: Path, tmp_path: Path) -> None:
+    """Long names, best prices, quoted ids: the few messages of 2026, made into a capture."""
+    text = (data_dir / "upbit/ws/messages_default_2026-08-13.jsonl").read_text()
+    messages = [json.loads(line) for line in text.splitlines()]
+    path = tmp_path / "one.jsonl"
+    frames = [row["json"] for row in messages if row["dir"] == "recv"]
+    rows = [
+        {"ts_ns": frame["timestamp"] * 1_000_000, "conn": "c", "dir": "recv", "raw": json.dumps(frame)}
+        for frame in frames
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    market = CaptureConfig(path=path, speed=0, wait_subscribers=1)
+    async with open_simulator(SimulatorConfig(venue="upbit", market=market, limits=UNLIMITED)) as sim:
+        reader = Reader(sim)
+        await reader.read()
+        assert sim.server.failures == []
+    books = [frame for frame in frames if frame["type"] == "orderbook"]
+    assert [stamp for stamp, _ in reader.seen[Symbol("KRW-BTC")]] == [frame["timestamp"] for frame in books]
+    for (_, (bids, asks)), frame in zip(reader.seen[Symbol("KRW-BTC")], books, strict=True):
+        units = frame["orderbook_units"]
+        assert bids == tuple((Decimal(unit["bid_price"]), Decimal(str(unit["bid_size"]))) for unit in units)
+        assert asks == tuple((Decimal(unit["ask_price"]), Decimal(str(unit["ask_size"]))) for unit in units)
+    trades = [frame for frame in frames if frame["type"] == "trade"]
+    assert [one.trade_id for one in reader.trades] == [str(frame["sequential_id"]) for frame in trades]
