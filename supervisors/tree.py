@@ -17,7 +17,7 @@
           market/<venue>, desk        one_for_one: the market-data backbone for readers
           strategies                  one_for_one
 
-`console`, `outside`, `trading` and `engine` are no levels of the addresses.
+`console`, `trading` and `engine` are no levels of the addresses.
 
 A group that holds actors itself has the configured restart budget; a group of groups has less over a longer time, so
 that the tries of a lower rung fit into one try of the rung above.  Four have as much as they want.  A console that
@@ -28,7 +28,7 @@ are not proven.  The same holds for the process of a bundled venue.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
@@ -37,22 +37,18 @@ from actors.account.actor import AccountActor
 from actors.account.settings import AccountSettings
 from actors.book.actor import BookActor
 from actors.control.server import ControlActor
-from actors.control.verbs import Premises
 from actors.journal.actor import JournalActor
 from actors.journal.files import FilesActor
-from actors.journal.home import JournalHome
 from actors.market.actor import CandleActor
 from actors.market.backbone import MarketActor
-from actors.market.desk import DeskActor, DeskHome
+from actors.market.desk import DeskActor
 from actors.market.readers import Readers
 from actors.portfolio.actor import PortfolioActor
 from actors.risk.actor import AccountGate, FirmGate
 from actors.router.actor import RouterActor
 from actors.strategy.actor import StrategyActor
-from actors.strategy.base import Strategy
 from actors.venue.clock import ClockActor
 from actors.venue.entry import OrderEntryActor
-from actors.venue.http import HttpClient
 from actors.venue.instruments import InstrumentsActor
 from actors.venue.limiter import LimiterActor
 from actors.venue.private import PrivateStreamActor
@@ -60,9 +56,8 @@ from actors.venue.public import PublicStreamActor
 from actors.venue.reconciler import ReconcilerActor
 from actors.venue.rest import RestActor
 from actors.venue.sent import SentOnce
-from actors.venue.settings import MS, EntrySettings, TransportSettings, VenueEndpoints
+from actors.venue.settings import MS
 from actors.venue.wants import Wants
-from config.schema import Config
 from protocols.control import SetTradingState
 from protocols.enums import MoneyPolicy, TradingState
 from protocols.ids import AccountID, Path, StrategyID, Symbol, Venue
@@ -72,17 +67,18 @@ from protocols.reconcile import (
     candles_path,
     clock_path,
     entry_path,
-    limiter_path,
     private_path,
     public_path,
     reconciler_path,
 )
-from protocols.venue import PrivateCodec, PublicCodec, Signer
-from protocols.venues.registry import VenueOptions, VenueParts
+from protocols.venue import PrivateCodec
 from supervisors.actor import Actor
 from supervisors.spec import WITHOUT_END, Backoff, ChildSpec, Intensity, SupervisorSpec
 from supervisors.spec import Strategy as Restarting
 from supervisors.tree_limits import account_limits, firm_limits
+from supervisors.tree_plan import Budgets, Plan, StrategyPlan, VenuePlan
+
+__all__ = ["PORTFOLIO", "VENUE_BACKOFF", "Plan", "StrategyPlan", "VenuePlan", "build", "strategy_path"]
 
 PORTFOLIO: Path = "/portfolio"
 _SECOND_NS = 1_000_000_000
@@ -95,89 +91,6 @@ def strategy_path(strategy: StrategyID) -> Path:
     return f"/strategies/{strategy}"
 
 
-@attrs.frozen(kw_only=True)
-class VenuePlan:
-    """One venue's parts that outlive the incarnations of its actors."""
-
-    name: Venue
-    symbols: tuple[Symbol, ...]
-    endpoints: VenueEndpoints
-    parts: VenueParts
-    public: PublicCodec
-    signed_options: VenueOptions
-    """What the accounts' codecs are told."""
-    http: HttpClient
-    """Public REST."""
-    signed_http: HttpClient
-    """Signed REST: another host in paper trading."""
-    transport: TransportSettings
-    entry: EntrySettings
-    needs: tuple[Path, ...] = ()
-    """Actors that must be ready before anybody speaks to the venue: the simulator that plays it."""
-
-    @property
-    def limiter(self) -> Path:
-        """Whom everybody asks before something is sent."""
-        return limiter_path(Venue(self.parts.family))
-
-
-@attrs.frozen(kw_only=True)
-class StrategyPlan:
-    """One strategy: how its code is made, for whom."""
-
-    name: StrategyID
-    account: AccountID
-    venue: Venue
-    symbols: tuple[Symbol, ...]
-    make: Callable[[], Strategy]
-    bars_ns: tuple[int, ...]
-    """Candle intervals that it reads."""
-
-
-@attrs.frozen(kw_only=True)
-class Plan:
-    """Everything that the tree is built from."""
-
-    config: Config
-    build: str
-    journal: JournalHome
-    venues: Mapping[Venue, VenuePlan]
-    signers: Mapping[tuple[AccountID, Venue], Signer]
-    strategies: tuple[StrategyPlan, ...]
-    premises: Premises | None = None
-    """Without them there is no control socket."""
-    simulators: tuple[ChildSpec, ...] = ()
-    """The bundled venues, one process for each family: outside of the trading, which they outlive."""
-    extra: tuple[ChildSpec, ...] = ()
-    """What else is outside of the trading: somebody who reads along."""
-    desk: DeskHome = attrs.field(factory=DeskHome)
-    """What readers outside of the actors want of the market."""
-
-    @property
-    def accounts(self) -> tuple[tuple[AccountID, Venue], ...]:
-        """Every (account, venue) that trades."""
-        return tuple(self.signers)
-
-
-class _Budgets:
-    """Restart budgets by level; the configured one is that of the lowest."""
-
-    def __init__(self, config: Config) -> None:
-        given = config.supervision
-        self.backoff = Backoff(
-            base_ns=max(1, given.backoff_first_ms * MS),
-            max_ns=max(given.backoff_first_ms * MS, given.backoff_max_ms * MS, 1),
-        )
-        self._restarts = given.max_restarts
-        self._within_ns = given.within_s * _SECOND_NS
-        self.poison = given.poison_crashes
-        self.shutdown_ns = max(1, given.stop_timeout_ms * MS)
-
-    def at(self, level: int) -> Intensity:
-        """Level 0 is the group of actors, 1 the one above, ...: half as many, over a longer time."""
-        return Intensity(max(1, self._restarts >> level), self._within_ns << level)
-
-
 def build(plan: Plan) -> SupervisorSpec:
     """The whole tree."""
     return _Builder(plan).root()
@@ -187,7 +100,7 @@ class _Builder:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._config = plan.config
-        self._budgets = _Budgets(plan.config)
+        self._budgets = Budgets(plan.config)
         self._sent = {pair: SentOnce() for pair in plan.accounts}
         self._gates = (FIRM_GATE, *(account_gate(a) for a in dict.fromkeys(a for a, _ in plan.accounts)))
 

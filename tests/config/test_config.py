@@ -2,91 +2,22 @@
 
 from __future__ import annotations
 
-import pickle
 import tempfile
 import zoneinfo
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config import Config, ConfigError, Secret, load_config, profile_names, render
+from config import Config, load_config, profile_names, render
 from config.layers import from_text
 from config.rules import ACCOUNT_CODES, STRATEGY_CODES, code_clashes
 from config.schema import Display, JournalConfig, KeySource, MarketSource, SyncPolicy
 from protocols.ids import account_code, strategy_code
-
-MINIMAL = """
-[simulator]
-enabled = true
-
-[venues.binance-spot]
-kind = "binance-spot"
-symbols = ["BTCUSDT"]
-
-[accounts.master]
-venues = ["binance-spot"]
-
-[accounts.master.keys.binance-spot]
-source = "demo"
-
-[risk.firm]
-max_order_notional = "100"
-max_position_notional = "1000"
-max_exposure = "1000"
-max_open_orders = 10
-max_orders_per_s = 10
-price_band = "0.05"
-
-[risk.accounts.master]
-max_order_notional = "100"
-max_position_notional = "1000"
-max_exposure = "1000"
-max_open_orders = 10
-max_orders_per_s = 10
-price_band = "0.05"
-
-[strategies.tfpe]
-kind = "tfpe"
-account = "master"
-venue = "binance-spot"
-symbols = ["BTCUSDT"]
-
-[strategies.tfpe.params]
-threshold = 4
-"""
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    """Write MINIMAL, with replacements, as a file."""
-
-    def writer(*replacements: tuple[str, str], extra: str = "", name: str = "mine.toml") -> Path:
-        text = MINIMAL
-        for old, new in replacements:
-            assert old in text, old
-            text = text.replace(old, new, 1)
-        path = tmp_path / name
-        path.write_text(text + extra, encoding="utf-8")
-        return path
-
-    return writer
-
-
-Writer = Callable[..., Path]
-
-
-def problems(path: Path | str, env: dict[str, str] | None = None, **overrides: Any) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        load_config(path, env, overrides)
-    assert str(caught.value).count("\n") == len(caught.value.problems)
-    return [str(problem) for problem in caught.value.problems]
-
+from tests.config.support import Writer, problems
 
 # ---- what is accepted ----------------------------------------------------------------------------------------------
 
@@ -235,7 +166,6 @@ def test_names_that_differ_in_case_only_are_ambiguous_in_the_environment(write: 
 
 # ---- every kind of mistake -----------------------------------------------------------------------------------------
 
-ENV_KEY = 'source = "env"\napi_key_env = "KEY"\nsecret_env = "SECRET"'
 LIVE = 'kind = "binance-spot"\nrest_url = "https://a.example"\nentry_url = "wss://b.example"'
 
 MISTAKES: list[tuple[str, tuple[str, str], str]] = [
@@ -564,55 +494,6 @@ def test_two_strategies_with_one_code_are_refused(write: Writer) -> None:
     section = '[strategies.{}]\nkind = "tfpe"\naccount = "master"\nvenue = "binance-spot"\nsymbols = ["BTCUSDT"]\n'
     texts = problems(write(extra=section.format(one) + section.format(two)))
     assert any("would have one code in order ids. Rename one of them" in text for text in texts)
-
-
-# ---- secrets -------------------------------------------------------------------------------------------------------
-
-CANARY = "canary-5f1e9c-SECRET"
-
-
-def test_a_secret_has_no_text() -> None:
-    secret = Secret(CANARY)
-    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>40}", repr([secret]), repr({"k": secret})]
-    assert not any(CANARY in text for text in shown)
-    assert secret.reveal() == CANARY
-    assert secret == Secret(CANARY)
-    assert secret != Secret("other")
-    assert secret != CANARY
-    assert bool(secret)
-    assert not Secret("")
-    with pytest.raises(TypeError, match="cannot be pickled"):
-        pickle.dumps(secret)
-    with pytest.raises(TypeError, match="cannot be a key"):
-        hash(secret)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        f'secret = "{CANARY}"',
-        f'api_key = "{CANARY}"',
-        f'passphrase = "{CANARY}"',
-        f'kind = "{CANARY}"',
-        f'api_key_env = "{CANARY}"',
-        f'secret_env = ["{CANARY}"]',
-        f'path = ["{CANARY}"]',
-    ],
-)
-def test_a_pasted_secret_is_never_repeated(write: Writer, line: str) -> None:
-    path = write(('source = "demo"', f'source = "env"\n{line}'))
-    with pytest.raises(ConfigError) as caught:
-        load_config(path)
-    chain: list[BaseException | None] = [caught.value, caught.value.__cause__]
-    assert not any(CANARY in str(error) for error in chain)
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
-
-
-def test_a_secret_in_a_hidden_field_by_the_environment_is_not_repeated(write: Writer) -> None:
-    path = write(('source = "demo"', ENV_KEY))
-    texts = problems(path, {"BULKHEAD__ACCOUNTS__MASTER__KEYS__BINANCE_SPOT__SECRET_ENV": CANARY})
-    assert not any(CANARY in text for text in texts)
-    assert any("never the key itself" in text for text in texts)
 
 
 # ---- hash and rendering --------------------------------------------------------------------------------------------
