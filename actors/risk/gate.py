@@ -34,7 +34,7 @@ from actors.risk.limits import AccountLimits, FirmLimits, Limits
 from actors.risk.market import Market
 from actors.risk.rate import Pace
 from protocols.control import ExposurePicture, ExposureRow
-from protocols.enums import OrdRejReason, OrdType, Side, TradingState
+from protocols.enums import ExecInst, OrdRejReason, OrdType, Side, TradingState
 from protocols.instruments import Instrument, Product, Violation, plain
 from protocols.orders import NewOrder
 
@@ -289,7 +289,8 @@ def refuse_impossible(order: NewOrder, market: Market, instrument: Instrument, p
         violation = instrument.check_price(price)
     else:
         price = market.mid if proven else None
-    if violation is None and price is not None:
+    closes = instrument.product is not Product.SPOT and ExecInst.REDUCE_ONLY in order.exec_inst
+    if violation is None and price is not None and not closes:  # venues let the rest of a position go, however small
         violation = instrument.check_notional(qty, price, ord_type)
     if violation is None and ord_type in _TRIGGERED:
         if order.stop_px is None or not order.stop_px.is_finite():

@@ -576,3 +576,14 @@ def test_the_picture_shows_exposure_and_the_use_of_each_limit() -> None:
     assert use["max_orders_per_day"] == (D(1), D(100_000))
     assert use["max_position_qty BTCUSDT"] == (D(5), D(1_000))
     assert use["max_position_notional BTCUSDT"] == (D(505), Decimal(10**7))
+
+
+@pytest.mark.req("R013")
+def test_the_rest_of_a_contract_position_may_be_closed_however_small_it_is() -> None:
+    world = firm_world()
+    small = order(qty="0.01", price="100", exec_inst=ExecInst.REDUCE_ONLY)
+    world.exposure.set_instrument(instrument(min_notional=D(10), product=Product.LINEAR))
+    world.expect_pass(small)
+    world.expect_refusal(order(qty="0.01", price="100"), Why.MIN_NOTIONAL)
+    world.exposure.set_instrument(instrument(min_notional=D(10)))
+    world.expect_refusal(order(qty="0.01", price="100", exec_inst=ExecInst.REDUCE_ONLY), Why.MIN_NOTIONAL)
