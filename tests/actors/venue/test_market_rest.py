@@ -99,3 +99,37 @@ async def test_candles_that_cannot_be_had_are_an_error_of_the_asker() -> None:
         spot.sim.strike(Fault(kind=FaultKind.ERROR_BEFORE, match="klines", count=1))
         with pytest.raises(AskError):
             await spot.world.ask(REST, CandlesQuery(BTC, MINUTE, 50))
+
+
+async def test_a_snapshot_does_not_wait_for_other_peoples_reads() -> None:
+    async with sessions(only=(REST,)) as spot:
+        spot.sim.strike(Fault(kind=FaultKind.DELAY_REPLY, match="klines", delay_ms=400, count=None))
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(spot.world.ask, REST, CandlesQuery(BTC, MINUTE, 5))
+            await trio.sleep(0.05)
+            before = spot.world.inspect(REST)
+            ask_snapshot(spot)
+            await spot.reader.one(BookSnapshot)
+            assert before["snapshots"] == 0
+            assert len(nursery.child_tasks) >= 15, "the reads are still under way"
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_read_that_waited_too_long_is_refused_and_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.venue.rest.READ_AGE_MAX_NS", 300_000_000)
+    async with sessions(only=(REST,)) as spot:
+        spot.sim.strike(Fault(kind=FaultKind.DELAY_REPLY, match="klines", delay_ms=400, count=None))
+        refused: list[str] = []
+
+        async def ask() -> None:
+            try:
+                await spot.world.ask(REST, CandlesQuery(BTC, MINUTE, 5))
+            except AskError as error:
+                refused.append(str(error))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(9):
+                nursery.start_soon(ask)
+        assert len(refused) == 5, "four workers were at it"
+        assert all("has too much to do: waited" in text for text in refused)

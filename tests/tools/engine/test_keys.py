@@ -166,3 +166,59 @@ def test_a_disabled_account_needs_no_key() -> None:
         },
     )
     assert {account for account, _ in load_keys(loaded, {}).signers} == {"master"}
+
+
+# ---- other venues ------------------------------------------------------------------------------------------------
+
+OKX = "accounts.master.keys.okx-spot"
+
+
+def five() -> Config:
+    """One account with a key for every venue."""
+    return load_config("five-venues")
+
+
+def test_demo_keys_of_one_exchange_open_one_account_with_one_passphrase() -> None:
+    ring = load_keys(five(), {})
+    assert {venue for _, venue in ring.signers} == set(five().venues)
+    okx = [credential for credential in ring.demo if credential.venue.startswith("okx-")]
+    assert len({credential.passphrase for credential in okx}) == 1
+    assert okx[0].passphrase
+    assert {c.passphrase for c in ring.demo if not c.venue.startswith("okx-")} == {""}
+    assert all(credential.passphrase not in repr(ring) for credential in okx)
+    kinds = {str(c.venue): "hmac" if c.hmac_secret else "ed25519" for c in ring.demo}
+    assert kinds["binance-usdm"] == "ed25519", "the venue's usual kind"
+    assert {kinds[name] for name in ("bybit-spot", "okx-swap", "upbit")} == {"hmac"}
+
+
+def with_okx_from_env(**more: object) -> Config:
+    where = {f"{OKX}.source": "env", f"{OKX}.api_key_env": "K", f"{OKX}.secret_env": "S", f"{OKX}.passphrase_env": "P"}
+    return load_config("five-venues", overrides={**where, **more})
+
+
+def test_a_passphrase_comes_from_its_own_variable() -> None:
+    signers = load_keys(with_okx_from_env(), {"K": "key", "S": PLANTED, "P": "phrase"}).signers
+    signer = signers[AccountID("master"), Venue("okx-spot")]
+    assert getattr(signer, "passphrase", "") == "phrase"
+    text = refusal(with_okx_from_env(), {"K": "key", "S": PLANTED})
+    assert text.startswith(f"{OKX}.passphrase_env: ")
+
+
+@pytest.mark.parametrize(
+    "text, usable", [(f"key\n{PLANTED}\nphrase\n", True), (f"key\n{PLANTED}\n", False), ("key\n\n\n", False)]
+)
+def test_a_passphrase_is_the_last_line_of_a_key_file(tmp_path: Path, text: str, usable: bool) -> None:
+    path = tmp_path / "okx.key"
+    path.touch(mode=0o600)
+    path.write_text(text)
+    loaded = load_config("five-venues", overrides={f"{OKX}.source": "file", f"{OKX}.path": str(path)})
+    if usable:
+        signer = load_keys(loaded, {}).signers[AccountID("master"), Venue("okx-spot")]
+        assert (signer.api_key, getattr(signer, "passphrase", "")) == ("key", "phrase")
+    else:
+        assert refusal(loaded) == f"{OKX}.path: {path} must hold three lines: the API key, the secret, the passphrase"
+
+
+def test_a_venue_that_is_disabled_needs_no_key() -> None:
+    off = {"venues.okx-spot.enabled": False, "strategies.maker-okx-spot.enabled": False}
+    assert Venue("okx-spot") not in {venue for _, venue in load_keys(with_okx_from_env(**off), {}).signers}
