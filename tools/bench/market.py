@@ -50,7 +50,7 @@ CACHE = {"symbols": 20, "streamed": 2, "askers": 4, "pause_ms": 10, "seconds": 1
 two that are streamed as well."""
 SYMBOLS_EACH = 40
 WIDE = ("binance-spot", "binance-usdm", "bybit-linear", "okx-spot", "upbit")
-QUIET_RATE = 0.02
+QUIET_RATE = 0.1
 """Events a second and symbol: a market in which next to nothing happens."""
 
 
@@ -350,8 +350,7 @@ async def _wide(data: Path | None, seconds: float) -> dict[str, object]:
             overrides |= _at(venue, sim["rest"], sim["port"])
             overrides[f"venues.{venue}.symbols"] = ",".join(symbols)
         count = sum(len(symbols) for symbols, _ in lists.values())
-        async with AsyncExitStack() as engines, trio.open_nursery() as nursery:
-            host = await engines.enter_async_context(_engine(WIDE, overrides))
+        async with _engine(WIDE, overrides) as host, trio.open_nursery() as nursery:
             market = host.market
             everything = [f"{venue}:{symbol}" for venue in WIDE for symbol in lists[venue][0]]
             books = market.stream_orderbook(everything)
