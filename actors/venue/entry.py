@@ -12,8 +12,11 @@ sent again: `SentOnce` outlives crashes of this actor.
 
 Orders that arrive together leave in one request where the venue takes batches, each with its own part of the answer.
 
-Nothing is sent (`NotSent`) while the venue's clock is not known, during a ban, without a permit, when the venue has no
-words for the request, or when the order has waited so long that its account may have given it up.
+Nothing is sent (`NotSent`) while the venue's clock is not known, during a ban, when the venue has no words for the
+request, or when the order has waited so long that its account may have given it up.  What finds no permit waits for one
+for a moment (`order_queue`, `change_permits`).
+
+One file because it is one decision: what leaves now, by which path, under which permit, and whose answer it is.
 """
 
 from __future__ import annotations
