@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import hypothesis.strategies as st
@@ -73,7 +74,7 @@ def position(
     return Position(account, venue, symbol, strategy, Decimal(qty), Decimal(avg_px), Decimal(realized), fees, 1)
 
 
-def quote(bid: str, ask: str, venue: Venue = SPOT, symbol: Symbol = BTC, **more: bool) -> Quote:
+def quote(bid: str, ask: str, venue: Venue = SPOT, symbol: Symbol = BTC, **more: Any) -> Quote:
     one = Decimal(1)
     return Quote(venue, symbol, Decimal(bid), one, Decimal(ask), one, 1, 1, 1, **more)
 
