@@ -46,7 +46,6 @@ def test_market_data(client: Any, venue: RunningSimulator) -> None:
     assert client.fetch_trades(SYMBOL, limit=5)[-1]["symbol"] == SYMBOL
 
 
-@pytest.mark.req("R206")
 def test_place_query_amend_cancel(client: Any) -> None:
     """Spot has no amend of a price: the client cancels and places anew with one request."""
     price = on_grid(client, SYMBOL, 0.9)

@@ -57,7 +57,6 @@ def test_market_data(client: Any) -> None:
     assert client.fetch_leverage_tiers([SYMBOL])[SYMBOL][0]["maxLeverage"] == 125
 
 
-@pytest.mark.req("R206")
 def test_place_amend_query_cancel(client: Any) -> None:
     price = on_grid(client, SYMBOL, 0.95)
     order = client.create_order(SYMBOL, "limit", "buy", 0.01, price, {"clientOrderId": "judge-1"})

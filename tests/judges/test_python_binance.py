@@ -151,7 +151,6 @@ def usdm_client(usdm: RunningSimulator) -> Iterator[Client]:
         client.futures_cancel_all_open_orders(symbol=SYMBOL)
 
 
-@pytest.mark.req("R206")
 def test_usdm_orders(usdm_client: Client) -> None:
     client = usdm_client
     [info] = client.futures_exchange_info()["symbols"]
