@@ -23,7 +23,7 @@ Promises (`tests/actors/venue/test_budget.py` proves the first two on random run
   venue's clock.
 * Lanes: CANCEL may use all of a limit, REDUCE, NEW and QUERY only their share, so that a cancel never waits for the
   others.  Within a lane the askers take turns: accounts on one address share it fairly.
-* The venue's own count corrects ours upwards only.
+* The venue's own count corrects ours upwards only; but it takes the place of what was guessed.
 * During a ban nothing is permitted, whatever the lane.
 """
 

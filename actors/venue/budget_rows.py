@@ -68,6 +68,8 @@ class _Cell:
     start_ns: int
     used: int = 0
     """At least what the venue has counted or may still count in this window."""
+    assumed: int = 0
+    """Part of it that is a guess about who was here before us."""
     grants: dict[int, Grant] = attrs.Factory(dict)
     """By number: those that may still be counted here."""
 
@@ -103,6 +105,9 @@ class AlignedRow(_Base):
         if sent_ns // self.interval_ns != now_ns // self.interval_ns:
             return  # the count may be that of the window before
         (cell,) = self._touched(now_ns, now_ns)
+        if (sent_ns - self._edge_ns) // self.interval_ns == (now_ns + self._edge_ns) // self.interval_ns:
+            cell.used -= cell.assumed  # surely this window's count, with whoever was here before: no guess any more
+            cell.assumed = 0
         on_the_way = sum(max(grant.open.get(name, 0) for name in self.names) for grant in cell.grants.values())
         cell.used = max(cell.used, used + on_the_way)
 
@@ -125,7 +130,8 @@ class AlignedRow(_Base):
             cell = self._cells.get(start)
             if cell is None:
                 unseen = start <= self._born_ns < start + self.interval_ns
-                cell = self._cells[start] = _Cell(start, self._assumed if unseen else 0)
+                assumed = self._assumed if unseen else 0
+                cell = self._cells[start] = _Cell(start, assumed, assumed)
             yield cell
             start += self.interval_ns
 

@@ -156,6 +156,28 @@ def test_the_first_window_is_not_trusted() -> None:
     assert len(granted(ours, START + 10 * SECOND + EARLY)) == 10
 
 
+def test_the_venues_count_takes_the_place_of_the_guess() -> None:
+    ours = budget(Limit("weight", 60 * SECOND, 100), assumed=Fraction(1, 2))
+    began = START - START % (60 * SECOND) + 10 * SECOND
+    ours.ask(ticket(Lane.CANCEL, weight=10, wait_ns=100 * SECOND))
+    (first,) = granted(ours, began)
+    assert room(ours, "weight", began) == 40
+    ours.correct("a", [Usage("weight", 60 * SECOND, 7)], began, began + SECOND)
+    assert room(ours, "weight", began + SECOND) == 83, "7 at the venue, 10 on their way"
+    ours.finish(first.number, {"weight": 10}, began + SECOND)
+    ours.correct("a", [Usage("weight", 60 * SECOND, 30)], began + SECOND, began + 2 * SECOND)
+    assert room(ours, "weight", began + 2 * SECOND) == 70
+
+
+def test_a_count_near_the_edge_of_a_window_proves_nothing_about_the_guess() -> None:
+    ours = budget(Limit("weight", 60 * SECOND, 100), assumed=Fraction(1, 2))
+    edge = START - START % (60 * SECOND) + SECOND // 10
+    ours.ask(ticket(Lane.CANCEL, weight=1, wait_ns=100 * SECOND))
+    granted(ours, edge)
+    ours.correct("a", [Usage("weight", 60 * SECOND, 2)], edge, edge)
+    assert room(ours, "weight", edge) == 49
+
+
 def test_order_counts_are_kept_for_each_account() -> None:
     ours = budget(Limit("orders", 10 * SECOND, 10))
     for account in ("one", "two"):
