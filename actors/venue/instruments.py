@@ -82,7 +82,9 @@ class InstrumentsActor(Actor):
                 wanted = ", ".join(self._symbols)
                 raise ConfigError(f"venue {self._codec.venue} refuses symbols {wanted}: {error.code} {error.text}")
             raise VenueUnavailable(f"instruments request: {error.code} {error.text}")
-        found, limits = self._codec.decode_instruments(reply)
+        everything, limits = self._codec.decode_instruments(reply)
+        # Some venues list all that they have: hundreds that nobody here trades, and that each reader would keep.
+        found = [instrument for instrument in everything if instrument.symbol in self._symbols]
         missing = set(self._symbols) - {instrument.symbol for instrument in found}
         if missing:
             raise ConfigError(f"venue {self._codec.venue} has no symbols {', '.join(sorted(missing))}")

@@ -16,7 +16,9 @@ from protocols.ids import AccountID, Symbol, Venue
 from protocols.orders import account_path
 from protocols.positions import AccountPicture, AccountQuery
 from protocols.reconcile import book_path
+from protocols.venues.registry import VENUES
 from supervisors.ends import ExitKind
+from tools.cli.common import load
 from tools.engine.host import Host
 from tools.simulator import GeneratorConfig, LimitConfig, SimulatorConfig, open_simulator
 
@@ -64,3 +66,43 @@ async def _first_fill(host: Host) -> None:
         if any(position.strategy == "maker" for position in picture.positions):
             return
         await trio.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("subset", ["binance-usdm", "bybit-linear,bybit-spot", "okx-swap"])
+async def test_the_paper_profile_runs_on_a_subset_of_the_venues(subset: str, tmp_path: Path) -> None:
+    """The venues of one exchange; a simulator with a generated market stands for the exchange."""
+    kinds = subset.split(",")
+    async with open_simulator(
+        SimulatorConfig(venue=VENUES[kinds[0]].family, market=GeneratorConfig(events_per_s=40.0))
+    ) as upstream:
+        at = f"127.0.0.1:{upstream.port}"
+        addresses = [
+            f"venues.{kind}.{key}" for kind in kinds for key in (f"rest_url=http://{at}", f"stream_url=ws://{at}")
+        ]
+        config = load("paper", (f"data.dir={tmp_path}", *addresses), subset)
+        assert {name for name, venue in config.venues.items() if venue.enabled} == set(kinds)
+        host = Host.prepare(config, {})
+        async with trio.open_nursery() as nursery:
+            await nursery.start(host.run)
+            with trio.fail_after(60):
+                for cell in host.runtime.cells():
+                    await host.runtime.wait_ready(cell.path)
+                await _orders_everywhere(host, set(kinds))
+            host.stop("seen enough")
+            with trio.fail_after(30):
+                await host.ended.wait()
+    assert host.end is not None
+    assert host.end.kind is ExitKind.SHUTDOWN
+    assert list(upstream.exchange.accounts.by_name) == []
+    assert not upstream.venue.arrivals, "an order reached the venue"
+
+
+async def _orders_everywhere(host: Host, kinds: set[str]) -> None:
+    """Wait until an order of ours has rested at each of these."""
+    seen: set[str] = set()
+    while not kinds <= seen:
+        for account, venue in host.plan.accounts:
+            picture = await host.runtime.ask(account_path(account, venue), AccountQuery(), 2_000_000_000)
+            seen |= {venue} if picture.open_orders else set()
+        await trio.sleep(0.05)

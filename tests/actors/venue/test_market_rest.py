@@ -11,6 +11,7 @@ from protocols.errors import ConfigError
 from protocols.ids import Symbol
 from protocols.market import BookSnapshot, SnapshotFailed, SnapshotRequest
 from protocols.reconcile import CandlesQuery, InstrumentsQuery
+from protocols.venues.binance_spot import BinanceSpotPublic
 from supervisors.actor import AskError
 from tests.actors.venue.spot import BTC, ETH, INSTRUMENTS, LIMITER, READER, REST, Spot, sessions
 from tools.simulator import Fault, FaultKind
@@ -133,3 +134,12 @@ async def test_a_read_that_waited_too_long_is_refused_and_not_sent(monkeypatch: 
                 nursery.start_soon(ask)
         assert len(refused) == 5, "four workers were at it"
         assert all("has too much to do: waited" in text for text in refused)
+
+
+async def test_of_all_that_a_venue_lists_only_what_is_traded_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most venues cannot be asked for some symbols alone."""
+    asked = BinanceSpotPublic.instruments_request
+    monkeypatch.setattr(BinanceSpotPublic, "instruments_request", lambda codec, symbols: asked(codec, (BTC, ETH)))
+    async with sessions(only=(INSTRUMENTS,), symbols=(BTC,)) as spot:
+        told = await spot.reader.one(InstrumentsChanged)
+        assert [instrument.symbol for instrument in told.instruments] == [BTC]
