@@ -32,6 +32,7 @@ from typing import Any
 
 import attrs
 
+from actors.book.depth import DepthReaders
 from actors.book.levels import OrderBook
 from actors.book.oracle import TickerOracle
 from protocols.base import Event, Message, message
@@ -43,7 +44,6 @@ from protocols.market import (
     BookDelta,
     BookSnapshot,
     BookTicker,
-    Depth,
     GapClosed,
     GapOpened,
     Quote,
@@ -131,8 +131,7 @@ class BookActor(Actor):
         self._sequencer = sequencer
         self._subscribers = subscribers if subscribers is not None else {}
         self._readers = dict.fromkeys(readers) | self._subscribers
-        self._depths: dict[Path, int] = {}
-        """Who wants the best levels after each change, and how many."""
+        self._depths = DepthReaders(venue, symbol, self.book)
         self._settings = settings or BookSettings()
         self._stream = stream if stream is not None else public_path(venue)
         self._rest = rest_path(venue)
@@ -286,13 +285,8 @@ class BookActor(Actor):
     def _send_depths(self, received_ns: int) -> None:
         """The best levels to whoever wants them, as long as they are proven."""
         if self._gap is None:
-            for reader, levels in self._depths.items():
-                self.ctx.send(reader, self._depth(levels, received_ns))
-
-    def _depth(self, levels: int, received_ns: int) -> Depth:
-        bids, asks = self.book.bids.top(levels), self.book.asks.top(levels)
-        last_id = self._sequencer.last_id
-        return Depth(self._venue, self._symbol, self._event_ns, received_ns, bids, asks, last_id)
+            for reader, depth in self._depths.changed(self._event_ns, received_ns, self._sequencer.last_id):
+                self.ctx.send(reader, depth)
 
     def _tell_gap(self, gap: GapOpened | GapClosed) -> None:
         self._tell(gap)
@@ -533,7 +527,8 @@ class BookActor(Actor):
                 self._ask_session()  # a snapshot alone would not make the stream speak again
         elif now - self._quoted_at_ns >= settings.heartbeat_ns:
             self._send_quote(quote.bid_px, quote.bid_qty, quote.ask_px, quote.ask_qty, self.ctx.now_ns)
-            self._send_depths(self.ctx.now_ns)
+            for reader, depth in self._depths.repeated(self.ctx.now_ns):
+                self.ctx.send(reader, depth)
 
     # ---- readers ----------------------------------------------------------------------------------------------
 
@@ -553,11 +548,14 @@ class BookActor(Actor):
 
     def _on_watch_depth(self, wish: WatchDepth) -> None:
         """As `_on_subscribe`, with levels."""
-        self._depths[wish.reader] = max(1, wish.levels)
-        self.ctx.send(wish.reader, self._gap or self._depth(self._depths[wish.reader], self.ctx.now_ns))
+        self._depths.add(wish.reader, wish.levels)
+        if self._gap is not None:
+            self.ctx.send(wish.reader, self._gap)
+        else:
+            self._send_depths(self.ctx.now_ns)
 
     def _on_unwatch_depth(self, wish: UnwatchDepth) -> None:
-        self._depths.pop(wish.reader, None)
+        self._depths.remove(wish.reader)
 
     def inspect(self) -> Mapping[str, object]:
         """State summary for the console."""

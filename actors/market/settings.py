@@ -21,8 +21,8 @@ class MarketSettings:
     breaker: BreakerSettings = attrs.field(factory=BreakerSettings)
     levels: int = 20
     """Of a streamed book, each side."""
-    history: int = 1_000
-    """Bars that are kept of each length, and fetched at the start as far as one request brings."""
+    history: int = 200
+    """Bars that are kept of each streamed length, and fetched at its start; a bar takes some 700 bytes."""
     tick_ns: int = 500 * MS
     """How often bars are looked at that no trade has closed."""
     heal_pause_ns: int = 1 * SECOND_NS

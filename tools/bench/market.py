@@ -358,7 +358,7 @@ async def _wide(data: Path | None, seconds: float) -> dict[str, object]:
             for stream in (books, market.stream_ticker(everything), market.stream_trades(everything)):
                 nursery.start_soon(_drain, stream)
             nursery.start_soon(_drain, market.stream_candles(everything, 60_000_000_000))
-            await trio.sleep(5)
+            await _settled(host)
             gc.collect()
             began, used = time.perf_counter(), time.process_time()
             await trio.sleep(seconds)
@@ -375,6 +375,18 @@ async def _wide(data: Path | None, seconds: float) -> dict[str, object]:
         },
         "idle": {"symbols": count, "cpu_percent": round(cpu, 2)},
     }
+
+
+async def _settled(host: Host) -> None:
+    """Until the backbones ask for nothing more: every bar has its history."""
+    asked, quiet = -1, 0
+    while quiet < 3:
+        await trio.sleep(2)
+        actors = [host.runtime.cell(market_path(Venue(venue))).actor for venue in WIDE]
+        pictures: list[Mapping[str, Any]] = [actor.inspect() for actor in actors if actor is not None]
+        now = sum(picture["rest_asked"] for picture in pictures)
+        quiet = quiet + 1 if now == asked else 0
+        asked = now
 
 
 def _rss_mb() -> float:
