@@ -4,10 +4,9 @@
                                        |
                                        +--Append(records, forward)--> journal --forward--> entry, gates, strategy, ...
 
-Every change is a record first: it is applied here and sent to the journal in the same handler, and what it causes
-outside (the request to the venue, the report to the strategy) rides on it as `forward`, so that nothing leaves before
-it is written.  After a restart the same records make the same state, what was on its way is in doubt, and the venue's
-picture settles it before the ready gate opens.
+Every change is a record first: applied here and sent to the journal in the same handler; what it causes outside (the
+request to the venue, the report to the strategy) rides on it as `forward`, so that nothing leaves before it is written.
+After a restart the same records make the same state, and the venue's picture settles what was on its way.
 
 ======================================  ============================================================================
 the reply to a new order never comes    doubt; queried by ClOrdID; exposure stays; ends by evidence only

@@ -36,6 +36,7 @@ async def test_conformance(
                 await case.body(desk)
                 await desk.tidy()
             await desk.tidy()  # also after a case that failed: the next one starts clean
+        assert desk.host.end is None, "the engine has lived through all of them"
     desk.audit()
 
 

@@ -25,7 +25,8 @@ from protocols.orders import CancelRejected, ExecutionReport, OrderRefused
 from protocols.reconcile import CandlesQuery, rest_path
 from protocols.venue import Lane, Limit
 from supervisors.actor import AskError
-from tests.conformance.rig import PATIENCE_S, Desk, conformity
+from tests.conformance.desk import PATIENCE_S, Desk
+from tests.conformance.rig import conformity
 from tests.conformance.subjects import SUBJECTS, Subject
 
 SECONDS = float(os.environ.get("BULKHEAD_DEMAND_S", "1.5"))

@@ -149,6 +149,7 @@ async def test_an_order_that_was_acknowledged_and_not_reported_is_asked_for(kind
         here.cancel(again)
         await here.status(again, OrdStatus.CANCELED)
         await here.agreement()
+        assert not here.sim.open_orders(ACCOUNT)
 
 
 @one_of_each_family
