@@ -69,7 +69,7 @@ async def _first_fill(host: Host) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("subset", ["binance-usdm", "bybit-linear,bybit-spot", "okx-swap"])
+@pytest.mark.parametrize("subset", ["binance-usdm", "bybit-linear,bybit-spot", "okx-swap", "upbit"])
 async def test_the_paper_profile_runs_on_a_subset_of_the_venues(subset: str, tmp_path: Path) -> None:
     """The venues of one exchange; a simulator with a generated market stands for the exchange."""
     kinds = subset.split(",")

@@ -10,6 +10,7 @@ from tools.simulator.core.capture import Scan, scan_capture
 from tools.simulator.core.dialect import Family
 from tools.simulator.core.families import select
 from tools.simulator.dialects.upbit.limits import LIMIT_NAMES, UpbitLimits
+from tools.simulator.dialects.upbit.live import instruments_url
 from tools.simulator.dialects.upbit.symbols import UpbitMarket, default_symbols, load_symbols
 from tools.simulator.dialects.upbit.venue import Upbit
 
@@ -40,6 +41,7 @@ FAMILY = Family(
     instruments=_instruments,
     default_symbols=("KRW-BTC", "KRW-ETH", "KRW-SOL", "KRW-XRP", "KRW-DOGE", "BTC-ETH"),
     scan=_scan,
+    live_instruments_url=instruments_url,
     limits=UpbitLimits,
     limit_names=LIMIT_NAMES,
     balances={

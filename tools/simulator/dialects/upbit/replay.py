@@ -49,6 +49,10 @@ class UpbitReplay:
             if market is not None:
                 self._picture(market, self._rows.decode(bytes(row["orderbook_units"])), _value(row["timestamp"]))
 
+    def has_book(self, symbol: str) -> bool:
+        """A picture of this market has come."""
+        return symbol in self._venue.book_times
+
     def apply(self, raw: str, url: str = "") -> Message | None:
         """Keep the book, let users' orders trade, and hand the recorded message on."""
         text = raw.encode()

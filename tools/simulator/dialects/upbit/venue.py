@@ -23,6 +23,7 @@ from tools.simulator.dialects.upbit import errors, methods_account, methods_mark
 from tools.simulator.dialects.upbit.auth import Gate
 from tools.simulator.dialects.upbit.gateway import Method, Outcome, refused
 from tools.simulator.dialects.upbit.limits import Budget, UpbitLimits, Verdict, account_budget, public_budget
+from tools.simulator.dialects.upbit.live import UpbitLive
 from tools.simulator.dialects.upbit.orders import ticket_of
 from tools.simulator.dialects.upbit.params import Params
 from tools.simulator.dialects.upbit.private import PrivateStreams, made_up_uuid, order_row
@@ -162,7 +163,7 @@ class Upbit(Listener):
         return UpbitReplay(self)
 
     def live_feed(self, config: LiveConfig) -> LiveFeed:
-        raise ValueError("upbit has no live market here; use a generated or a recorded one")
+        return UpbitLive(self.hub, UpbitReplay(self), config, tuple(self.exchange.markets))
 
     # ------------------------------------------------------------------------------------------ requests
     def method_of(self, verb: str, path: str) -> Method | None:
