@@ -68,7 +68,8 @@ class Checks:
         found = self._time(seen, ticker.event_ns, now_ns)
         if ticker.bid_px is not None and ticker.ask_px is not None and ticker.bid_px >= ticker.ask_px:
             found |= Quality.CROSSED
-        found |= self._jump(seen, ticker.last_px)
+        if self._jumped(seen, ticker.last_px):
+            found |= Quality.JUMP
         return self._note(seen, StreamKind.TICKER, ticker.symbol, found, now_ns)
 
     def depth(self, depth: Depth, now_ns: int) -> tuple[Quality, list[DataFlagged]]:
@@ -81,7 +82,8 @@ class Checks:
             middle = (bid + ask) / 2
             if bid >= ask:
                 found |= Quality.CROSSED
-        found |= self._jump(seen, middle)
+        if self._jumped(seen, middle):
+            found |= Quality.JUMP
         return self._note(seen, StreamKind.BOOK, depth.symbol, found, now_ns)
 
     def deviates(self, streamed: Ticker, asked: Ticker) -> bool:
@@ -121,14 +123,12 @@ class Checks:
             found |= Quality.STALE
         return found
 
-    def _jump(self, seen: _Seen, price: Decimal | None) -> Quality:
+    def _jumped(self, seen: _Seen, price: Decimal | None) -> bool:
         before = seen.price
         if price is None:
-            return Quality.GOOD
+            return False
         seen.price = price
-        if before is not None and abs(price - before) > self._settings.jump * before:
-            return Quality.JUMP
-        return Quality.GOOD
+        return before is not None and before != price and abs(price - before) > self._settings.jump * before
 
     def _note(
         self, seen: _Seen, kind: StreamKind, symbol: Symbol, found: Quality, now_ns: int

@@ -45,7 +45,7 @@ UPBIT = Venue("upbit")
 PAIR = ("KRW-BTC", "KRW-ETH")
 RESETS, RIGS = 30, 3
 CRASHES = 5
-CACHE = {"symbols": 20, "streamed": 2, "askers": 4, "pause_ms": 10, "seconds": 10}
+CACHE = {"askers": 4, "pause_ms": 10, "seconds": 10}
 """Four askers, each of whom wants the ticker of one of the known symbols every 10 ms, two thirds of the time one of the
 two that are streamed as well."""
 SYMBOLS_EACH = 40
