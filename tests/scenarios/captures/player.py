@@ -139,7 +139,7 @@ class Player:
             if isinstance(step, Base):
                 await self._flush(batch)
                 self.truth.base(step)
-                await self._until_healed()
+                await self._until_healed(step.symbol)
                 continue
             accident = self._accidents.get(number)
             if accident is None and step.symbol not in self._swapped and not self._is_due(step):
@@ -204,8 +204,9 @@ class Player:
                 del self._owed[step.symbol]
                 await self._until_healed()
 
-    async def _until_healed(self) -> None:
-        begun = tuple(self.truth.books)
+    async def _until_healed(self, *symbols: str) -> None:
+        """These books, or all that have begun."""
+        begun = symbols or tuple(self.truth.books)
         await self._until(lambda: all(map(self._healed, begun)), "a book was not healed")
 
     async def _cut(self, step: Recorded) -> None:

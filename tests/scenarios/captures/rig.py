@@ -31,9 +31,10 @@ from supervisors.actor import Actor
 from supervisors.clock import SystemClock
 from tests.actors.venue.world import World, running
 from tests.scenarios.captures.player import Accident, Happened, Player, serving
-from tests.scenarios.captures.recordings import Base, Recorded, Recording, Top
+from tests.scenarios.captures.recordings import Base, Recording, Top
 
 PATIENCE_S = 60
+NEVER = 1 << 62
 QUICK = ReconnectSettings(first_jitter_ns=10 * MS, backoff_ns=20 * MS, backoff_max_ns=100 * MS)
 """Losses come many times faster here than anywhere else, so everything may be as quick to repair."""
 EAGER = BookSettings(settled_ns=0, retry_min_ns=5 * MS, retry_max_ns=50 * MS)
@@ -78,9 +79,13 @@ class Play:
         assert actor is None or isinstance(actor, BookActor)
         return actor
 
-    def proven(self, symbol: str) -> bool:
+    def healed(self, symbol: str) -> bool:
+        """The book is proven, and has read everything that was sent of it."""
         book = self.book(symbol)
-        return book is not None and bool(book.inspect()["proven"])
+        if book is None:
+            return False
+        picture = book.inspect()
+        return bool(picture["proven"]) and int(str(picture["last_id"])) >= self.player.truth.last_ids[symbol]
 
     async def to_the_end(self) -> None:
         """Play, and wait until every book has taken its last message."""
@@ -125,7 +130,7 @@ async def playing(recording: Recording, accidents: dict[int, Accident], hold: in
         recording,
         accidents,
         hold=hold,
-        healed=lambda symbol: play.proven(symbol),
+        healed=lambda symbol: play.healed(symbol),
         ready=lambda: books <= {name for listener in player.listeners for name in listener.wants},
     )
     by_rest = any(isinstance(step, Base) for step in recording.steps)
@@ -177,13 +182,16 @@ def places(
 
     The first frames of a book are spared, and the last: there is none after them to notice.
     """
-    begun: set[str] = set()
+    begun: dict[str, int] = {}
+    """By symbol: the id that its book begins with; a snapshot of REST has what some later frames say."""
     frames: dict[str, list[int]] = {}
     for number, step in enumerate(recording.steps):
-        if isinstance(step, Recorded) and step.change is not None and step.symbol in begun:
+        if isinstance(step, Base):
+            begun.setdefault(step.symbol, step.change.last_id)
+        elif step.change is not None and step.change.last_id > begun.get(step.symbol, NEVER):
             frames.setdefault(step.symbol, []).append(number)
-        elif not isinstance(step, Recorded) or (step.change is not None and step.change.whole):
-            begun.add(step.symbol)
+        elif step.change is not None and step.change.whole:
+            begun.setdefault(step.symbol, step.change.last_id)
     over: dict[int, int] = {}
     """By place: the step at which an accident there is over."""
     for steps in frames.values():
@@ -270,11 +278,14 @@ def _by_the_letter(play: Play, symbol: str) -> list[GapOpened]:
     """Gaps of a USDT-M book that a snapshot alone had proven: its first change follows it, and the venue's rule wants
     one that *holds* the snapshot's id (binance-usdm section 14), so a newer snapshot is fetched.  Nothing was lost."""
     found: list[GapOpened] = []
-    if play.venue == "binance-usdm":
-        log = [message for message in play.log[symbol] if isinstance(message, Quote | GapOpened | GapClosed)]
-        for closed, quote, opened in zip(log, log[1:], log[2:], strict=False):
-            if isinstance(closed, GapClosed) and isinstance(quote, Quote) and isinstance(opened, GapOpened):
-                found.append(opened)
+    quoted: set[int] = set()
+    for message in play.log[symbol] if play.venue == "binance-usdm" else ():
+        if isinstance(message, GapClosed):
+            quoted.clear()
+        elif isinstance(message, Quote):
+            quoted.add(message.update_id)
+        elif isinstance(message, GapOpened) and len(quoted) == 1:
+            found.append(message)  # nothing but the snapshot was quoted
     return found
 
 
