@@ -310,7 +310,7 @@ async def _known_symbols(market: MarketData) -> list[str]:
         try:
             await market.get_ticker(f"{UPBIT}:KRW-{name}")
         except UnknownSymbol:
-            continue
+            continue  # this venue has no such market
         found.append(f"{UPBIT}:KRW-{name}")
     return found
 
