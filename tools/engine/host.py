@@ -298,7 +298,7 @@ class Host:
         if what in ("ready", "connected", "journal_writes_again"):
             if self._said.pop(event.path, None) is not None:
                 self._tell(event)
-        elif what in _NEWS and not (what == "unready" and self._told_already(event)):
+        elif what in _NEWS and not (what == "unready" and (self._leaving or self._told_already(event))):
             said = (what, event.text)
             if self._said.get(event.path) != said:
                 self._said[event.path] = said
@@ -311,6 +311,11 @@ class Host:
             or shut.text.endswith("stopping")
             or self._said.get(shut.path, ("", ""))[1] == shut.text
         )
+
+    @property
+    def _leaving(self) -> bool:
+        """The last look has been taken: that gates shut from here on is no news."""
+        return self.last_look is not None
 
     def _tell(self, event: Lifecycle) -> None:
         self._news_count += 1
