@@ -237,7 +237,6 @@ def test_old_connections_are_forgotten() -> None:
 # ---- requests ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("R354")
 @pytest.mark.parametrize(
     "venue, symbols, path, query",
     [

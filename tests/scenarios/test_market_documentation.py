@@ -18,7 +18,6 @@ def test_there_are_examples() -> None:
     assert len(EXAMPLES) == 3
 
 
-@pytest.mark.req("R387")
 @pytest.mark.parametrize("example", EXAMPLES, ids=["price", "streams", "pictures"])
 def test_each_example_runs(example: str, tmp_path: Path) -> None:
     program = tmp_path / "example.py"

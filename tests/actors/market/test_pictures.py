@@ -307,7 +307,6 @@ async def test_retries_are_a_share_of_the_requests_whoever_asks(autojump_clock: 
         assert 100 <= stage.asked(RestTickersQuery) <= 100 + 10 + 101 / 5
 
 
-@pytest.mark.req("R386")
 @pytest.mark.parametrize("choice", list(ChannelChoice))
 async def test_every_call_ends_at_its_deadline(choice: ChannelChoice, autojump_clock: MockClock) -> None:
     async with staged(script=Script(rest_silent=True)) as stage:

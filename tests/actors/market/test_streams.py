@@ -103,7 +103,7 @@ async def leave_without_reading(stage: Stage) -> None:
     await trio.lowlevel.checkpoint()
 
 
-@pytest.mark.req("R327", "R343", "R339")
+@pytest.mark.req("R327", "R343")
 @pytest.mark.parametrize(
     "leave",
     [
