@@ -13,6 +13,7 @@ from tools.simulator import GeneratorConfig, ManualClock, Side, Simulator, Simul
 from tools.simulator.cli import build_config, build_parser, main
 from tools.simulator.core import families
 from tools.simulator.core.clock import SECOND
+from tools.simulator.core.model import Order, OrdType
 
 FAMILIES = ("binance-spot", "binance-usdm", "bybit", "okx", "upbit")
 
@@ -125,3 +126,28 @@ async def test_contracts_are_moved_by_hand_over_the_admin() -> None:
         assert sim.positions("alpha") == []
         assert await post("liquidate", account="alpha", symbol="BTCUSDT") == 400
         await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_venue_that_comes_back_repeats_no_number(name: str) -> None:
+    """A client that has stored the fills of the first would take those of the second for known."""
+
+    def numbers(first_id: int) -> set[str]:
+        config = SimulatorConfig(venue=name, first_id=first_id, market=GeneratorConfig())
+        sim = Simulator(config, ManualClock())
+        sim.open_market()
+        found = set()
+        for market in sim.exchange.markets.values():
+            order = Order(symbol=market.symbol, account=None, cl_ord_id="", side=Side.BUY, ord_type=OrdType.MARKET)
+            sim.exchange.number(market, order)
+            sim.trade(market.symbol, Side.BUY, market.spec.step_size * 10)
+            found |= {
+                f"order {market.symbol} {order.order_id}",
+                f"trade {market.symbol} {market.trades[-1].trade_id}",
+                f"update {market.symbol} {market.update_id}",
+            }
+        return found
+
+    before, after = numbers(1), numbers(1_790_000_000_000)
+    assert len(before) == len(after)
+    assert not before & after

@@ -25,6 +25,10 @@ from supervisors.actor import Actor, ReadyWhen
 from tools.engine.addresses import address
 from tools.engine.keys import DemoCredential
 
+_SECOND_NS = 1_000_000_000
+_IDS_PER_S = 1_000
+"""More numbers a second than a simulated symbol uses, and few enough that they fit into any client's integers."""
+
 
 class SimulatorFailed(Exception):
     """The simulator's process ended, or never became ready; the text holds its last words."""
@@ -140,6 +144,8 @@ class SimulatorActor(Actor):
             str(self._address.port),
             "--seed",
             str(given.seed),
+            "--first-id",  # a venue that comes back knows nothing, but must not number new fills like old ones
+            str(self.ctx.now_ns // _SECOND_NS * _IDS_PER_S),
             *(["--accounts", str(accounts)] if self._credentials else []),
         ]
         if given.market is MarketSource.CAPTURE:

@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on; keep it loopback")
     add("--port", type=int, default=9443, help="port; 0 takes a free one")
     add("--seed", type=int, default=1, help="seed of market, keys, latency and faults")
+    add("--first-id", type=int, default=1, help="where the venue's numbers of orders, trades and updates begin")
     add(
         "--until-stdin-closes",
         action="store_true",
@@ -182,6 +183,7 @@ def build_config(options: argparse.Namespace) -> SimulatorConfig:
     return SimulatorConfig(
         venue=family.name,
         seed=options.seed,
+        first_id=options.first_id,
         server=ServerConfig(
             host=options.host,
             port=options.port,

@@ -68,6 +68,7 @@ class SimulatorConfig:
 
     venue: str = DEFAULT_VENUE  # the family, see `core.families`
     seed: int = 1
+    first_id: int = 1  # where the venue's numbers of orders, trades and updates begin
     server: ServerConfig = attrs.field(factory=ServerConfig)
     market: GeneratorConfig | CaptureConfig | LiveConfig = attrs.field(factory=GeneratorConfig)
     symbols: tuple[str, ...] | None = None  # market keys or names; None: the family's usual ones; empty: all there are
@@ -90,7 +91,7 @@ class Simulator:
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.faults = FaultPlan(seed=config.seed)
         self.scheduler = Scheduler()
-        self.exchange = Exchange(self.clock, shared_order_ids=self.family.shared_order_ids)
+        self.exchange = Exchange(self.clock, shared_order_ids=self.family.shared_order_ids, first_id=config.first_id)
         self.stopping = trio.Event()
         instruments = _chosen_instruments(self.family, config)
         for each in instruments:

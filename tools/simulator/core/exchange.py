@@ -47,12 +47,14 @@ REPORTED_REJECTS = frozenset({RejectReason.INSUFFICIENT_BALANCE, RejectReason.WO
 class Exchange:
     """All markets and all orders of one venue."""
 
-    def __init__(self, clock: Clock, *, shared_order_ids: bool = False) -> None:
+    def __init__(self, clock: Clock, *, shared_order_ids: bool = False, first_id: int = 1) -> None:
+        """`first_id`: where the venue's numbers begin; a venue that comes back as another must not repeat them."""
         self.clock = clock
         self.shared_order_ids = shared_order_ids
         self.name_order: Callable[[Order], str] = lambda order: str(order.order_id)
         self.by_venue_id: dict[str, Order] = {}  # filled where order ids are shared by all symbols
-        self._last_order_id = 0
+        self._first_id = first_id
+        self._last_order_id = first_id - 1
         self.accounts = AccountBook()
         self.markets: dict[str, Market] = {}
         self.listeners: list[Listener] = []
@@ -70,11 +72,11 @@ class Exchange:
         self.activations: list[Order] = []  # pending legs of lists whose working order has filled
 
     # -------------------------------------------------------------------------------------- set-up
-    def add_market(self, spec: SymbolSpec, *, publishes_queue: bool = True, first_id: int = 1) -> Market:
+    def add_market(self, spec: SymbolSpec, *, publishes_queue: bool = True) -> Market:
         """Open a symbol. Raises ValueError where it exists."""
         if spec.symbol in self.markets:
             raise ValueError(f"symbol {spec.symbol} is listed already")
-        market = Market(spec, publishes_queue=publishes_queue, first_id=first_id)
+        market = Market(spec, publishes_queue=publishes_queue, first_id=self._first_id)
         self.markets[spec.symbol] = market
         return market
 
