@@ -340,9 +340,11 @@ class BookActor(Actor):
         elif not self._is_live:
             return  # an answer from before the connection was lost
         elif not self._has_buffered and snapshot.connection != self._connection:
-            # Nothing shows that it was taken while this connection delivered; the first delta will.
+            # Nothing shows that it was taken while this connection delivered; the first delta will.  A quiet symbol
+            # has none, and asks again.
             self._held = snapshot
             self._attempt += 1
+            self.ctx.after(self._settings.quiet_ns, _Ask(self._attempt))
             return
         self._bridge(snapshot)
 

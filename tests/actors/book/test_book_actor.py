@@ -190,6 +190,18 @@ def test_a_snapshot_of_another_connection_waits_for_the_first_delta(world: BookW
     world.check_quotes(world.told)
 
 
+def test_a_quiet_symbol_asks_again_when_the_answer_is_of_the_connection_before(world: BookWorld) -> None:
+    world.give(up(8))
+    world.advance(2_500)
+    world.give(up(9))
+    world.give(world.truth.snapshot(connection=8))
+    assert not world.is_ready()
+    world.advance(2_500)
+    assert [request.connection for request in world.requests] == [8, 9]
+    world.give(world.truth.snapshot(connection=9))
+    assert world.is_ready()
+
+
 def test_a_book_that_comes_back_alone_is_told_of_its_stream_because_it_asks(world: BookWorld) -> None:
     """The session answers the subscription; that the session is ready says nothing about this stream."""
     assert (PUBLIC, Subscribe(SYMBOL, f"/venues/{VENUE}/books/{SYMBOL}", (Channel.BOOK,))) in world.sent
