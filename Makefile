@@ -47,9 +47,12 @@ $(READY): requirements.lock pyproject.toml
 run: setup ## trade on the bundled simulator: generated market, no keys, no network
 	$(BIN)/bulkhead run
 
+# Many tests wait for real sockets and processes, so there is room for one worker more than there are cores.
+JOBS ?= $(shell expr $$(nproc) + 1)
+
 test: setup ## every test, then the coverage gates
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest --basetemp="$$(mktemp -d)/pytest"
+	$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist worksteal --basetemp="$$(mktemp -d)/pytest"
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	@$(BIN)/coverage json --quiet -o coverage.json

@@ -6,6 +6,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 
+import attrs
 import pytest
 import trio
 
@@ -175,7 +176,8 @@ async def test_the_client_is_usable_after_failures_and_cancellations() -> None:
             await trio.sleep_forever()
         await asked.answer(200, b"at last")
 
-    async with http_server(script) as server, client(server.url) as http:
+    patient = attrs.evolve(SETTINGS, http_timeout_ns=20 * SECOND)
+    async with http_server(script) as server, HttpClient(server.url, patient, now_ns=Ticks()) as http:
         for _ in range(40):  # more than the pool has connections
             with trio.move_on_after(0.01):
                 await http.request(request())

@@ -19,7 +19,7 @@ PRIVATE: PrivateCodec = codec()
 SEQUENCER: BookSequencer = BinanceSpotSequencer()
 
 
-@pytest.mark.req("R267")
+@pytest.mark.req("R219", "R267")
 @pytest.mark.parametrize(
     "interface, thing", [(PublicCodec, PUBLIC), (PrivateCodec, PRIVATE), (BookSequencer, SEQUENCER)]
 )
@@ -40,8 +40,8 @@ def test_the_capabilities_are_those_of_the_reference() -> None:
     able = attrs.asdict(PUBLIC.capabilities)
     assert PRIVATE.capabilities == PUBLIC.capabilities
     assert {name for name, value in able.items() if value is False} == {
-        "amend_needs_terms", "cancel_all_account", "dead_man_switch", "hedge_mode", "listen_key",
-        "private_snapshot_on_subscribe", "reduce_only",
+        "amend_needs_terms", "cancel_all_account", "dead_man_by_symbol", "dead_man_switch", "hedge_mode", "listen_key",
+        "positions", "private_snapshot_on_subscribe", "reduce_only", "ws_batches",
     }  # fmt: skip
     assert able["batch_size_max"] == 1
 
