@@ -27,6 +27,7 @@ def venue(kind: VenueKind, **given: object) -> VenueConfig:
     return VenueConfig(kind=kind, symbols=("BTCUSDT",), **given)  # type: ignore[arg-type]
 
 
+@pytest.mark.req("R220")
 def test_there_is_a_codec_for_every_kind_and_the_reverse() -> None:
     assert {kind.value for kind in VenueKind} == set(KINDS_BY_NAME) == set(VENUES)
 
@@ -47,6 +48,7 @@ def test_the_table_of_kinds_says_what_the_codecs_say(kind: str) -> None:
     assert facts.trade_modes == parts.trade_modes
 
 
+@pytest.mark.req("R220")
 @pytest.mark.parametrize("kind", sorted(VENUES))
 def test_every_kind_makes_its_codecs_for_every_environment(kind: str) -> None:
     parts = VENUES[kind]

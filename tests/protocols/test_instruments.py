@@ -83,6 +83,7 @@ def test_no_step_is_no_rounding(value: Decimal) -> None:
     assert floor_to(value, ZERO) == ceil_to(value, ZERO) == value
 
 
+@pytest.mark.req("R351")
 @given(PRICES, st.sampled_from([BTC, TABLE]), st.sampled_from(Side))
 def test_a_price_is_rounded_to_the_passive_side(price: Decimal, on: Instrument, side: Side) -> None:
     passive = on.round_price(price, side)

@@ -25,6 +25,7 @@ def spec_of(*children: ChildSpec) -> SupervisorSpec:
 # ---- order, atomicity, redelivery ----------------------------------------------------------------
 
 
+@pytest.mark.req("R344")
 async def test_messages_of_one_sender_arrive_in_order_through_a_chain(autojump_clock: MockClock) -> None:
     log: list[Message] = []
     spec = spec_of(

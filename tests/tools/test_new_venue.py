@@ -56,6 +56,7 @@ def run(root: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.req("R201", "R313", "R314")
 @pytest.mark.slow
 def test_a_venue_of_the_template_passes_the_linters_and_its_conformance_cases(
     checkout: Path, short_folder: Path

@@ -118,7 +118,7 @@ def test_what_was_said_long_apart_is_not_compared() -> None:
     assert memory.asked_ticker(ticker(None, NOW_NS + 11 * SECOND_NS, Source.REST), NOW_NS, 0)[0].quality is Quality.GOOD
 
 
-@pytest.mark.req("R349", "R353")
+@pytest.mark.req("R353")
 def test_an_interrupted_stream_leaves_its_last_picture_unproven_and_not_fresh() -> None:
     memory, topic = Memory(VENUE, MarketSettings()), topic_of(StreamKind.TICKER, SYMBOL)
     assert memory.doubt(topic, 0) is None
@@ -134,7 +134,7 @@ def test_an_interrupted_stream_leaves_its_last_picture_unproven_and_not_fresh() 
     assert memory.find(topic, ChannelChoice.AUTO, None, 6) is not None
 
 
-@pytest.mark.req("R333", "R334")
+@pytest.mark.req("R333", "R334", "R349")
 def test_each_choice_has_its_own_memory() -> None:
     memory, topic = Memory(VENUE, MarketSettings()), topic_of(StreamKind.TICKER, SYMBOL)
     memory.streamed(ticker("100"), NOW_NS, 0)

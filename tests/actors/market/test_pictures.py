@@ -89,7 +89,7 @@ async def test_a_fresh_stream_answers_from_memory(autojump_clock: MockClock) -> 
         assert (await stage.market.get_ticker(BTC)).source is Source.REST, "an interrupted stream answers nothing"
 
 
-@pytest.mark.req("R271")
+@pytest.mark.req("R262")
 async def test_who_asks_the_same_at_the_same_time_shares_one_request(autojump_clock: MockClock) -> None:
     async with staged() as stage:
         await cold(stage)
@@ -109,7 +109,7 @@ async def test_who_asks_the_same_at_the_same_time_shares_one_request(autojump_cl
 # ---- the choice of the channel -----------------------------------------------------------------------------------
 
 
-@pytest.mark.req("R333", "R382")
+@pytest.mark.req("R333", "R334", "R382")
 async def test_rest_only_asks_rest_although_a_stream_is_fresh(autojump_clock: MockClock) -> None:
     async with staged() as stage, stage.market.stream_ticker([BTC]):
         await cold(stage)
@@ -120,7 +120,7 @@ async def test_rest_only_asks_rest_although_a_stream_is_fresh(autojump_clock: Mo
             await stage.market.get_ticker(BTC, REST, max_age_ns=0)
 
 
-@pytest.mark.req("R333", "R382")
+@pytest.mark.req("R333", "R334", "R382")
 async def test_websocket_only_waits_for_the_stream_and_never_asks_rest(autojump_clock: MockClock) -> None:
     async with staged() as stage:
         await cold(stage)
@@ -142,7 +142,7 @@ async def test_websocket_only_waits_for_the_stream_and_never_asks_rest(autojump_
             await stage.market.get_ticker(BTC, STREAM, patience_ns=SECOND_NS)
 
 
-@pytest.mark.req("R333", "R336", "R382")
+@pytest.mark.req("R333", "R335", "R336", "R382")
 async def test_auto_asks_rest_first_and_listens_when_rest_fails(autojump_clock: MockClock) -> None:
     async with staged() as stage:
         await cold(stage)

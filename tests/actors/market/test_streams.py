@@ -259,7 +259,6 @@ async def test_the_first_trade_after_a_hole_says_so(autojump_clock: MockClock) -
 # ---- bars --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("R330")
 async def test_bars_are_built_from_trades_by_the_venues_clock(autojump_clock: MockClock) -> None:
     async with staged() as stage:
         start = now_ns() - now_ns() % MINUTE_NS
@@ -283,7 +282,6 @@ async def test_bars_are_built_from_trades_by_the_venues_clock(autojump_clock: Mo
             assert (third.open_ns, third.close) == (start + 2 * MINUTE_NS, D(7)), "time closes what no trade closes"
 
 
-@pytest.mark.req("R330")
 async def test_a_bar_with_a_hole_that_the_venue_cannot_heal_is_marked(autojump_clock: MockClock) -> None:
     async with staged() as stage:
         start = now_ns() - now_ns() % MINUTE_NS

@@ -178,6 +178,7 @@ def test_a_count_near_the_edge_of_a_window_proves_nothing_about_the_guess() -> N
     assert room(ours, "weight", edge) == 49
 
 
+@pytest.mark.req("R057")
 def test_order_counts_are_kept_for_each_account() -> None:
     ours = budget(Limit("orders", 10 * SECOND, 10))
     for account in ("one", "two"):

@@ -55,6 +55,7 @@ async def _records(here: Anywhere, kind: type[Any]) -> list[Any]:
 # ---- positions ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.req("R274")
 @contracts
 async def test_a_position_from_before_us_is_taken_over_without_alarm(kind: str, tmp_path: Path) -> None:
     async with anywhere(kind, tmp_path, before=given("2"), account=AUDITING, lax=True) as here:
@@ -71,6 +72,7 @@ async def test_a_position_from_before_us_is_taken_over_without_alarm(kind: str, 
         assert taken.first
 
 
+@pytest.mark.req("R274")
 @contracts
 async def test_a_position_that_our_fills_do_not_add_up_to_raises_an_alarm_and_becomes_ours(
     kind: str, tmp_path: Path

@@ -42,7 +42,7 @@ from tests.actors.venue.spot import (
 from tools.simulator import Fault, FaultKind
 
 
-@pytest.mark.req("R003", "R056", "R077", "R088")
+@pytest.mark.req("R003", "R056", "R077", "R088", "R268")
 @pytest.mark.parametrize("hmac", [False, True])
 async def test_an_order_goes_over_the_socket_and_comes_back_as_reports(hmac: bool) -> None:
     async with sessions(only=(ENTRY,), hmac=hmac) as spot:
@@ -83,6 +83,7 @@ async def test_a_reject_of_the_venue_is_said_with_its_reason() -> None:
         assert (await spot.account.one(VenueCancelReject)).order_gone
 
 
+@pytest.mark.req("R268")
 async def test_an_amend_makes_the_order_smaller_and_a_cancel_of_all_ends_it() -> None:
     async with sessions(only=(ENTRY, PRIVATE)) as spot:
         await spot.trading()
@@ -257,7 +258,7 @@ async def test_a_socket_that_died_unnoticed_takes_not_a_byte_and_rest_takes_over
         assert spot.sim.arrivals(cl_ord_id).seen == 1
 
 
-@pytest.mark.req("R090")
+@pytest.mark.req("R056", "R090")
 async def test_a_half_open_socket_is_noticed_and_what_it_owed_is_in_doubt() -> None:
     def impatient(rules: SessionRules) -> SessionRules:
         return attrs.evolve(rules, silence_max_ns=400 * MS)

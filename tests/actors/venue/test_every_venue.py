@@ -34,6 +34,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 one_of_each_family = pytest.mark.parametrize("kind", ONE_EACH)
 
 
+@pytest.mark.req("R219", "R275", "R362")
 @every_kind
 async def test_an_order_lives_and_ends(kind: str, tmp_path: Path) -> None:
     """Placed, amended where that is possible, canceled; one that fills in part; a cancel that comes too late."""

@@ -17,7 +17,7 @@ from tests.actors.venue.spot import ACCOUNT, ENTRY, MASTER, PRIVATE, sessions, s
 from tools.simulator import Fault, FaultKind
 
 
-@pytest.mark.req("R007", "R015")
+@pytest.mark.req("R007", "R015", "R269")
 @pytest.mark.parametrize("hmac", [False, True])
 async def test_the_account_hears_of_its_orders_and_balances(hmac: bool) -> None:
     async with sessions(only=(PRIVATE, ENTRY), hmac=hmac) as spot:

@@ -78,7 +78,7 @@ async def test_every_book_gets_its_own_market() -> None:
         await spot.world.ready(PUBLIC)
 
 
-@pytest.mark.req("R015", "R090", "R345", "R383")
+@pytest.mark.req("R015", "R090", "R340", "R345", "R383")
 async def test_after_a_reset_everything_is_subscribed_again_under_a_new_number() -> None:
     async with sessions(only=(PUBLIC,)) as spot:
         first = await spot.books[BTC].one(StreamUp)
@@ -105,7 +105,7 @@ async def test_a_half_open_connection_is_noticed_by_its_silence() -> None:
         await bounce(spot)
 
 
-@pytest.mark.req("R090")
+@pytest.mark.req("R090", "R340")
 async def test_a_venue_that_is_gone_is_tried_until_it_is_back() -> None:
     async with sessions(only=(PUBLIC,)) as spot:
         await spot.world.ready(PUBLIC)
@@ -378,6 +378,7 @@ async def test_each_reader_gets_its_own_channels_also_after_a_restart_of_the_ses
         assert spot.world.inspect(PUBLIC)["wanted"] == 3, "trades of BTC are wanted by the book in any case"
 
 
+@pytest.mark.req("R341", "R380")
 async def test_a_connection_is_closed_at_the_end() -> None:
     async with sessions(simulator_config(), only=(PUBLIC,), reconnect=QUICK) as spot:
         await spot.world.ready(PUBLIC)
@@ -386,7 +387,6 @@ async def test_a_connection_is_closed_at_the_end() -> None:
         await spot.world.until(lambda: not spot.sim.server.sockets)
 
 
-@pytest.mark.req("R347")
 async def test_server_pings_are_answered_so_that_the_connection_stays() -> None:
     config = simulator_config(server=server(ping_every_s=0.1, pong_within_s=0.5))
     async with sessions(config, only=(PUBLIC,)) as spot:

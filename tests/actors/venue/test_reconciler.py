@@ -49,7 +49,7 @@ async def traded(spot: Spot, times: int) -> list[ExecutionReport]:
     return [each for each in spot.account.of(ExecutionReport) if each.exec_type is ExecType.TRADE]
 
 
-@pytest.mark.req("R015", "R132")
+@pytest.mark.req("R015", "R086", "R132", "R269")
 async def test_the_picture_is_what_the_venue_has() -> None:
     async with sessions(only=(ENTRY, RECONCILER)) as spot:
         await spot.trading()

@@ -28,6 +28,7 @@ async def accept_only(peer: Peer) -> None:
 # ---- messages -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.req("R344")
 async def test_messages_of_one_read_come_together_and_in_order() -> None:
     async def script(peer: Peer) -> None:
         assert await peer.accept() == "/ws"

@@ -39,7 +39,7 @@ POSITIONS: KnowsPositions = codec()
 SEQUENCER: BookSequencer = BinanceUsdmSequencer()
 
 
-@pytest.mark.req("R267")
+@pytest.mark.req("R219", "R272")
 @pytest.mark.parametrize(
     "interface, thing",
     [

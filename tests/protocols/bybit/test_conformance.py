@@ -32,7 +32,7 @@ PAGES: tuple[ContinuesAnswers, ...] = (public(), codec())
 BATCHES: BatchCodec = codec()
 
 
-@pytest.mark.req("R267")
+@pytest.mark.req("R219")
 @pytest.mark.parametrize(
     "interface, thing",
     [

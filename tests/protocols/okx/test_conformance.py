@@ -40,7 +40,7 @@ POSITIONS: KnowsPositions = codec()
 LEARNS: LearnsInstruments = codec()
 
 
-@pytest.mark.req("R267")
+@pytest.mark.req("R219")
 @pytest.mark.parametrize(
     "interface, thing",
     [(PublicCodec, PUBLIC), (PrivateCodec, PRIVATE), (BookSequencer, SEQUENCER), (KeepsAlive, ALIVE[0]),

@@ -30,7 +30,7 @@ LISTS: tuple[ListsSubscriptions, ...] = (codec(), UpbitPublic())
 CONTINUES: ContinuesAnswers = codec()
 
 
-@pytest.mark.req("R267")
+@pytest.mark.req("R219")
 @pytest.mark.parametrize(
     "interface, thing",
     [

@@ -31,6 +31,7 @@ def codes(path: Path, **options: Any) -> list[str]:
 # ---- the recorded data -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.req("R360")
 @pytest.mark.parametrize("file, kind, deltas", [
     ("binance_spot/ws/2024-08-08_btcusdt_11min.jsonl.gz", "binance-spot", 6494),
     ("binance_usdm/ws/2024-08-08_btcusdt_6min.jsonl.gz", "binance-usdm", 6550),
@@ -47,6 +48,7 @@ def test_the_captures_have_no_gap_and_no_crossed_book(file: str, kind: str, delt
     assert checked.counts["BookDelta"] or checked.counts["BookSnapshot"] == 93
 
 
+@pytest.mark.req("R360")
 @pytest.mark.parametrize("file, bars, gaps, missing", [
     ("binance_spot/ohlcv/BTCUSDT_1h_to_2024-07-01.csv.gz", 33100, 10, 20),
     ("binance_spot/ohlcv/BTCUSDT_15m_2023.csv.gz", 34939, 1, 5),
@@ -111,6 +113,7 @@ def _unopened(lines: list[dict[str, Any]]) -> None:
     lines[0].pop("url", None)
 
 
+@pytest.mark.req("R360")
 @pytest.mark.parametrize("spoil, found, ok", [
     (_drop, "gap", False), (_early, "order", False), (_twice, "duplicate", False), (_cross, "crossed", False),
     (_lack, "schema", False), (_strange, "frame", True), (_unopened, "open", True),
@@ -125,6 +128,7 @@ def test_a_spoiled_capture(
     assert checked.ok is ok
 
 
+@pytest.mark.req("R360")
 def test_every_lost_change_is_found(good: list[dict[str, Any]], tmp_path: Path) -> None:
     """But the last ones of each book, after which nothing is there to show it."""
     where = deltas(good)
@@ -181,6 +185,7 @@ def bars_text(rows: list[str]) -> str:
 GOOD = [f"{number * MINUTE_MS},10,12,9,11,5" for number in range(1, 20)]
 
 
+@pytest.mark.req("R360")
 @pytest.mark.parametrize("at, row, code, is_error", [
     (5, "", "schema", True), (5, "x,10,12,9,11,5", "schema", True), (5, "360000,10,12,9,11", "schema", True),
     (5, "360000,10,9,12,11,5", "range", True), (5, "360000,0,12,0,11,5", "range", True),

@@ -56,6 +56,7 @@ def market_of(kind: str, sim: Simulator) -> Any:
     return next((one for one in found if one.spec.category in ("", product)), found[0])
 
 
+@pytest.mark.req("R358")
 @pytest.mark.parametrize("kind", sorted(SYMBOLS))
 async def test_every_venue_is_paged_to_the_last_bar(kind: str, tmp_path: Path) -> None:
     """More than one page, and each bar is the simulator's own."""
@@ -93,6 +94,7 @@ async def test_bars_that_are_still_open_are_left_out(tmp_path: Path) -> None:
     assert report.last_ms < open_ns // 1_000_000 or now_ns() >= open_ns + MINUTE_NS
 
 
+@pytest.mark.req("R358")
 async def test_bars_that_the_venue_does_not_have_are_told(tmp_path: Path) -> None:
     async with venue_of("upbit", market=QUIET) as sim:
         work = job("upbit", sim, tmp_path / "bars.csv", minutes=300)
@@ -245,6 +247,7 @@ def slow_venue() -> Iterator[RunningSimulator]:
         yield venue
 
 
+@pytest.mark.req("R358")
 def test_a_download_survives_kills_at_any_moment(slow_venue: RunningSimulator, tmp_path: Path) -> None:
     """SIGKILL, again and again, until it gets through: the file is that of a download without any."""
     until = (now_ns() // MINUTE_NS - 60) * 60

@@ -24,6 +24,7 @@ def test_every_kind_is_recorded_here() -> None:
     assert SYMBOLS.keys() == VENUES.keys()
 
 
+@pytest.mark.req("R358")
 @pytest.mark.parametrize("kind", sorted(SYMBOLS))
 async def test_a_recording_stands_for_itself(kind: str, tmp_path: Path) -> None:
     """Openings, subscriptions, frames as they came, snapshots where the venue's books need them; nothing is wrong."""
@@ -139,6 +140,7 @@ async def test_a_lost_connection_goes_on_in_the_same_file(tmp_path: Path) -> Non
     assert set(checked.found) <= {"unproven"}  # the books of the connection that was lost
 
 
+@pytest.mark.req("R358")
 async def test_a_lost_message_is_noticed_and_healed_by_a_snapshot(tmp_path: Path) -> None:
     async with venue_of("binance-spot") as sim, recording("binance-spot", sim, tmp_path) as recorder:
         progress = recorder.progress
