@@ -6,6 +6,7 @@ The whole checkout is copied, the venue is written into the copy, and the copy's
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,24 @@ def test_a_venue_of_the_template_passes_the_linters_and_its_conformance_cases(
     run(checkout, "pytest", *options, "tests/config/test_venues.py", "-k", "not subset")  # no profile trades on it
     said = run(checkout, "pytest", *options, "tests/conformance", "-k", KIND)
     assert "4 passed" in said, "market, orders, account and faults"
+
+
+@pytest.mark.req("R312")
+def test_the_guide_names_all_that_the_template_writes_and_nothing_that_is_not_there(
+    checkout: Path, repo_root: Path
+) -> None:
+    guide = (repo_root / "docs" / "adding-a-venue.md").read_text(encoding="utf-8")
+    before = set(checkout.rglob("*"))
+    tables = {path: path.read_bytes() for path in before if path.is_file()}
+    generate(checkout, Names.of("acme"))
+    written = {path for path in set(checkout.rglob("*")) - before if ".ruff_cache" not in path.parts}
+    folders = {path for path in written if path.is_dir()}
+    changed = {path for path, content in tables.items() if path.read_bytes() != content}
+    assert len(folders) == len(changed) == 3
+    for path in folders | changed:
+        assert f"`{path.relative_to(checkout).as_posix()}{'/' if path.is_dir() else ''}`" in guide
+    for name in re.findall(r"`((?:actors|config|protocols|tests|tools)/[\w/.]+)`", guide):
+        assert (checkout / name).exists(), f"the guide names {name}"
 
 
 def test_a_venue_that_is_there_already_is_not_written_over(checkout: Path) -> None:

@@ -67,6 +67,19 @@ async def test_an_order_lives_and_ends(kind: str, tmp_path: Path) -> None:
 
 
 @every_kind
+@pytest.mark.req("R004", "R073", "R078")
+async def test_where_the_venue_takes_orders_over_websocket_that_is_what_is_used(kind: str, tmp_path: Path) -> None:
+    """Placed and canceled without a single request of order entry by REST, or every one by it."""
+    async with anywhere(kind, tmp_path) as here:
+        order = await here.resting()
+        here.cancel(order)
+        await here.status(order, OrdStatus.CANCELED)
+        by_rest = here.world.inspect(here.entry)["by_rest"]
+        assert by_rest == (0 if here.parts.capabilities.ws_order_entry else 2)
+        assert here.sim.arrivals(order).seen == 1
+
+
+@every_kind
 async def test_orders_that_come_together_leave_together_and_are_canceled_together(kind: str, tmp_path: Path) -> None:
     """One of a batch is impossible: the others live.  Then all are canceled, in as few requests as the venue takes."""
     async with anywhere(kind, tmp_path) as here:

@@ -229,6 +229,31 @@ def test_both_message_rates_are_kept() -> None:
     assert times[-1] - times[0] < 130
 
 
+@pytest.mark.req("R389")
+async def test_a_session_keeps_the_venues_message_rate_however_fast_its_readers_change_their_minds() -> None:
+    """Every frame of ours counts there, the question for what is subscribed too (upbit section 4)."""
+    codec, symbols = UpbitPublic(), [Symbol(f"KRW-A{number}") for number in range(40)]
+    a_second, a_minute = codec.rules.messages_per_s_max, codec.rules.messages_per_min_max
+    assert (a_second, a_minute) == (5, 100)
+    double, times = Double("upbit"), list[float]()
+
+    def heard(client: Client, text: str) -> bool:
+        times.append(trio.current_time())
+        return True
+
+    double.answers = heard
+    async with session(double, codec, (Symbol("KRW-BTC"),)) as run:
+        await run.world.ready(run.public)
+        for symbol in symbols:
+            run.world.tell(run.public, Subscribe(symbol, READER, TRADES))
+            await trio.sleep(0.05)
+        await run.subscribed(*(("trade", symbol) for symbol in symbols))
+        assert double.connections == 1
+    assert len(times) > a_second
+    spans = [later - first for first, later in zip(times, times[a_second:], strict=False)]
+    assert min(spans) > 0.9, "six messages within a second; what we sent a second apart may arrive a little closer"
+
+
 def test_a_pacer_without_rules_never_waits() -> None:
     async def main() -> float:
         pacer = Pacer(0, 0)

@@ -7,8 +7,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from tests.judges.conftest import simulator_process
 from tests.tools.cli.support import PATIENCE_S, REPO_ROOT
+from tools.history.candles import COLUMNS
+from tools.history.captures import Line
 from tools.history.check import check
 
 DOCUMENT = REPO_ROOT / "docs" / "history.md"
@@ -34,6 +39,19 @@ def test_its_commands_run(tmp_path: Path) -> None:
             )  # fmt: skip
             assert said.returncode == 0, f"{command}\n{said.stdout}{said.stderr}"
     assert sorted(os.listdir(tmp_path)) == ["btc.csv", "btc.csv.gz", "captures"]
+
+
+@pytest.mark.req("R359")
+def test_the_columns_of_candles_and_the_fields_of_captures_are_explained() -> None:
+    """What the page tells is what is written, in its order."""
+    text = DOCUMENT.read_text()
+    fields = tuple(field.name for field in msgspec.structs.fields(Line))
+    for head, names in (("column", COLUMNS), ("field", fields)):
+        rows = text.partition(f"| {head} |")[2].partition("\n\n")[0]
+        told = [
+            name for row in re.findall(r"^\| ([^|]+) \|", rows, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+        ]
+        assert told == list(names), head
 
 
 def test_every_word_of_the_check_is_explained() -> None:
