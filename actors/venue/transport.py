@@ -23,6 +23,8 @@ Promises:
 
 The frames are the `websockets` library's sans-I/O core; TLS is an `SSLObject` between two memory buffers, so that the
 synchronous send works there too.  Compression is not offered: venues gain nothing, and it costs CPU.
+
+One file because it is one connection: what it promises about its end must be read beside every way in which it ends.
 """
 
 from __future__ import annotations

@@ -388,7 +388,7 @@ async def test_watchers_can_tell_a_shut_gate_from_an_end_also_when_the_gate_was_
         await trio.sleep(1)
         ended = [message for message in log if isinstance(message, Down) and not message.running]
         assert [(down.epoch, "boom" in down.reason) for down in ended] == [(1, True)]
-        assert log[-1] == Up("/target", 2)
+        assert log[-1:] == [Up("/target", 2)]
 
 
 async def test_timers_come_back_in_order_and_die_with_their_incarnation(autojump_clock: MockClock) -> None:
