@@ -6,22 +6,59 @@ examples: a rule that accepted its own counterexample would prove nothing.
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
 
+from protocols.venues.registry import VENUES
 from tests.tidy.imports import CLOCK_HOMES, EDGES, HTTPX_HOME, is_decision, layer_of, violations
 from tests.tidy.sources import ROOT, python_files, read
 
 FILES = python_files()
+CORE = frozenset({"runtime", "actors", "tree", "bulkhead"})
 
 
-@pytest.mark.req("R392")
+@pytest.mark.req("R257", "R289", "R392")
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_no_file_breaks_an_import_rule(path: Path) -> None:
     assert violations(path, read(path)) == []
 
 
+VENUE_NAMES = re.compile("|".join(sorted({parts.family.partition("-")[0] for parts in VENUES.values()})), re.IGNORECASE)
+
+
+@pytest.mark.req("R201")
+@pytest.mark.parametrize("path", [path for path in FILES if layer_of(path.as_posix()) in CORE], ids=str)
+def test_nothing_above_the_codecs_names_a_venue(path: Path) -> None:
+    """Neither in a word that is compared nor in an import; a text for readers may give an example."""
+    assert named_venues(read(path)) == []
+
+
+def test_a_venue_that_is_named_would_be_seen() -> None:
+    assert len(VENUE_NAMES.pattern.split("|")) == 4
+    assert named_venues('if venue == "binance-spot":\n    wait = 1') == ["binance-spot"]
+    assert named_venues("from protocols.venues.okx import public") == ["protocols.venues.okx"]
+    assert named_venues("from protocols.venues import upbit") == ["upbit"]
+    assert named_venues('"""As on Bybit."""\nlimit = 5') == []
+
+
+def named_venues(source: str) -> list[str]:
+    """Texts and imports of a module that name a venue; what only explains is left out."""
+    tree = ast.parse(source)
+    explains = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    words: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in explains:
+            words.append(node.value)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            words += [alias.name for alias in node.names]
+            words += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+    return [word for word in words if VENUE_NAMES.search(word)]
+
+
+@pytest.mark.req("R252")
 def test_every_layer_has_files_under_test() -> None:
     layers = {layer_of(path.as_posix()) for path in FILES}
     assert layers >= {"protocols", "config", "runtime", "actors", "bulkhead", "tools", "tests"}

@@ -521,6 +521,7 @@ def test_the_rendering_shows_values_and_sources(write: Writer) -> None:
     assert "# socket is not set" in text
 
 
+@pytest.mark.req("R252")
 @pytest.mark.parametrize("name", ["demo", "live", "paper"])
 def test_a_rendered_profile_reads_back_as_itself(name: str, tmp_path: Path) -> None:
     config = load_config(name)

@@ -95,6 +95,7 @@ def test_kinds_are_enums(cls: type) -> None:
             assert str not in mentioned, f"{cls.__name__}.{name}"
 
 
+@pytest.mark.req("R257")
 @pytest.mark.parametrize("cls", RECORDS, ids=lambda cls: cls.__name__)
 def test_records_hold_no_mutable_containers(cls: type) -> None:
     for name, mentioned in fields(cls).items():

@@ -5,6 +5,7 @@ Speeds are measured by `bulkhead bench market`; here it is proven that it works,
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -112,7 +113,7 @@ async def test_every_stream_of_upbit(tmp_path: Path) -> None:
                 await trio.sleep(0.01)
 
 
-@pytest.mark.req("R092", "R333", "R337", "R356")
+@pytest.mark.req("R092", "R333", "R337", "R356", "R376")
 async def test_every_venue_by_every_channel(tmp_path: Path) -> None:
     """One record shape and one unit, whatever the venue and whatever the channel: the two must agree."""
     async with feeding(tmp_path, *FAMILIES) as feed:
@@ -145,6 +146,47 @@ async def test_every_venue_by_every_channel(tmp_path: Path) -> None:
             assert abs(book.bids[0][0] - live.bids[0][0]) < middle / 20, venue
             assert len(live.bids) == len(book.bids) == 5
             assert all(bar.source is Source.REST and bar.received_ns > 0 for bar in bars)
+
+
+@pytest.mark.req("R271", "R376")
+async def test_repeated_reads_are_answered_from_memory(tmp_path: Path) -> None:
+    """A hundred reads in a row may meet the end of what was fresh, but no more."""
+    async with feeding(tmp_path, "binance-spot") as feed:
+        requests = feed.sims["binance-spot"].venue.requests
+        for read in (feed.market.get_ticker, feed.market.get_orderbook):
+            await read("BTCUSDT", ChannelChoice.REST_ONLY, max_age_ns=0)
+            before = dict(requests)
+            for _ in range(100):
+                assert (await read("BTCUSDT", ChannelChoice.REST_ONLY)).source is Source.REST
+            more = {name: count - before.get(name, 0) for name, count in requests.items()}
+            assert sum(count for name, count in more.items() if "ticker" in name or "depth" in name) < 10, more
+
+
+@pytest.mark.req("R339")
+async def test_at_its_end_no_connection_no_task_and_no_file_is_left(tmp_path: Path) -> None:
+    """Also of streams that their readers never closed."""
+    tasks, sockets = trio.lowlevel.current_statistics().tasks_living, held("socket:")
+    async with feeding(tmp_path, "upbit") as feed:
+        streams = [
+            feed.market.stream_ticker(["KRW-BTC"]),
+            feed.market.stream_orderbook(["KRW-BTC"]),
+            feed.market.stream_trades(["KRW-BTC"]),
+            feed.market.stream_candles(["KRW-BTC"], SECOND_NS),
+        ]
+        await good_again(streams[0], {"KRW-BTC"})
+        await good_again(streams[1], {"KRW-BTC"})
+        assert held("socket:") > sockets
+        assert held(str(tmp_path))
+    assert trio.lowlevel.current_statistics().tasks_living == tasks
+    assert held("socket:") == sockets
+    assert not held(str(tmp_path))
+
+
+def held(what: str) -> set[str]:
+    """What this process has open of a kind."""
+    folder = Path("/proc/self/fd")
+    links = [os.readlink(folder / name) for name in os.listdir(folder) if (folder / name).is_symlink()]
+    return {link for link in links if link.startswith(what)}
 
 
 async def good_again(stream: Any, kinds: set[str]) -> None:
@@ -204,7 +246,7 @@ async def test_after_a_crash_of_anything_the_streams_go_on(victim: str, tmp_path
             assert feed.host.runtime.cell(victim).epoch == epoch + 1
 
 
-@pytest.mark.req("R385", "R357", "R336")
+@pytest.mark.req("R336", "R357", "R376", "R385")
 async def test_when_rest_fails_the_stream_answers_and_when_both_fail_nothing_is_invented(tmp_path: Path) -> None:
     async with feeding(tmp_path, "upbit") as feed:
         market, sim = feed.market, feed.sims["upbit"]

@@ -46,6 +46,23 @@ def test_every_dependency_has_a_lower_bound_and_the_lock_satisfies_it() -> None:
         assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, f"run `make lock`: {text}"
 
 
+@pytest.mark.req("R207", "R208", "R266", "R280")
+def test_no_venues_sdk_and_no_client_of_a_server_is_installed_with_the_engine() -> None:
+    """What the judges in the tests use is no dependency of what they judge; caches and state need no other program."""
+    table = project()["project"]
+    dependencies = {canonicalize_name(Requirement(text).name) for text in table["dependencies"]}
+    sdks = {"binance-connector", "ccxt", "cryptofeed", "okx", "pybit", "python-binance", "python-okx", "pyupbit"}
+    clients = {"aioredis", "asyncpg", "psycopg", "psycopg2", "pymemcache", "pymongo", "redis", "sqlalchemy"}
+    judges = {canonicalize_name(Requirement(text).name) for text in table["optional-dependencies"]["dev"]}
+    assert len(sdks & judges) > 3, "the judges are there under these names"
+    assert not dependencies & (sdks | clients)
+    outside = re.compile(
+        r"^\s*(?:import|from) (?:ccxt|cryptofeed|binance|okx|pybit|pyupbit|redis|sqlalchemy)\b", re.MULTILINE
+    )
+    users = {path.parts[0] for path in python_files() if outside.search((ROOT / path).read_text(encoding="utf-8"))}
+    assert users <= {"tests", "tools"}, "only judges, and the rivals of the benchmarks"
+
+
 def test_everything_in_the_lock_is_pinned_with_hashes() -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     blocks = [block for block in re.split(r"\n(?=\S)", lock) if not block.startswith("#")]
@@ -55,6 +72,7 @@ def test_everything_in_the_lock_is_pinned_with_hashes() -> None:
         assert "--hash=sha256:" in block, block.splitlines()[0]
 
 
+@pytest.mark.req("R252")
 def test_the_wheel_holds_the_packages_and_the_public_face_and_nothing_else(tmp_path: Path) -> None:
     source = tmp_path / "source"
     for path in [*python_files(), Path("pyproject.toml"), Path("README.md"), Path("LICENSE")]:

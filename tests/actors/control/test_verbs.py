@@ -117,6 +117,7 @@ async def test_a_wrong_address_gets_the_nearest_right_one(tmp_path: Path) -> Non
         assert (await own.ask("actor", path=["/journal"]))["error"] == "path is not text"
 
 
+@pytest.mark.req("R205")
 async def test_orders_positions_and_balances_come_from_the_accounts(tmp_path: Path) -> None:
     async with control(tmp_path) as rig, talk(rig) as own:
         rig.orders[MASTER].append(open_order(MASTER))

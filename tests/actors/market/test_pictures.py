@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 
 import pytest
@@ -61,7 +62,7 @@ async def test_the_start_warms_the_cache_in_one_request(autojump_clock: MockCloc
         assert stage.asked(RestTickersQuery) == 2
 
 
-@pytest.mark.req("R263", "R335", "R352")
+@pytest.mark.req("R208", "R263", "R335", "R352")
 async def test_a_fresh_answer_serves_everybody_until_it_is_too_old(autojump_clock: MockClock) -> None:
     async with staged() as stage:
         await cold(stage)
@@ -104,6 +105,36 @@ async def test_who_asks_the_same_at_the_same_time_shares_one_request(autojump_cl
         assert len(found) == 20
         assert stage.asked(RestTickersQuery) == 1
         assert stage.inspect()["shared"] == 19
+
+
+@pytest.mark.req("R371")
+async def test_of_repeated_reads_more_than_four_in_five_come_from_memory(autojump_clock: MockClock) -> None:
+    """Four askers, each of whom wants a ticker every 10 ms: two of the symbols are streamed as well, one is not."""
+    chance = random.Random(1)
+    wanted = (BTC, ETH, f"{VENUE}:{XRP}")
+    async with staged() as stage, stage.market.stream_ticker([BTC, ETH]):
+        await cold(stage)
+        before = stage.inspect()
+
+        async def ask() -> None:
+            for _ in range(1_000):
+                await stage.market.get_ticker(chance.choice(wanted))
+                await trio.sleep(0.01)
+
+        async def speak() -> None:
+            while True:
+                await stage.say(ticker(BTC), ticker(ETH))
+                await trio.sleep(0.2)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(speak)
+            async with trio.open_nursery() as askers:
+                for _ in range(4):
+                    askers.start_soon(ask)
+            nursery.cancel_scope.cancel()
+        hits, misses = (int(str(stage.inspect()[name])) - int(str(before[name])) for name in ("hits", "misses"))
+        assert hits + misses == 4_000
+        assert hits / 4_000 > 0.8
 
 
 # ---- the choice of the channel -----------------------------------------------------------------------------------

@@ -17,10 +17,11 @@ import trio.testing
 
 from actors.book.actor import BookActor, BookSettings
 from actors.venue.backoff import Pacer
+from actors.venue.limiter import LimiterActor
 from actors.venue.settings import MS, SECOND
 from protocols.base import Message
 from protocols.enums import Channel, GapReason
-from protocols.ids import Symbol
+from protocols.ids import Path, Symbol, Venue
 from protocols.instruments import Product
 from protocols.market import (
     BookDelta,
@@ -35,12 +36,13 @@ from protocols.market import (
     Trade,
     Unsubscribe,
 )
-from protocols.reconcile import book_path
+from protocols.reconcile import book_path, limiter_path
 from protocols.venue import Expectation, SessionRules
 from protocols.venues.binance_spot.public import BinanceSpotPublic
 from protocols.venues.binance_usdm.public import BinanceUsdmPublic
 from protocols.venues.bybit import BybitPublic
 from protocols.venues.okx import OkxPublic
+from protocols.venues.registry import VENUES
 from protocols.venues.upbit.public import UpbitPublic
 from supervisors.actor import Actor
 from tests.actors.venue.double import (
@@ -252,6 +254,23 @@ async def test_a_session_keeps_the_venues_message_rate_however_fast_its_readers_
     assert len(times) > a_second
     spans = [later - first for first, later in zip(times, times[a_second:], strict=False)]
     assert min(spans) > 0.9, "six messages within a second; what we sent a second apart may arrive a little closer"
+
+
+@pytest.mark.req("R388")
+async def test_a_session_connects_no_more_often_than_the_venue_allows_however_often_it_is_cut() -> None:
+    """Upbit takes five connections in a second; here each is cut as soon as it is proven, and replaced at once."""
+    double, venue, times = Double("upbit"), Venue("upbit"), list[float]()
+    limits = VENUES[venue].limits
+    assert [(limit.interval_ns, limit.limit) for limit in limits if limit.name == "connections"] == [(SECOND, 5)]
+    actors: dict[Path, Callable[[], Actor]] = {limiter_path(venue): lambda: LimiterActor(venue, limits)}
+    async with session(double, UpbitPublic(), (Symbol("KRW-BTC"),), actors=actors) as run:
+        for number in range(1, 13):
+            await run.world.until(lambda number=number: double.connections == number)  # type: ignore[misc]
+            times.append(trio.current_time())
+            await run.subscribed(("book", Symbol("KRW-BTC")))
+            double.clients[-1].peer.reset()
+    spans = [later - first for first, later in zip(times, times[5:], strict=False)]
+    assert min(spans) > 0.9, "six connections within a second; the server may see them a little closer"
 
 
 def test_a_pacer_without_rules_never_waits() -> None:

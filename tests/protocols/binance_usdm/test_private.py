@@ -264,6 +264,7 @@ class TestConditionalOrders:
 
 
 class TestAccountEvents:
+    @pytest.mark.req("R027")
     def test_wallet_and_position(self) -> None:
         at = 1790000000904 * MS
         changed, position = codec().decode_private(account_event(), RECEIVED_NS)
@@ -279,6 +280,7 @@ class TestAccountEvents:
         (changed,) = codec().decode_private(account_event(m="FUNDING_FEE", P=[], S="BTCUSDT"), RECEIVED_NS)
         assert isinstance(changed, BalancesChanged)
 
+    @pytest.mark.req("R027")
     @pytest.mark.parametrize("side, leg", [("LONG", Side.BUY), ("SHORT", Side.SELL), ("BOTH", None)])
     def test_legs_of_hedge_mode(self, side: str, leg: Side | None) -> None:
         row = {"s": "BTCUSDT", "pa": "-0.5", "ep": "1", "up": "0", "ps": side}
