@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from protocols.control import SetTradingState
 from protocols.enums import (
     CxlRejReason,
     ExecInst,
@@ -14,11 +15,13 @@ from protocols.enums import (
     OrdType,
     Side,
     TimeInForce,
+    TradingState,
 )
 from protocols.ids import ClOrdID
 from protocols.instruments import Product
+from protocols.orders import account_gate
 from tests.conformance.case import case
-from tests.conformance.desk import Desk, needs
+from tests.conformance.desk import ACCOUNT, Desk, needs
 
 
 async def _resting(desk: Desk, side: Side = Side.BUY) -> ClOrdID:
@@ -218,3 +221,19 @@ async def maker(desk: Desk) -> None:
     report = await desk.status(order.cl_ord_id, OrdStatus.FILLED)
     assert report.exec_type in (ExecType.TRADE, ExecType.ORDER_STATUS)
     assert {row.liquidity for row in desk.fills(order.cl_ord_id)} == {Liquidity.MAKER}
+
+
+@case(218, "what a limit or a halt of the account forbids never leaves the engine")
+async def limited(desk: Desk) -> None:
+    far = desk.order(Side.BUY, desk.small, desk.instrument.round_price(desk.ask * 2, Side.BUY))
+    desk.place(far)
+    assert (await desk.refusal(far.cl_ord_id)).reason is OrdRejReason.PRICE_BAND
+    gate = account_gate(ACCOUNT)
+    desk.host.runtime.deliver(gate, SetTradingState(ACCOUNT, TradingState.HALTED, "the desk", "the case"))
+    halted = desk.order(Side.BUY, desk.small, desk.away(Side.BUY))
+    desk.place(halted)
+    assert (await desk.refusal(halted.cl_ord_id)).reason is OrdRejReason.HALTED
+    desk.host.runtime.deliver(gate, SetTradingState(ACCOUNT, TradingState.ACTIVE, "the desk", "the case"))
+    free = desk.place(desk.order(Side.BUY, desk.small, desk.away(Side.BUY)))
+    await desk.status(free, OrdStatus.NEW)
+    assert [desk.sim.arrivals(order.cl_ord_id).seen for order in (far, halted)] == [0, 0]

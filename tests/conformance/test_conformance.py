@@ -21,7 +21,7 @@ MODULES = (cases_market, cases_orders, cases_account, cases_faults)
 GROUPS = {1: "market", 2: "orders", 3: "account", 4: "faults"}
 
 
-@pytest.mark.req("R052", "R200", "R201", "R219", "R253", "R314", "R315")
+@pytest.mark.req("R052", "R200", "R201", "R219", "R253", "R314", "R315", "R363")
 @pytest.mark.slow
 @pytest.mark.parametrize("group", GROUPS.values())
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.kind)

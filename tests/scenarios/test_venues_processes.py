@@ -82,6 +82,7 @@ def engine(tmp_path: Path, console: Console) -> Iterator[Callable[..., Process]]
         process.close()
 
 
+@pytest.mark.req("R090", "R220")
 @pytest.mark.slow
 def test_a_venue_that_is_killed_comes_back_by_itself_and_no_other_notices(
     console: Console, engine: Callable[..., Process]
@@ -106,6 +107,7 @@ def test_a_venue_that_is_killed_comes_back_by_itself_and_no_other_notices(
     assert process.stop() == 0, process.said()
 
 
+@pytest.mark.req("R363")
 @pytest.mark.slow
 def test_a_venue_that_is_dead_from_the_start_keeps_no_other_from_trading(
     console: Console, engine: Callable[..., Process]

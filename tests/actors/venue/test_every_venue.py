@@ -126,7 +126,7 @@ async def test_what_happens_while_the_private_stream_is_gone_is_found_and_counte
 
 
 @every_kind
-@pytest.mark.req("R001", "R087")
+@pytest.mark.req("R001")
 async def test_an_order_whose_answer_is_lost_ends_as_the_venue_says_and_arrives_once(kind: str, tmp_path: Path) -> None:
     """Every way to lose an answer, after the request has left: nothing is ever sent twice."""
     async with anywhere(kind, tmp_path) as here:
