@@ -79,6 +79,7 @@ async def test_where_the_venue_takes_orders_over_websocket_that_is_what_is_used(
         assert here.sim.arrivals(order).seen == 1
 
 
+@pytest.mark.req("R225")
 @every_kind
 async def test_orders_that_come_together_leave_together_and_are_canceled_together(kind: str, tmp_path: Path) -> None:
     """One of a batch is impossible: the others live.  Then all are canceled, in as few requests as the venue takes."""
