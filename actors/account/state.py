@@ -329,8 +329,6 @@ class AccountState:
         self.positions_compared = True
         if record.delta:
             self.ledger.correct(record.symbol, MANUAL, record.delta, record.px, record.at_ns)
-        if not self.born_ns:
-            self.born_ns = record.at_ns
 
     def alarm_raised(self, record: AlarmRaised) -> None:
         """Counted, so that the console shows it after a restart too."""

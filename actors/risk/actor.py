@@ -159,7 +159,7 @@ class _Gate(Actor):
         path = account_path(account, venue)
         self._waiting_for = path
         patience_ns = max(0, patient_until_ns - self.ctx.monotonic_ns)
-        if not await self._is_proven(path, patience_ns):
+        if not await self.ctx.wait_ready(path, patience_ns):
             self._unproven.add((account, venue))
             if account in self._whole:
                 self.gate.exposure.whole[account] = self._whole[account]
@@ -168,12 +168,6 @@ class _Gate(Actor):
         picture = await self._ask(path, AccountQuery(unproven=True), ready=False)
         assert isinstance(picture, AccountPicture)
         self.gate.exposure.rebuild(picture, picture.taken_ns or asked_ns)
-
-    async def _is_proven(self, path: Path, patience_ns: int) -> bool:
-        try:
-            return await self.ctx.wait_ready(path, patience_ns)
-        except KeyError:  # not yet in the tree: its picture is waited for
-            return False
 
     def _prove(self, account: AccountID, venue: Venue) -> None:
         """The venue has confirmed what the account holds there."""

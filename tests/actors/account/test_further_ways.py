@@ -342,6 +342,14 @@ def test_a_correction_of_contracts_counts_their_size() -> None:
     assert (entry.qty, entry.cash + entry.cost) == (dec(0), dec(0))
 
 
+def test_a_correction_can_be_the_first_that_an_account_hears_of_a_contract() -> None:
+    state = AccountState(ACCOUNT, VENUE, AccountSettings().retention)
+    state.apply(SymbolDefined(VENUE, SYMBOL, Product.LINEAR, "BTC", "USDT", dec(1), 1))
+    state.apply(PositionCorrected(ACCOUNT, VENUE, SYMBOL, dec(-3), dec(100), False, 5))
+    ((key, entry),) = state.ledger.entries.items()
+    assert (key, entry.qty) == ((SYMBOL, MANUAL), dec(-3))
+
+
 # ---- wallets ------------------------------------------------------------------------------------------------------
 
 

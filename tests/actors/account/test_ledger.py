@@ -58,6 +58,16 @@ def book(
 BUY, SELL = Side.BUY, Side.SELL
 
 
+def test_contracts_are_what_is_held_of_them_by_all_strategies_and_spot_is_none() -> None:
+    ledger = a_ledger(Product.LINEAR)
+    coin = Symbol("ETHUSDT")
+    ledger.define(SymbolDefined(VENUE, coin, Product.SPOT, "ETH", "USDT", Decimal(1), 1))
+    book(ledger, BUY, "3", "100", at=1)
+    book(ledger, SELL, "1", "100", at=2, strategy=StrategyID("other"))
+    ledger.book(coin, ONE, BUY, Decimal(5), Decimal(10), ZERO, "", 3, TradeID("3"), undo=False)
+    assert ledger.contracts() == {SYMBOL: Decimal(2)}
+
+
 @pytest.mark.parametrize(
     "fills, qty, avg_px, realized",
     [
