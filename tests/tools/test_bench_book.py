@@ -20,7 +20,7 @@ MESSAGES = 60
 def test_a_rival_keeps_a_sound_book_of_the_recorded_messages(recording: Any, rival: str, data_dir: Path) -> None:
     """`measure` raises where a rival has no book at the end: then its figure would be that of a parser that skips."""
     once = attrs.evolve(recording, passes=1)
-    samples = measure(rival, once, once.steps(data_dir)[:MESSAGES])
+    samples = measure(rival, once, once.steps(data_dir, MESSAGES))
     assert samples is not None, f"{rival} is a development dependency and must be installed"
     assert MESSAGES - 10 <= len(samples) <= MESSAGES
 

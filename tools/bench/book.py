@@ -49,7 +49,7 @@ def bench_book(data: Path | None = None, count: int | None = None) -> dict[str, 
         return {"venues": {recording.venue: _ours(recording, _generated()[:count])}}
     venues = {}
     for recording in RECORDINGS if count is None else (attrs.evolve(each, passes=1) for each in RECORDINGS):
-        steps = recording.steps(data)[:count]
+        steps = recording.steps(data, count)
         figures = _ours(recording, steps)
         for rival in RIVALS:
             samples = measure(rival, recording, steps)

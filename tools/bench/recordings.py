@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,10 @@ class Recording:
     today: Callable[[Iterator[Step]], Iterator[Step]] | None = None
     """Brings the messages of an old recording into the form that the venue gives them now."""
 
-    def steps(self, data: Path) -> list[Step]:
-        """The recorded messages, oldest first."""
+    def steps(self, data: Path, count: int | None = None) -> list[Step]:
+        """The recorded messages, oldest first; at most `count` of them."""
         steps = self._read(data / self.path)
-        return list(self.today(steps) if self.today is not None else steps)
+        return list(islice(self.today(steps) if self.today is not None else steps, count))
 
     def _read(self, path: Path) -> Iterator[Step]:
         with gzip.open(path, "rt") as lines:
