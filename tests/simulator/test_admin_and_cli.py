@@ -235,3 +235,16 @@ async def test_stop_ends_serve() -> None:
     async with running() as sim, httpx.AsyncClient(base_url=sim.rest_url, trust_env=False) as client:
         await client.post("/sim/stop")
         await until(sim.stopping.is_set)
+
+
+def test_a_process_whose_input_stays_open_ends_by_a_signal_without_a_word() -> None:
+    """The thread that waits for the end of input is left behind; it must not hold what the interpreter's end needs."""
+    command = [sys.executable, "-m", "tools.simulator", "--port", "0", "--json", "--until-stdin-closes"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline())["event"] == "ready"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert process.stderr.read() == ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import json
+import os
 import shutil
 import signal
 import sys
@@ -292,8 +293,14 @@ async def _run(simulator: Simulator, options: argparse.Namespace) -> None:
 
 
 async def _stop_on_end_of_input(simulator: Simulator) -> None:
-    await trio.to_thread.run_sync(sys.stdin.buffer.read, abandon_on_cancel=True)
+    # Past `sys.stdin`: its lock would be held by the abandoned thread when the interpreter ends, which is fatal there.
+    await trio.to_thread.run_sync(_read_to_the_end, sys.stdin.fileno(), abandon_on_cancel=True)
     simulator.stop()
+
+
+def _read_to_the_end(fd: int) -> None:
+    while os.read(fd, 4_096):
+        continue
 
 
 async def _stop_on_signal(simulator: Simulator) -> None:
