@@ -35,8 +35,9 @@ _LIMITS = """
 max_order_notional = "1000000000000"
 max_position_notional = "1000000000000"
 max_exposure = "1000000000000"
-max_open_orders = 1000
+max_open_orders = 100000
 max_orders_per_s = 1000
+max_repeats = 1000000
 price_band = "0.5"
 """
 
