@@ -239,7 +239,7 @@ class Exporter:
             for number, line in enumerate(lines, self.seq + 1):
                 self._export(line, number, offset)
                 offset += len(line) + 1
-        except BaseException:
+        except BaseException:  # also a cancellation: half of the lines must not wait to be written by the next call
             for output in self._outputs.values():
                 output.waiting.clear()
             self._lines, self._taken = [], 0  # read again what is there by then

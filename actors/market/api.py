@@ -135,7 +135,7 @@ class Stream(AsyncGenerator[T, None], Generic[T]):
                     return cast(T, item)
                 outlet.news = trio.Event()
                 await outlet.news.wait()
-        except BaseException:
+        except BaseException:  # also a cancellation: whoever stops reading, however, wants nothing any more
             self.close()
             raise
 

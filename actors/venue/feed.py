@@ -354,6 +354,7 @@ class Feed:
                     line.heard[stream] = now_ns
                     if self._silence.is_near:
                         self._silence.heard(stream)
+                    # What has a stream is an `Item`; asking again would cost each message an isinstance of a union.
                     if self._passes(stream, item, line):  # type: ignore[arg-type]
                         deliver(stream, item)  # type: ignore[arg-type]
                     else:

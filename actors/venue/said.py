@@ -50,4 +50,4 @@ def stream_of(item: object) -> Stream | None:
         channel = CANDLE_CHANNELS.get(item.interval_ns)
         if channel is None:
             return None
-    return channel, item.symbol  # type: ignore[attr-defined]
+    return channel, item.symbol  # type: ignore[attr-defined]  # every class of `_CHANNELS`, and Candle, has one

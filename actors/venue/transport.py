@@ -508,7 +508,7 @@ async def _connect(
     except (OSError, InvalidHandshake) as error:
         sock.close()
         raise VenueUnavailable(f"{url}: {error}") from error
-    except BaseException:
+    except BaseException:  # also a cancellation: nobody else has the socket yet
         sock.close()
         raise
     return opened

@@ -41,8 +41,6 @@ PATIENCE_S = 30
 STABLE_NS = 50 * MS
 """Each reset meets a connection that counts as stable, as one in ten seconds would."""
 TRANSPORT = TransportSettings(close_timeout_ns=200 * MS)
-BACK_WITHIN_S = 5.0
-"""What is demanded of a lost connection: ten times and more of what it takes, so no measurement."""
 PAUSE_S = 0.7
 """Between resets: a venue counts how often one connects (okx-v5 section 3: three times a second)."""
 
@@ -153,7 +151,7 @@ def _actors(market: Market, http: HttpClient) -> dict[Path, Callable[[], Actor]]
     return actors
 
 
-@pytest.mark.req("R015", "R345", "R369", "R383")
+@pytest.mark.req("R015", "R345", "R383")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_after_a_reset_every_subscription_and_every_book_comes_back(kind: str) -> None:
     async with markets(kind) as (world, (market,)):
@@ -178,7 +176,6 @@ async def test_after_a_reset_every_subscription_and_every_book_comes_back(kind: 
         assert {gap.reason for symbol in market.symbols for gap in market.gaps(symbol)} == {GapReason.DISCONNECTED}
         assert market.stays_true()
         assert world.crashes(path) == []
-    assert max(proven) < BACK_WITHIN_S
     print(f"{kind}: {CUTS} resets; subscribed again {figures(subscribed)}, books proven again {figures(proven)}")
 
 

@@ -114,7 +114,7 @@ def a_report(exec_type: ExecType, status: OrdStatus = OrdStatus.NEW, **more: obj
         10,
         11,
     )
-    return attrs.evolve(report, **more)  # type: ignore[arg-type]
+    return attrs.evolve(report, **more)  # type: ignore[arg-type]  # fields of a report, by name
 
 
 def judged(order: Order, report: ExecutionReport, claimed: str = "0") -> ExecutionReport | Verdict:

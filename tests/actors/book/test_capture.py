@@ -92,7 +92,7 @@ def test_best_bid_and_ask_equal_the_venues_own_ticker(recorded: list[Message]) -
                 top = (told.bid_px, told.bid_qty, told.ask_px, told.ask_qty)
             if isinstance(told, GapClosed):
                 assert proven_from is None, "a second gap in a stream without holes"
-                proven_from = actor.inspect()["last_id"]  # type: ignore[assignment]
+                proven_from = actor.inspect()["last_id"]  # type: ignore[assignment]  # an int
         if isinstance(message, BookDelta):
             newest = message
         if isinstance(message, BookDelta | BookSnapshot) and proven_from is not None and top is not None:
@@ -109,7 +109,7 @@ def test_best_bid_and_ask_equal_the_venues_own_ticker(recorded: list[Message]) -
     assert (agreed, compared) == (5735, 5737)
     # The actor's own oracle sees the same, but for the last diff, which no other follows, and for tickers from before
     # the proof, which it does not keep.
-    assert compared - 2 <= actor.inspect()["compared"] <= compared  # type: ignore[operator]
+    assert compared - 2 <= actor.inspect()["compared"] <= compared  # type: ignore[operator]  # an int
     assert actor.inspect()["disagreed"] == 2
     assert actor.inspect()["gaps"] == 1
 

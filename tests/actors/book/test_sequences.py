@@ -85,6 +85,6 @@ def check(world: BookWorld, told: list) -> None:
 def test_proven_quotes_are_true_and_the_book_heals(steps: list[Step]) -> None:
     world = trio.run(play, steps)
     assert not world.is_open
-    truth = world.truth.history[world.actor.inspect()["last_id"]]  # type: ignore[index]
+    truth = world.truth.history[world.actor.inspect()["last_id"]]  # type: ignore[index]  # an int
     assert dict(world.actor.book.bids.top(99)) == truth["bids"]
     assert dict(world.actor.book.asks.top(99)) == truth["asks"]

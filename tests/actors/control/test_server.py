@@ -134,7 +134,7 @@ async def test_a_second_engine_does_not_take_the_socket_of_a_running_one(tmp_pat
         second = ControlActor(rig.socket, premises(rig))
         with pytest.raises(Exception, match="another engine serves") as refused:
             await second.run()
-        assert "data" in refused.value.fix  # type: ignore[attr-defined]
+        assert "data" in refused.value.fix  # type: ignore[attr-defined]  # of the error that is expected
         async with talk(rig) as own:
             assert (await own.ask("status"))["ok"]
 
@@ -148,7 +148,7 @@ async def test_a_place_where_no_socket_can_be_is_named(tmp_path: Path, path: str
     async with control(tmp_path / "other") as rig:
         with pytest.raises(Exception, match=complaint) as refused:
             await ControlActor(tmp_path / path, premises(rig)).run()
-        assert "socket" in refused.value.fix  # type: ignore[attr-defined]
+        assert "socket" in refused.value.fix  # type: ignore[attr-defined]  # of the error that is expected
     assert (tmp_path / "a_file").read_text() == "precious"
 
 
