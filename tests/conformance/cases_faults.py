@@ -96,7 +96,9 @@ async def clock(desk: Desk) -> None:
             await trio.sleep(0.1)
     cell = desk.host.runtime.cell(clock_path(desk.subject.venue))
     assert cell.actor is not None
-    offset_ms = cell.actor.inspect()["offset_ms"]
+    picture = cell.actor.inspect()
+    assert picture["suspected"], "the refusal has asked for the measurement, it did not wait for the next regular one"
+    offset_ms = picture["offset_ms"]
     assert isinstance(offset_ms, int | float)
     assert 4_000 < offset_ms < 6_000
 
