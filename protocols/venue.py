@@ -83,6 +83,9 @@ class Capabilities:
     """A resting order's quantity can be changed; where not, an amend is refused before it is sent."""
     amend_needs_terms: bool = False
     """An amend states side, price and quantity anew (`AmendsByTerms`): `amend_order` knows too little."""
+    amends_price: bool = False
+    """A resting order's price can be changed in place too, and its quantity raised (`AmendsByTerms`); it may lose its
+    place in the queue."""
     candles_max: int = 200
     """Bars that one `candles_request` can have."""
     listen_key: bool = False
@@ -692,6 +695,33 @@ class AmendsByTerms(Protocol):
         order_qty: Decimal,
         price: Decimal,
         stamp_venue_ns: int,
+    ) -> HttpRequest: ...
+
+
+@runtime_checkable
+class ReplacesOrders(Protocol):
+    """A codec whose venue ends one order and makes another in one request (`capabilities.cancel_replace`).
+
+    No venue does both or nothing: the old order may end and the new one be refused, and between them there is none.
+    The answer is one `Reply` with two `parts`: what became of the old order, as the answer to a cancel, and what of
+    the new one, as the answer to a new order.  A new order that was never tried is refused in words that say so.
+    """
+
+    def replace_order(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        new: NewOrder,
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame:
+        """`new` in place of the order of these names; nothing new is made where the old one cannot be canceled."""
+        ...
+
+    def rest_replace_order(
+        self, cl_ord_id: ClOrdID, order_id: OrderID | None, new: NewOrder, stamp_venue_ns: int
     ) -> HttpRequest: ...
 
 
