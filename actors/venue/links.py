@@ -222,15 +222,15 @@ class LinkKeeper:
         """An answer is overdue: ask for a sign of life, and end a link that gives none (half-open, peer hangs)."""
         if link.probed or self._nursery is None:
             return
+        known = link.socket.statistics.bytes_in  # before the ping: its answer may be read before the wait begins
         try:
             link.socket.ping_nowait()
         except VenueUnavailable:
             return  # it is over, or ends now: its reader knows
         link.probed = True
-        self._nursery.start_soon(self._await_sign_of_life, link, patience_ns or self._reconnect.pong_timeout_ns)
+        self._nursery.start_soon(self._await_sign_of_life, link, known, patience_ns or self._reconnect.pong_timeout_ns)
 
-    async def _await_sign_of_life(self, link: Link, patience_ns: int) -> None:
-        known = link.socket.statistics.bytes_in
+    async def _await_sign_of_life(self, link: Link, known: int, patience_ns: int) -> None:
         await self._ctx.sleep(patience_ns)
         link.probed = False
         if link.socket.statistics.bytes_in == known:

@@ -275,6 +275,22 @@ async def test_a_half_open_socket_is_noticed_and_what_it_owed_is_in_doubt() -> N
         assert (await spot.account.one(ExecutionReport)).cl_ord_id == second
 
 
+async def test_a_pong_that_is_read_before_the_wait_for_it_begins_is_a_sign_of_life() -> None:
+    """On a busy machine the reader may run first: a sound connection must not be ended for that."""
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        spot.sim.strike(Fault(kind=FaultKind.HALF_OPEN_NOW, match="ws-api"))  # no other byte shall come
+        keeper = spot.world.actor(ENTRY)._keeper
+        link = keeper.current
+        keeper.probe(link, 50 * MS)
+        link.socket.statistics.bytes_in += 2  # the pong, in the moment after the ping
+        with trio.fail_after(10):
+            while link.probed:
+                await trio.sleep(0.01)
+        assert link.usable
+        assert keeper.losses == 0
+
+
 @pytest.mark.req("R001", "R087")
 @pytest.mark.parametrize("seed", range(5))
 async def test_whatever_fails_no_order_arrives_twice_and_each_has_an_end(seed: int) -> None:
