@@ -76,7 +76,7 @@ _MS = 1_000_000
 
 
 class UpbitPrivate:
-    """`protocols.venue.PrivateCodec` for one account; `SignsUpgrade`, `ListsSubscriptions`, `ContinuesAnswers` too.
+    """`protocols.venue.PrivateCodec` for one account; `SignsUpgrade`, `ReplacesOrders` and others too.
 
     `smp_type`: one of `encode.SMP_TYPES`.  `salt`: any text that no other codec of the same key uses at the same time;
     it goes into the nonces.
@@ -169,6 +169,19 @@ class UpbitPrivate:
         """Raises LocalProtocolError: the venue amends nothing; `rest_replace_order` cancels and places anew."""
         _refuse_frame("rest_replace_order")
 
+    def replace_order(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        new: NewOrder,
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame:
+        """Raises LocalProtocolError: see `rest_replace_order`."""
+        _refuse_frame("rest_replace_order")
+
     def cancel_all(self, symbol: Symbol, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame:
         """Raises LocalProtocolError: see `rest_cancel_all`."""
         _refuse_frame("rest_cancel_all")
@@ -242,7 +255,10 @@ class UpbitPrivate:
     def rest_replace_order(
         self, cl_ord_id: ClOrdID, order_id: OrderID | None, new: NewOrder, stamp_venue_ns: int
     ) -> HttpRequest:
-        """`POST /v1/orders/cancel_and_new`: `new` is made only when the cancel succeeds; watch both orders."""
+        """`POST /v1/orders/cancel_and_new`: `new` is made only when the cancel succeeds; watch both orders.
+
+        Success promises the new order an id and nothing more: it may never be.  A refusal has touched neither order.
+        """
         pairs = replace_pairs(cl_ord_id, order_id, new, self._smp_type)
         return self._rest.build("POST", self._paths.replace, pairs, stamp_venue_ns, Lane.NEW, "order")
 

@@ -14,6 +14,7 @@ from protocols.venue import (
     ListsSubscriptions,
     PrivateCodec,
     PublicCodec,
+    ReplacesOrders,
     SignsUpgrade,
 )
 from protocols.venues.upbit import ENVIRONMENTS, UpbitPublic
@@ -28,6 +29,7 @@ SEQUENCER: BookSequencer = UpbitSequencer()
 SIGNS: SignsUpgrade = codec()
 LISTS: tuple[ListsSubscriptions, ...] = (codec(), UpbitPublic())
 CONTINUES: ContinuesAnswers = codec()
+REPLACES: ReplacesOrders = codec()
 
 
 @pytest.mark.req("R219")
@@ -36,6 +38,7 @@ CONTINUES: ContinuesAnswers = codec()
     [
         (PublicCodec, PUBLIC), (PrivateCodec, PRIVATE), (BookSequencer, SEQUENCER), (SignsUpgrade, SIGNS),
         (ListsSubscriptions, LISTS[0]), (ListsSubscriptions, LISTS[1]), (ContinuesAnswers, CONTINUES),
+        (ReplacesOrders, REPLACES),
     ],
 )  # fmt: skip
 def test_every_member_with_its_signature(interface: type, thing: object) -> None:

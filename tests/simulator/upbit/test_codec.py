@@ -214,6 +214,36 @@ async def test_replacement() -> None:
         )  # fmt: skip
 
 
+async def test_a_replacement_that_nobody_makes() -> None:
+    """Section 5.3: the old order ends, the promised one is refused unseen, and asking is all that tells."""
+    async with quiet_venue() as sim, client_of(sim) as client:
+        old = await client.place()
+        taking = order(price=best(sim, Side.SELL)[0], exec_inst=ExecInst.POST_ONLY)
+        reply = await client.ordered(client.private.rest_replace_order(old.cl_ord_id, old.order_id, taking, client.now))
+        ended, promised = (part.report for part in reply.parts)
+        assert ended is not None
+        assert promised is not None
+        assert (ended.order_id, ended.report) == (old.order_id, None)
+        assert promised.report is None
+        was = await client.status(old.cl_ord_id)
+        assert isinstance(was, ExecutionReport)
+        assert was.ord_status is OrdStatus.CANCELED
+        never = await client.status(taking.cl_ord_id)
+        assert isinstance(never, VenueError)
+        assert never.disposition is Disposition.NOT_FOUND
+        assert await open_orders(client) == []
+
+
+async def test_a_replacement_of_what_is_gone_touches_nothing() -> None:
+    async with quiet_venue() as sim, client_of(sim) as client:
+        old, new = await client.place(), order()
+        await client.ordered(client.private.rest_cancel_order(old.cl_ord_id, old.order_id, BTC, client.now))
+        reply = await client.ordered(client.private.rest_replace_order(old.cl_ord_id, old.order_id, new, client.now))
+        assert reply.error is not None
+        assert (reply.error.disposition, reply.parts) == (Disposition.NOT_FOUND, ())
+        assert isinstance(await client.status(new.cl_ord_id), VenueError)
+
+
 async def open_orders(client: Client, symbol: Symbol | None = None) -> list[ExecutionReport]:
     """All pages."""
     found: list[ExecutionReport] = []
