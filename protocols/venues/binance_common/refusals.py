@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 import attrs
+import msgspec
 
 from protocols.venue import Disposition
+from protocols.venues.binance_common.wire import ErrorData, ErrorRow
+from protocols.venues.values import REFUSED
 
-__all__ = ["Refusal", "is_ban", "until_ns"]
+__all__ = ["Refusal", "is_ban", "refusal_of_frame", "until_ns"]
 
 _S = 1_000_000_000
 _BAN_MAX_NS = 3 * 86_400 * _S
@@ -17,6 +20,7 @@ _BANNED_UNTIL = re.compile(r"banned until ([0-9]{13})")
 # Without the venue's own word: the length of the window that was exceeded, or the shortest ban.
 _DEFAULT_WAIT_NS = {Disposition.RATE_LIMITED: 60 * _S, Disposition.BANNED: 120 * _S}
 _TOO_MANY_ORDERS = -1015
+_DATA = msgspec.json.Decoder(ErrorData)
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +41,25 @@ class Refusal:
     """WebSocket API: `error.data.retryAfter`, epoch milliseconds of the venue's clock."""
     server_time_ms: int | None = None
     """WebSocket API: `error.data.serverTime`, which turns the above into our clock."""
+
+
+def refusal_of_frame(status: int, error: ErrorRow | None, received_ns: int) -> Refusal:
+    """The refusal in a reply of the WebSocket API, which carries order requests."""
+    if error is None:
+        return Refusal(status=status, code=None, text="", order=True, received_ns=received_ns)
+    try:
+        data = _DATA.decode(error.data)
+    except REFUSED:
+        data = ErrorData()
+    return Refusal(
+        status=status,
+        code=error.code,
+        text=error.msg,
+        order=True,
+        received_ns=received_ns,
+        retry_after_ms=data.retryAfter,
+        server_time_ms=data.serverTime,
+    )
 
 
 def is_ban(text: str) -> bool:

@@ -25,6 +25,7 @@ __all__ = [
     "SignedRequests",
     "check_success",
     "decoded",
+    "error_row",
     "order_id_number",
     "public_request",
     "refusal_of",
@@ -71,18 +72,23 @@ def order_id_number(order_id: OrderID) -> str:
     return order_id
 
 
-def refusal_of(reply: HttpReply, *, order: bool) -> Refusal | None:
-    """The refusal in a REST reply, or None for a success."""
+def error_row(reply: HttpReply) -> ErrorRow | None:
+    """The venue's error object, or None for a success and for a page of a firewall's or gateway's."""
     if 200 <= reply.status < 300:
         return None
-    code, text = None, ""
     try:
-        row = _ERROR.decode(reply.body)
+        return _ERROR.decode(reply.body)
     except REFUSED:
-        # Not the API's answer but a firewall's or gateway's page: the status has to do.
-        text = reply.body[:200].decode("utf-8", "replace")
-    else:
-        code, text = row.code, row.msg
+        return None
+
+
+def refusal_of(reply: HttpReply, *, order: bool) -> Refusal | None:
+    """The refusal in a REST reply, or None for a success.  Without an error object the status has to do."""
+    if 200 <= reply.status < 300:
+        return None
+    row = error_row(reply)
+    code = None if row is None else row.code
+    text = reply.body[:200].decode("utf-8", "replace") if row is None else row.msg
     retry_after = next((value for name, value in reply.headers.items() if name.lower() == "retry-after"), None)
     return Refusal(
         status=reply.status,

@@ -138,16 +138,21 @@ class RateLimit(Struct, gc=False):
 
 
 class ErrorData(Struct, gc=False):
+    """What a refusal for a limit adds on the WebSocket API."""
+
     serverTime: Stamp | None = None
     retryAfter: Stamp | None = None
 
 
 class ErrorRow(Struct, gc=False):
-    """The venue's error object: bare in REST, inside `error` on the WebSocket API."""
+    """The venue's error object: bare in REST, inside `error` on the WebSocket API.
+
+    `data` differs by code, and one that cannot be read must not cost us the code: it is decoded apart.
+    """
 
     code: Annotated[int, Meta(ge=-(10**9), le=10**9)]
     msg: str = ""
-    data: ErrorData | None = None
+    data: msgspec.Raw = msgspec.Raw()
 
 
 class ServerTime(Struct, gc=False):

@@ -25,7 +25,15 @@ from protocols.venues.binance_spot.reports import CANCEL_SUFFIX
 from protocols.venues.binance_spot.requests import Params, order_id_number
 from protocols.venues.values import amount_text
 
-__all__ = ["STP_MODES", "FrameEncoder", "amend_params", "cancel_params", "order_params", "query_params"]
+__all__ = [
+    "STP_MODES",
+    "FrameEncoder",
+    "amend_params",
+    "cancel_params",
+    "order_params",
+    "query_params",
+    "replace_params",
+]
 
 STP_MODES = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER")
 _CL_ORD_ID = re.compile(r"[a-zA-Z0-9_-]{1,36}", re.ASCII)
@@ -83,6 +91,26 @@ def cancel_params(cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol) 
     params = [("symbol", str(symbol)), _identity(cl_ord_id, order_id)]
     if parse_cl_ord_id(cl_ord_id) is not None:
         params.append(("newClientOrderId", cl_ord_id + CANCEL_SUFFIX))
+    return params
+
+
+def replace_params(cl_ord_id: ClOrdID, order_id: OrderID | None, new: NewOrder, stp_mode: str) -> Params:
+    """`new` in place of an order of which nothing has been filled (section 8.5).
+
+    STOP_ON_FAILURE: no new order where the old one could not be canceled.  ONLY_NEW: the venue would not take what the
+    old order traded meanwhile off the new quantity, so a fill that overtakes the request makes it fail instead.
+    """
+    if new.cl_ord_id == cl_ord_id:
+        raise LocalProtocolError(f"cl_ord_id was {cl_ord_id!r}, a replacing order needs one of its own")
+    name, value = _identity(cl_ord_id, order_id)
+    params = [
+        *order_params(new, stp_mode),
+        ("cancelReplaceMode", "STOP_ON_FAILURE"),
+        (f"cancel{name[0].upper()}{name[1:]}", value),
+        ("cancelRestrictions", "ONLY_NEW"),
+    ]
+    if parse_cl_ord_id(cl_ord_id) is not None:
+        params.append(("cancelNewClientOrderId", cl_ord_id + CANCEL_SUFFIX))
     return params
 
 

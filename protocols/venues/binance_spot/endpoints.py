@@ -31,6 +31,7 @@ class Paths:
     tickers: str = "/api/v3/ticker/24hr"
     order: str = "/api/v3/order"
     amend: str = "/api/v3/order/amend/keepPriority"
+    replace: str = "/api/v3/order/cancelReplace"
     open_orders: str = "/api/v3/openOrders"
     my_trades: str = "/api/v3/myTrades"
     account: str = "/api/v3/account"

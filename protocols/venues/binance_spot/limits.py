@@ -53,6 +53,7 @@ WEIGHT: Mapping[str, int] = {
     "order.place": 0,
     "order.cancel": 0,
     "openOrders.cancelAll": 0,
+    "order.cancelReplace": 0,
     "order.amend": 4,
 }
 WEIGHT_IF_REFUSED = 1

@@ -40,8 +40,9 @@ from protocols.venue import (
     VenueError,
 )
 from protocols.venues.binance_common.frames import frame
-from protocols.venues.binance_common.requests import decoded
-from protocols.venues.binance_common.wire import RateLimit
+from protocols.venues.binance_common.refusals import refusal_of_frame
+from protocols.venues.binance_common.requests import decoded, error_row
+from protocols.venues.binance_common.wire import ErrorRow, RateLimit
 from protocols.venues.binance_spot import wire
 from protocols.venues.binance_spot.encode import (
     STP_MODES,
@@ -50,9 +51,10 @@ from protocols.venues.binance_spot.encode import (
     cancel_params,
     order_params,
     query_params,
+    replace_params,
 )
 from protocols.venues.binance_spot.endpoints import PRODUCTION, WS_API_RULES, Endpoints
-from protocols.venues.binance_spot.errors import Refusal, classify
+from protocols.venues.binance_spot.errors import classify
 from protocols.venues.binance_spot.limits import WEIGHT, usage_of_headers, usage_of_rows
 from protocols.venues.binance_spot.public import CAPABILITIES, VENUE
 from protocols.venues.binance_spot.reports import CANCEL_SUFFIX, Reports, UnknownWord
@@ -184,6 +186,27 @@ class BinanceSpotPrivate:
             logged_on=logged_on,
         )
 
+    def replace_order(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        new: NewOrder,
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame:
+        """`order.cancelReplace`: refused, and nothing changed, when the old order has been filled in part."""
+        return self._frames.request(
+            "order.cancelReplace",
+            replace_params(cl_ord_id, order_id, new, self._stp_mode),
+            request_id,
+            stamp_venue_ns // _MS,
+            WEIGHT["order.cancelReplace"],
+            Lane.NEW,
+            logged_on=logged_on,
+        )
+
     def cancel_all(self, symbol: Symbol, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame:
         """`openOrders.cancelAll`.  With nothing open the venue answers ALREADY_FINAL, which is a success."""
         return self._frames.request(
@@ -242,11 +265,17 @@ class BinanceSpotPrivate:
     def _of_reply(self, whole: wire.ApiFrame, raw: str | bytes, received_ns: int) -> Sequence[Reply | Message]:
         request_id = "" if whole.id is None else str(whole.id)
         usage = usage_of_rows(whole.rateLimits) if whole.rateLimits else ()
-        if whole.error is not None or whole.status != 200:
-            return (Reply(request_id, error=_classified(whole, received_ns), usage=usage),)
+        status = whole.status or 0
+        if whole.error is not None or status != 200:
+            halves = self._halves(status, whole.error)
+            if halves is not None:
+                return (self._replaced(request_id, halves, received_ns, usage),)
+            return (Reply(request_id, error=classify(refusal_of_frame(status, whole.error, received_ns)), usage=usage),)
         result = whole.result
         try:
             if isinstance(result, wire.OrderRow):
+                if result.cancelResult:
+                    return (self._replaced(request_id, result, received_ns, usage),)
                 if result.orderId is not None:
                     return (Reply(request_id, report=self._reports.of_reply(result, received_ns), usage=usage),)
                 if result.amendedOrder is not None:
@@ -271,6 +300,41 @@ class BinanceSpotPrivate:
             elif (report := self._reports.of_reply(row, received_ns).report) is not None:
                 reports.append(report)
         return tuple(reports)
+
+    def _halves(self, status: int, error: ErrorRow | None) -> wire.OrderRow | None:
+        """What a cancel-replace that did not wholly succeed says about its two orders."""
+        if error is None or status >= 500:
+            return None
+        try:
+            row = self._order_row.decode(error.data)
+        except REFUSED:
+            return None
+        return row if row.cancelResult else None
+
+    def _replaced(self, request_id: str, row: wire.OrderRow, received_ns: int, usage: tuple[Usage, ...] = ()) -> Reply:
+        """The answer to a cancel-replace: what became of the old order, and what of the new one (section 8.5)."""
+        parts = (
+            self._half(request_id, row.cancelResult, row.cancelResponse, received_ns),
+            self._half(request_id, row.newOrderResult, row.newOrderResponse, received_ns),
+        )
+        return Reply(request_id, payload={"orders": 2}, usage=usage, parts=parts)
+
+    def _half(self, request_id: str, result: str, row: wire.OrderRow | None, received_ns: int) -> Reply:
+        error = VenueError(Disposition.UNKNOWN, "", f"half of a cancel-replace not understood: {result[:100]}")
+        try:
+            if result == "NOT_ATTEMPTED":
+                text = "not attempted: the order that it replaces could not be canceled"
+                error = VenueError(Disposition.REJECTED, "", text, OrdRejReason.NOT_SENT)
+            elif result == "SUCCESS" and row is not None and row.orderId is not None:
+                return Reply(request_id, report=self._reports.of_reply(row, received_ns))
+            elif result == "SUCCESS" and row is not None and row.orderReports:
+                # The old order was one of a list, which went as a whole: its members report for themselves.
+                return Reply(request_id, payload={"orders": len(row.orderReports)})
+            elif result == "FAILURE" and row is not None and row.code < 0:
+                error = classify(refusal_of_frame(400, ErrorRow(row.code, row.msg), received_ns))
+        except (UnknownWord, RemoteProtocolError) as unknown:
+            error = VenueError(Disposition.UNKNOWN, "", f"answer not understood: {unknown}"[:500])
+        return Reply(request_id, error=error)
 
     def _decode_other(self, raw: str | bytes, error: msgspec.ValidationError) -> Reply | Message:
         """What does not fit our structs: an event of a new kind, or the answer to something that is not an order."""
@@ -309,6 +373,14 @@ class BinanceSpotPrivate:
         params = amend_params(cl_ord_id, order_id, symbol, order_qty)
         return self._rest.build("PUT", self._paths.amend, params, stamp_venue_ns, WEIGHT["order.amend"], Lane.REDUCE)
 
+    def rest_replace_order(
+        self, cl_ord_id: ClOrdID, order_id: OrderID | None, new: NewOrder, stamp_venue_ns: int
+    ) -> HttpRequest:
+        """`POST /api/v3/order/cancelReplace`; see `replace_order`."""
+        params = replace_params(cl_ord_id, order_id, new, self._stp_mode)
+        weight = WEIGHT["order.cancelReplace"]
+        return self._rest.build("POST", self._paths.replace, params, stamp_venue_ns, weight, Lane.NEW)
+
     def rest_cancel_all(self, symbol: Symbol, stamp_venue_ns: int) -> HttpRequest:
         """`DELETE /api/v3/openOrders`."""
         return self._rest.build(
@@ -325,6 +397,9 @@ class BinanceSpotPrivate:
         usage = usage_of_headers(reply.headers)
         refusal = refusal_of(reply, order=True)
         if refusal is not None:
+            halves = self._halves(reply.status, error_row(reply))
+            if halves is not None:
+                return self._replaced(request_id, halves, reply.received_ns, usage)
             return Reply(request_id, error=classify(refusal), usage=usage)
         try:
             return self._rest_reply(request_id, reply, usage)
@@ -337,6 +412,9 @@ class BinanceSpotPrivate:
             reports = self._reports_of(self._order_rows.decode(reply.body), reply.received_ns)
             return Reply(request_id, payload={"orders": len(reports)}, usage=usage)
         row = self._order_row.decode(reply.body)
+        halves = row.data or row
+        if halves.cancelResult:
+            return self._replaced(request_id, halves, reply.received_ns, usage)
         if row.amendedOrder is not None:
             state = self._reports.of_amend(row.amendedOrder, row.transactTime, reply.received_ns)
             return Reply(request_id, report=state, usage=usage)
@@ -448,21 +526,6 @@ _EVENT_NAMES = frozenset(
         wire.ServerShutdown,
     )
 )
-
-
-def _classified(whole: wire.ApiFrame, received_ns: int) -> VenueError:
-    error = whole.error
-    data = None if error is None else error.data
-    refusal = Refusal(
-        status=whole.status or 0,
-        code=None if error is None else error.code,
-        text="" if error is None else error.msg,
-        order=True,
-        received_ns=received_ns,
-        retry_after_ms=None if data is None else data.retryAfter,
-        server_time_ms=None if data is None else data.serverTime,
-    )
-    return classify(refusal)
 
 
 def _trade_id(row: wire.TradeRow) -> int:

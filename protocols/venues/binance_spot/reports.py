@@ -166,10 +166,10 @@ class Reports:
         )
 
     def of_reply(self, row: OrderRow, received_ns: int) -> OrderState:
-        """The order in a reply to place or cancel.  A bare ACK gives a state without report."""
+        """The order in a reply to place or cancel.  A bare ACK, and one in too few words, give a state without report."""
         cl_ord_id, order_id = original_id(row.clientOrderId, row.origClientOrderId), _order_id(row.orderId)
         symbol, transact_ns = Symbol(row.symbol), stamp_ns(row.transactTime)
-        if not row.status:
+        if not (row.status and row.side and row.type):
             return OrderState(cl_ord_id, order_id, symbol, None, (), transact_ns)
         status = _word(STATUSES, "status", row.status)
         exec_type = _EXEC_TYPE_OF_REPLY.get(status, _ORDER_STATUS)

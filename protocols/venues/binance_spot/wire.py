@@ -268,7 +268,9 @@ class AmendedOrder(Struct, gc=False):
 class OrderRow(Struct, gc=False):
     """Whatever the venue answers with that may be an order: ACK, RESULT, FULL, a cancel, a query, an amend, a list.
 
-    An order has `orderId`; anything else (a logon, a subscription) leaves it None.
+    An order has `orderId`; anything else (a logon, a subscription) leaves it None.  The answer to a cancel-replace has
+    two orders, either of which may be a refusal (`code`, `msg`); where it did not wholly succeed it is the `data` of an
+    error.
     """
 
     symbol: str = ""
@@ -290,6 +292,14 @@ class OrderRow(Struct, gc=False):
     fills: tuple[FillRow, ...] = ()
     amendedOrder: AmendedOrder | None = None
     orderReports: tuple[OrderRow, ...] = ()
+    cancelResult: str = ""
+    newOrderResult: str = ""
+    cancelResponse: OrderRow | None = None
+    newOrderResponse: OrderRow | None = None
+    data: OrderRow | None = None
+    """REST has been seen to put the two orders of a successful cancel-replace where an error has them."""
+    code: int = 0
+    msg: str = ""
 
 
 class ApiFrame(Struct, gc=False):

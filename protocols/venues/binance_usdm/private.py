@@ -39,6 +39,7 @@ from protocols.venue import (
     UnrecognizedMessage,
     VenueError,
 )
+from protocols.venues.binance_common.refusals import refusal_of_frame
 from protocols.venues.binance_common.streams import control_reply
 from protocols.venues.binance_usdm import wire
 from protocols.venues.binance_usdm.encode import (
@@ -300,7 +301,8 @@ class BinanceUsdmPrivate(RestQueries):
         request_id = "" if whole.id is None else str(whole.id)
         usage = usage_of_rows(whole.rateLimits) if whole.rateLimits else ()
         if whole.error is not None or whole.status != 200:
-            return (Reply(request_id, error=_classified(whole, received_ns), usage=usage),)
+            error = classify(refusal_of_frame(whole.status or 0, whole.error, received_ns))
+            return (Reply(request_id, error=error, usage=usage),)
         result = whole.result
         try:
             if isinstance(result, wire.OrderRow) and _is_order(result):
@@ -432,21 +434,6 @@ class BinanceUsdmPrivate(RestQueries):
 
 _EVENT_NAMES = frozenset(kind.__struct_config__.tag for kind in get_args(wire.UserEvent))
 _ORDER_KEYS = frozenset({"orderId", "clientOrderId", "algoId", "clientAlgoId"})
-
-
-def _classified(whole: wire.ApiFrame, received_ns: int) -> VenueError:
-    error = whole.error
-    data = None if error is None else error.data
-    refusal = Refusal(
-        status=whole.status or 0,
-        code=None if error is None else error.code,
-        text="" if error is None else error.msg,
-        order=True,
-        received_ns=received_ns,
-        retry_after_ms=None if data is None else data.retryAfter,
-        server_time_ms=None if data is None else data.serverTime,
-    )
-    return classify(refusal)
 
 
 def _decode_other(raw: str | bytes, error: msgspec.ValidationError) -> Reply:

@@ -95,6 +95,7 @@ CAPABILITIES = Capabilities(
     ws_cancel_all=False,
     cancel_batch_max=10,
     amend_needs_terms=True,
+    amends_price=True,
     listen_key=True,
     dead_man_by_symbol=True,
     positions=True,

@@ -186,12 +186,17 @@ class Reports:
         )
 
     def of_reply(self, row: OrderRow, received_ns: int) -> OrderState:
-        """The order in a reply to place, modify or cancel, plain or conditional."""
+        """The order in a reply to place, modify or cancel, plain or conditional.
+
+        One in too few words to say its state is a bare acknowledgement: a state without report.
+        """
         if row.algoId is not None:
             return self._algo_reply(row, received_ns)
-        if not row.status:
-            raise RemoteProtocolError("an order without status")
         transact_ns = stamp_ns(row.updateTime or row.time)
+        if not (row.status and row.side and row.type):
+            order_id = OrderID(str(row.orderId))
+            cl_ord_id = self._parent(row.symbol, order_id, row.clientOrderId)
+            return OrderState(cl_ord_id, order_id, Symbol(row.symbol), None, (), transact_ns)
         status = _word(STATUSES, "status", row.status)
         exec_type = _EXEC_TYPE_OF_REPLY.get(status, _ORDER_STATUS)
         if row.modifyId is not None and not status.is_final:

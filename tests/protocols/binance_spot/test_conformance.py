@@ -7,7 +7,15 @@ import inspect
 import attrs
 import pytest
 
-from protocols.venue import BookSequencer, PrivateCodec, PublicCodec, SessionRules
+from protocols.venue import (
+    AmendsByRest,
+    BookSequencer,
+    CancelsAllByRest,
+    PrivateCodec,
+    PublicCodec,
+    ReplacesOrders,
+    SessionRules,
+)
 from protocols.venues.binance_spot import ENVIRONMENTS, BinanceSpotPublic
 from protocols.venues.binance_spot.book import BinanceSpotSequencer
 from protocols.venues.binance_spot.endpoints import STREAM_RULES, WS_API_RULES
@@ -16,17 +24,28 @@ from tests.protocols.binance_spot.frames import codec
 # The checker proves the types here; the test below proves that nothing is left to `Protocol`'s own empty bodies.
 PUBLIC: PublicCodec = BinanceSpotPublic()
 PRIVATE: PrivateCodec = codec()
+REPLACES: ReplacesOrders = codec()
+AMENDS: AmendsByRest = codec()
+CANCELS_ALL: CancelsAllByRest = codec()
 SEQUENCER: BookSequencer = BinanceSpotSequencer()
 
 
 @pytest.mark.req("R219", "R267")
 @pytest.mark.parametrize(
-    "interface, thing", [(PublicCodec, PUBLIC), (PrivateCodec, PRIVATE), (BookSequencer, SEQUENCER)]
+    "interface, thing",
+    [
+        (PublicCodec, PUBLIC),
+        (PrivateCodec, PRIVATE),
+        (BookSequencer, SEQUENCER),
+        (ReplacesOrders, REPLACES),
+        (AmendsByRest, AMENDS),
+        (CancelsAllByRest, CANCELS_ALL),
+    ],
 )
 def test_every_member_with_its_signature(interface: type, thing: object) -> None:
     wanted = {name: value for name, value in vars(interface).items() if not name.startswith("_")}
     names = set(wanted) | set(interface.__annotations__)
-    assert len(names) > 4
+    assert names
     for name in names:
         assert hasattr(thing, name), name
         if inspect.isfunction(wanted.get(name)):
@@ -40,8 +59,8 @@ def test_the_capabilities_are_those_of_the_reference() -> None:
     able = attrs.asdict(PUBLIC.capabilities)
     assert PRIVATE.capabilities == PUBLIC.capabilities
     assert {name for name, value in able.items() if value is False} == {
-        "amend_needs_terms", "cancel_all_account", "dead_man_by_symbol", "dead_man_switch", "hedge_mode", "listen_key",
-        "positions", "private_snapshot_on_subscribe", "reduce_only", "ws_batches",
+        "amend_needs_terms", "amends_price", "cancel_all_account", "dead_man_by_symbol", "dead_man_switch",
+        "hedge_mode", "listen_key", "positions", "private_snapshot_on_subscribe", "reduce_only", "ws_batches",
     }  # fmt: skip
     assert able["batch_size_max"] == 1
 

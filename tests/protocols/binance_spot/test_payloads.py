@@ -35,7 +35,6 @@ OUT_OF_SCOPE_PATHS = {
     "/api/v3/avgPrice",
     "/api/v3/historicalTrades",
     "/api/v3/openOrderList",
-    "/api/v3/order/cancelReplace",
     "/api/v3/order/test",
     "/api/v3/referencePrice",
     "/api/v3/ticker/bookTicker",
@@ -47,7 +46,7 @@ OUT_OF_SCOPE_PATHS = {
 # WebSocket API methods whose answers are not about orders of ours, or which we never call: a payload at most.
 PAYLOAD_METHODS = {
     "trades.aggregate", "trades.recent", "trades.historical", "ticker.book", "ticker.24hr", "avgPrice", "exchangeInfo",
-    "klines", "uiKlines", "myPreventedMatches", "orderList.status", "openOrderLists.status", "order.cancelReplace",
+    "klines", "uiKlines", "myPreventedMatches", "orderList.status", "openOrderLists.status",
     "userDataStream.subscribe.signature",
 }  # fmt: skip
 # Streams that we never subscribe to.
@@ -65,6 +64,12 @@ def orders_in(answer: object) -> list[ExecutionReport]:
     got = PRIVATE.decode_rest_order("1", reply(answer))
     assert got.error is None, got.error
     return [] if got.report is None or got.report.report is None else [got.report.report, *got.report.fills]
+
+
+def check_replace(got: Reply, answer: dict[str, Any]) -> None:
+    """Both halves of a cancel-replace are the orders that the answer shows."""
+    ids = [part.report.order_id for part in got.parts if part.report is not None]
+    assert ids == [str(answer[half]["orderId"]) for half in ("cancelResponse", "newOrderResponse")]
 
 
 def check_rest(method: str, path: str, answer: Any) -> str:
@@ -109,6 +114,8 @@ def check_rest(method: str, path: str, answer: Any) -> str:
         case "PUT", "/api/v3/order/amend/keepPriority":
             (first,) = orders_in(answer)
             assert first.order_id == str(answer["amendedOrder"]["orderId"])
+        case "POST", "/api/v3/order/cancelReplace":
+            check_replace(PRIVATE.decode_rest_order("1", reply(answer)), answer["data"])
         case "DELETE", "/api/v3/openOrders":
             orders_canceled = sum(len(row.get("orderReports", [row])) for row in answer)
             assert PRIVATE.decode_rest_order("1", reply(answer)).payload == {"orders": orders_canceled}
@@ -139,6 +146,9 @@ def check_api_frame(method: str, frame: dict[str, Any]) -> str:
             str(row["orderId"]) for row in result["orderReports"]
         ]
         return "list"
+    if method == "order.cancelReplace":
+        check_replace(answered, result)
+        return "replace"
     assert isinstance(answered.report, OrderState)
     order = result.get("amendedOrder", result)
     assert answered.report.order_id == str(order["orderId"])

@@ -460,10 +460,11 @@ class TestReplies:
         error = refusal(failure(-1003, "Too much request weight used", status=429, data=data))
         assert error.until_ns == RECEIVED_NS + (60000 - 123) * MS
 
-    def test_half_a_cancel_replace_is_unknown(self) -> None:
-        data = {"cancelResult": "SUCCESS", "newOrderResult": "FAILURE", "cancelResponse": {}, "newOrderResponse": {}}
-        error = refusal(failure(-2021, "Order cancel-replace partially failed.", status=409, data=data))
-        assert error.disposition is Disposition.UNKNOWN
+    @pytest.mark.parametrize("data", [None, "text", [], {"retryAfter": "soon"}, {"retryAfter": -1}])
+    def test_data_that_cannot_be_read_does_not_cost_the_code(self, data: object) -> None:
+        error = refusal(failure(-1003, "Too much request weight used", status=429, data=data))
+        assert (error.code, error.disposition) == ("-1003", Disposition.RATE_LIMITED)
+        assert error.until_ns == RECEIVED_NS + 60 * SECOND
 
     def test_a_status_without_error_is_read_by_its_number(self) -> None:
         assert refusal(b'{"id":"p1","status":503}').disposition is Disposition.UNKNOWN

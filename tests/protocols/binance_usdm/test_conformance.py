@@ -75,6 +75,7 @@ def test_the_capabilities_are_those_of_the_reference() -> None:
         "ws_logon": True,
         "amend_keeps_priority": False,
         "amend_needs_terms": True,
+        "amends_price": True,
         "cancel_all_symbol": True,
         "cancel_all_account": False,
         "ws_cancel_all": False,

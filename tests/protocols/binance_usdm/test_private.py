@@ -442,7 +442,15 @@ class TestRestAnswers:
         assert got.error is not None
         assert got.error.disposition is Disposition.ALREADY_FINAL
 
-    @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"[5]", b'{"orderId":5}', b'{"code":"x"}', b"[{}]"])
+    def test_an_order_id_alone_is_an_acknowledgement(self) -> None:
+        """Section 2 shows such a reply: the order exists, and an event or a query says its state."""
+        (got,) = codec().decode_entry(answer({"orderId": 336829446}), RECEIVED_NS)
+        assert isinstance(got, Reply)
+        assert got.report is not None
+        assert (got.report.order_id, got.report.report) == ("336829446", None)
+        assert codec().decode_rest_order("u1", reply({"orderId": 336829446})).report == got.report
+
+    @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"[5]", b'{"orderId":"5"}', b'{"code":"x"}', b"[{}]"])
     def test_an_answer_that_cannot_be_read_proves_nothing(self, body: bytes) -> None:
         got = codec().decode_rest_order("x1", reply(body))
         (part,) = got.parts or (got,)
