@@ -142,6 +142,8 @@ class OrdRejReason(Word):
     RATE_LIMITED = "rate_limited"
     CLOCK = "clock"
     DRAINING = "draining"
+    NOTHING_TO_REPLACE = "nothing_to_replace"
+    """The order that this one was to replace is over, or cannot be replaced now."""
     # decided by the venue
     VENUE = "venue"
     INSUFFICIENT_BALANCE = "insufficient_balance"
@@ -162,6 +164,17 @@ class CxlRejReason(Word):
     UNSUPPORTED = "unsupported"
     VENUE = "venue"
     JOURNAL = "journal"
+    RISK = "risk"
+    """A gate did not let an amend pass; the text names the limit."""
+    STALE = "stale"
+
+
+class CxlRejResponseTo(Word):
+    """FIX 434: what was refused."""
+
+    CANCEL = "cancel"
+    REPLACE = "replace"
+    """An amend, or the half of a replacement that was to end the old order."""
 
 
 class DoubtReason(Word):

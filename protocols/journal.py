@@ -78,11 +78,15 @@ class CancelIntent(Event):
 
 @message
 class AmendIntent(Event):
-    """We decided to reduce the quantity."""
+    """We decided to change an order's terms."""
 
     cl_ord_id: ClOrdID
     order_qty: Decimal
     at_ns: int
+    price: Decimal | None = None
+    """None: as it is."""
+    request_id: str = ""
+    """Of an amend that went through the gates, because it may raise risk; "": it only reduces."""
 
 
 @message
@@ -104,6 +108,8 @@ class DoubtOpened(Event):
     reason: DoubtReason
     since_ns: int
     settles_ns: int
+    amend: bool = False
+    """True when it is the amend that is in doubt (`cancel` is True as well)."""
 
 
 @message
@@ -115,6 +121,7 @@ class DoubtClosed(Event):
     at_ns: int
     cancel: bool = False
     """True when it was the cancel or amend that was in doubt, not the order."""
+    amend: bool = False
 
 
 @message
@@ -266,6 +273,12 @@ Record = (
 )
 
 
+def needs_disk(record: Record) -> bool:
+    """Whether a record is an intent that may raise risk: it must be durable before what it announces leaves."""
+    kind = type(record)
+    return kind is OrderIntent or (isinstance(record, AmendIntent) and record.request_id != "")
+
+
 @attrs.frozen
 class Stored:
     """A record as it stands in the journal."""
@@ -282,7 +295,7 @@ class Stored:
 class Append(Event):
     """Write `records` under `key`, then deliver `forward` in order.
 
-    When the journal cannot write, `records` that contain an OrderIntent are refused: `forward` is *not* delivered and
+    When the journal cannot write, `records` of which one `needs_disk` are refused: `forward` is *not* delivered and
     `sender` gets `AppendRefused`.  Other records (facts from the venue) are kept in memory and written later, their
     `forward` is delivered: a full disk stops orders and nothing else.
     """

@@ -4,11 +4,22 @@
              --RiskApproved--> account --Append(OrderAccepted..., forward=SubmitOrder)--> journal
              --SubmitOrder--> order entry --> venue
 
+    strategy --AmendOrder--> router --RoutedAmend--> firm gate --FirmApprovedAmend--> account gate
+             --RiskApprovedAmend--> account --Append(AmendIntent, forward=SubmitAmend)--> journal --> ...
+
     venue --> private stream, order entry --ExecutionReport/OrderReply--> account --Append--> journal
           --ExecutionReport--> strategy, gates, portfolio
 
 Only `RiskApproved` makes an account send, and only a gate makes a `RiskApproved`.  Refusals travel as `OrderRefused` to
-the strategy and to both gates, so that what was reserved is released.  Quantities are base units (contracts on
+the strategy and to both gates, so that what was reserved is released.  An order is changed in one of two ways (FIX
+OrderCancelReplaceRequest), by what its venue can do:
+
+* in place (`AmendOrder`): it keeps its ClOrdID.  Less quantity at the same price goes straight to the account, because
+  it cannot add risk; all else passes the gates, which reserve the larger of both until `AmendClosed`;
+* by another order (`NewOrder.orig_cl_ord_id`): the old one is canceled and the new one made in one request, which is
+  not all or nothing.  Both are reserved in full, and each has its own end.
+
+Quantities are base units (contracts on
 derivatives), prices are quote units, times are wall-clock nanoseconds UTC.
 """
 
@@ -20,6 +31,7 @@ from typing import ClassVar
 from protocols.base import Command, Event, RefusalReason, message
 from protocols.enums import (
     CxlRejReason,
+    CxlRejResponseTo,
     DoubtReason,
     ExecInst,
     ExecType,
@@ -30,7 +42,7 @@ from protocols.enums import (
     Side,
     TimeInForce,
 )
-from protocols.ids import AccountID, ClOrdID, OrderID, Path, StrategyID, Symbol, TradeID, Venue
+from protocols.ids import MANUAL, AccountID, ClOrdID, OrderID, Path, StrategyID, Symbol, TradeID, Venue
 
 ZERO = Decimal(0)
 
@@ -76,6 +88,9 @@ class NewOrder(Command):
     exec_inst: ExecInst = ExecInst.NONE
     stop_px: Decimal | None = None
     parent: ClOrdID | None = None
+    orig_cl_ord_id: ClOrdID | None = None
+    """FIX 41: the live order that this one replaces, on the same side of the same symbol; None: it replaces none.  Only
+    where `capabilities.cancel_replace`."""
 
     def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, OrderRefused], ...]:
         return refuse(self, _REFUSAL[reason], f"{by}: {reason.value}")
@@ -162,18 +177,87 @@ class CancelAll(Command):
 
 @message
 class AmendOrder(Command):
-    """FIX OrderCancelReplaceRequest limited to what keeps priority: a smaller total quantity."""
+    """FIX OrderCancelReplaceRequest in place: the order keeps its ClOrdID.
+
+    Sent to the account when it asks for less quantity at the same price; to the router (with a `request_id`) for
+    everything else, which takes a venue with `capabilities.amends_price`.
+    """
 
     cl_ord_id: ClOrdID
     account: AccountID
     venue: Venue
     symbol: Symbol
     order_qty: Decimal
+    """The new total, CumQty included."""
     reply_to: Path
+    price: Decimal | None = None
+    """None: as it is."""
+    request_id: str = ""
+    """Names this request, once for ever (`ClOrdIDs` makes it), so that gates give back what they reserved for it and
+    nothing else."""
+    strategy: StrategyID = MANUAL
+    created_ns: int = 0
+    """0: not stated, never stale."""
 
-    def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, CancelRejected], ...]:
-        text = f"{by}: {reason.value}"
-        return ((self.reply_to, CancelRejected(self.cl_ord_id, CxlRejReason.NOT_READY, text)),)
+    def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, CancelRejected | AmendClosed], ...]:
+        return refuse_amend(self, CxlRejReason.NOT_READY, f"{by}: {reason.value}")
+
+
+def refuse_amend(
+    amend: AmendOrder, reason: CxlRejReason, text: str
+) -> tuple[tuple[Path, CancelRejected | AmendClosed], ...]:
+    """Those who must hear that `amend` changes nothing: its maker, and the gates where it went through them."""
+    rejected = CancelRejected(amend.cl_ord_id, reason, text, CxlRejResponseTo.REPLACE)
+    if not amend.request_id:
+        return ((amend.reply_to, rejected),)
+    closed = AmendClosed(amend.cl_ord_id, amend.account, amend.venue, amend.request_id)
+    return ((amend.reply_to, rejected), (FIRM_GATE, closed), (account_gate(amend.account), closed))
+
+
+@message
+class RoutedAmend(Command):
+    """An AmendOrder that may raise risk, on its way to the firm's gate."""
+
+    amend: AmendOrder
+
+    def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, CancelRejected | AmendClosed], ...]:
+        return self.amend.refusals(reason, by)
+
+
+@message
+class FirmApprovedAmend(Command):
+    """Passed the firm-wide gate; the larger of old and new terms is reserved there."""
+
+    amend: AmendOrder
+
+    def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, CancelRejected | AmendClosed], ...]:
+        return self.amend.refusals(reason, by)
+
+
+@message
+class RiskApprovedAmend(Command):
+    """Passed every gate: the only amend beyond a smaller quantity that an account will send."""
+
+    amend: AmendOrder
+
+    def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, CancelRejected | AmendClosed], ...]:
+        return self.amend.refusals(reason, by)
+
+
+@message
+class AmendClosed(Event):
+    """An amend that went through the gates is over: what they reserved for it beyond the order's terms is free.
+
+    `order_qty` and `price` are those of the order from now on; None when the amend never reached its account, which
+    leaves them as they were.  The order's own end needs no such message.
+    """
+
+    cl_ord_id: ClOrdID
+    account: AccountID
+    venue: Venue
+    request_id: str
+    order_qty: Decimal | None = None
+    price: Decimal | None = None
 
 
 @message
@@ -188,11 +272,12 @@ class OrderBatch(Command):
 
 @message
 class CancelRejected(Event):
-    """FIX OrderCancelReject."""
+    """FIX OrderCancelReject: of a cancel, or of an amend."""
 
     cl_ord_id: ClOrdID
     reason: CxlRejReason
     text: str
+    response_to: CxlRejResponseTo = CxlRejResponseTo.CANCEL
 
 
 # ---- account -> journal -> order entry ------------------------------------------------------------------------
@@ -218,7 +303,7 @@ class SubmitCancel(Event):
 
 @message
 class SubmitAmend(Event):
-    """Write this reduction of the total quantity; side and price are for venues that want all terms said anew."""
+    """Write this change of an order's terms; side and price are for venues that want all terms said anew."""
 
     cl_ord_id: ClOrdID
     order_id: OrderID | None
@@ -227,6 +312,19 @@ class SubmitAmend(Event):
     reply_to: Path
     side: Side | None = None
     price: Decimal | None = None
+    is_free: bool = False
+    """More than a smaller quantity: another price, or a larger quantity (`capabilities.amends_price`)."""
+
+
+@message
+class SubmitReplace(Event):
+    """Write one request that ends one order and makes another (`capabilities.cancel_replace`); the intents of both are
+    in the journal.  Each order hears its own part of the answer."""
+
+    order: NewOrder
+    """The new one; the old one is its `orig_cl_ord_id`."""
+    old_order_id: OrderID | None
+    reply_to: Path
 
 
 @message
@@ -268,8 +366,11 @@ class NotSent(Event):
 
     cl_ord_id: ClOrdID
     cancel: bool
+    """It was a cancel or an amend."""
     reason: OrdRejReason
     text: str
+    amend: bool = False
+    """It was an amend; both may be on their way at once."""
 
 
 @message
@@ -283,6 +384,7 @@ class RequestAcknowledged(Event):
     at_ns: int
     settles_ns: int
     """Wall clock after which the request can take no effect any more."""
+    amend: bool = False
 
 
 @message
@@ -294,6 +396,7 @@ class OrderInDoubt(Event):
     reason: DoubtReason
     since_ns: int
     settles_ns: int
+    amend: bool = False
 
 
 @message
@@ -314,6 +417,8 @@ class VenueCancelReject(Event):
     code: str
     text: str
     order_gone: bool
+    amend: bool = False
+    """It was an amend for sure; a codec that cannot tell leaves it False."""
 
 
 @message
@@ -350,6 +455,8 @@ class ExecutionReport(Event):
     poss_dup: bool = False
     leg: Side | None = None
     """Which of a symbol's two positions it moves, in hedge mode: BUY is the long one; None: there is one position."""
+    orig_cl_ord_id: ClOrdID | None = None
+    """FIX 41: the order that this one was made to replace.  Set by the account; codecs leave it None."""
 
     @property
     def leaves_qty(self) -> Decimal:

@@ -138,6 +138,13 @@ class OpenOrder:
     exec_inst: ExecInst
     in_doubt: bool
     created_ns: int
+    amend_qty: Decimal | None = None
+    """Total quantity asked for by an amend that is on its way; None: none is."""
+    amend_price: Decimal | None = None
+    """Price asked for by it; None: as it is."""
+    amend_id: str = ""
+    """Its `request_id`, when it went through the gates."""
+    orig_cl_ord_id: ClOrdID | None = None
 
     @property
     def leaves_qty(self) -> Decimal:

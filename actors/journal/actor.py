@@ -46,12 +46,12 @@ from protocols.journal import (
     FlushQuery,
     JournalState,
     JournalStatistics,
-    OrderIntent,
     Record,
     ReplayAnswer,
     ReplayQuery,
     RunStarted,
     RunStopped,
+    needs_disk,
 )
 from supervisors.actor import Actor, Later
 
@@ -241,7 +241,7 @@ class JournalActor(Actor):
         """The facts among `appends`; the intents go back to their senders."""
         facts: list[Append] = []
         for append in appends:
-            if any(type(record) is OrderIntent for record in append.records):
+            if any(needs_disk(record) for record in append.records):
                 self._refuse(append, text)
             else:
                 facts.append(append)
