@@ -248,6 +248,8 @@ class VenueError:
     reason: OrdRejReason = OrdRejReason.VENUE
     until_ns: int = 0
     """Wall clock until which nothing may be sent (RATE_LIMITED, BANNED)."""
+    scope: Scope = Scope.ADDRESS
+    """Whom `until_ns` concerns: all on this address, or (ACCOUNT) whoever asked, in the buckets that it counted in."""
 
 
 @message
@@ -723,6 +725,35 @@ class ReplacesOrders(Protocol):
     def rest_replace_order(
         self, cl_ord_id: ClOrdID, order_id: OrderID | None, new: NewOrder, stamp_venue_ns: int
     ) -> HttpRequest: ...
+
+
+@runtime_checkable
+class OrdersByRest(Protocol):
+    """A codec whose order-entry connection has no words for some orders, which REST takes (a service of their own)."""
+
+    def order_by_rest(self, order: NewOrder) -> bool:
+        """Whether a new order can be placed by REST alone."""
+        ...
+
+    def change_by_rest(self, cl_ord_id: ClOrdID, order_id: OrderID | None) -> bool:
+        """Whether the order of these names can be canceled or amended by REST alone."""
+        ...
+
+
+@runtime_checkable
+class SplitsPrivateStream(Protocol):
+    """A codec whose venue tells a part of the account's events on further connections.
+
+    The account's stream is whole while all of them are subscribed; `decode_private` reads the frames of each.
+    """
+
+    def further_private_paths(self) -> Sequence[str]:
+        """Paths beside `private_path`; empty where this product needs none."""
+        ...
+
+    def subscribe_further(self, path: str, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame:
+        """As `subscribe_private`, for the connection of one of these paths."""
+        ...
 
 
 @runtime_checkable

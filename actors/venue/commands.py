@@ -27,6 +27,7 @@ from protocols.venue import (
     Frame,
     HttpReply,
     HttpRequest,
+    OrdersByRest,
     PrivateCodec,
     Reply,
 )
@@ -50,6 +51,7 @@ class Commands:
         self._cancels_all_by_rest = codec if isinstance(codec, CancelsAllByRest) and able.cancel_all_symbol else None
         self._decodes_cancels = codec if isinstance(codec, DecodesCancels) else None
         self._continues = codec if isinstance(codec, ContinuesAnswers) else None
+        self._by_rest = codec if isinstance(codec, OrdersByRest) else None
         self.batch_max = able.batch_size_max if self._batches is not None else 1
         """New orders that one request takes, by REST at least."""
         self.batches_on_socket = able.ws_batches and self.batch_max > 1
@@ -57,13 +59,15 @@ class Commands:
 
     # ---- which requests ----------------------------------------------------------------------------------------
 
-    def goes_by_rest(self, message: Change) -> bool:
+    def goes_by_rest(self, message: SubmitOrder | Change) -> bool:
         """Whether a command is one that the order-entry connection has no words for."""
+        if isinstance(message, SubmitOrder):
+            return self._by_rest is not None and self._by_rest.order_by_rest(message.order)
         if isinstance(message, SubmitCancelAll):
             return not self._mass_on_socket
         if isinstance(message, SubmitCancels):
             return not (self._mass_on_socket if message.whole else self.batches_on_socket)
-        return False
+        return self._by_rest is not None and self._by_rest.change_by_rest(message.cl_ord_id, message.order_id)
 
     def in_fewest(self, message: SubmitCancels, *, on_socket: bool) -> Iterator[SubmitCancel | SubmitCancels]:
         """The requests that cancel these orders.  One that is still `whole` means all orders of the symbol."""
@@ -76,6 +80,11 @@ class Commands:
             for cl_ord_id, order_id in orders:
                 yield SubmitCancel(cl_ord_id, order_id, symbol, reply_to)
             return
+        if self._by_rest is not None:  # what another service holds fits no batch of the engine's
+            apart = [order for order in orders if self._by_rest.change_by_rest(*order)]
+            orders = tuple(order for order in orders if order not in apart)
+            for cl_ord_id, order_id in apart:
+                yield SubmitCancel(cl_ord_id, order_id, symbol, reply_to)
         most = self._codec.capabilities.cancel_batch_max
         for known in (True, False):  # venues want all names of a batch to be of one kind
             rest = [order for order in orders if (order[1] is not None) is known]

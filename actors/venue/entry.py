@@ -116,7 +116,7 @@ class OrderEntryActor(Actor):
         self._changes = ChangePermits(codec.account, codec.venue)
         window_ns = self._settings.request_window_ns if codec.capabilities.request_window else 0
         settle_ns = window_ns + codec.rules.request_timeout_ns + self._settings.skew_ns
-        self._outcomes = Outcomes(self, limiter=limiter, clock=clock, settle_after_ns=settle_ns)
+        self._outcomes = Outcomes(self, limiter=limiter, clock=clock, settle_after_ns=settle_ns, account=codec.account)
         self._commands = Commands(codec)
         self._rest = RestPath(self._commands, self._settings, sent, self._outcomes)
         self._held: list[SubmitOrder] = []
@@ -227,7 +227,7 @@ class OrderEntryActor(Actor):
         if self._is_stale(message, now_ns) or self._cannot(message, now_ns):
             return
         link = self._link
-        if link is None:
+        if link is None or self._commands.goes_by_rest(message):
             self._rest.take(message)
             return
         lease = self._permit(message, now_ns)

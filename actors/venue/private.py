@@ -7,6 +7,9 @@ How the venue knows whose stream it is differs, and the codec says how: a logon 
 (`SignsUpgrade`), or a listen key in the address (`capabilities.listen_key`, see `listen_keys`).  A key that dies leaves
 its connection open and silent, so the end of the key is the end of the connection.
 
+Some venues split the stream over several connections (`SplitsPrivateStream`).  Each is kept open for itself; the stream
+is whole, and ready, while all of them are.
+
 A sound private stream may be silent for minutes, and so is a half-open one: it is pinged when it is quiet.
 
 Executions are never dropped: when the account's mailbox is full, this session waits and reads no further, but its
@@ -33,7 +36,14 @@ from protocols.control import ClockOffset
 from protocols.errors import ConfigError
 from protocols.ids import Path
 from protocols.orders import account_path
-from protocols.venue import ListenKeys, PrivateCodec, Reply, StreamTerminated, UnrecognizedMessage
+from protocols.venue import (
+    ListenKeys,
+    PrivateCodec,
+    Reply,
+    SplitsPrivateStream,
+    StreamTerminated,
+    UnrecognizedMessage,
+)
 from supervisors.actor import Actor, ReadyWhen
 
 STAMP_MARGIN_NS = 20 * MS
@@ -74,7 +84,7 @@ class PrivateStreamActor(Actor):
         self._reconnect = reconnect or ReconnectSettings()
         self._tls = tls
         self._clock = VenueClock(stamp_margin_ns)
-        self._keeper: LinkKeeper | None = None
+        self._streams: tuple[_Stream, ...] = ()
         self._listen_key: ListenKeyKeeper | None = None
         self._events = 0
         self._unmatched = 0
@@ -88,65 +98,79 @@ class PrivateStreamActor(Actor):
 
     async def run(self) -> None:
         codec = self._codec
-        self._session = SigningSession(self.ctx, codec, self._clock_path, self._clock)
-        self._keeper = LinkKeeper(
+        further = codec.further_private_paths() if isinstance(codec, SplitsPrivateStream) else ()
+        self._streams = tuple(self._stream(number, path) for number, path in enumerate(("", *further)))
+        first = self._streams[0].session
+        self.ctx.set_unready("not connected yet: it needs the venue's clock first")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(first.learn_clock)
+            if codec.capabilities.listen_key:
+                assert self._http is not None
+                assert isinstance(codec, ListenKeys)
+                calls = RestCalls(self.ctx, self._http, self._limiter, self._clock_path, codec, codec.account)
+                self._listen_key = ListenKeyKeeper(self.ctx, codec, calls, first, self._key_died)
+                nursery.start_soon(self._listen_key.refresh_for_ever)
+            await self._clock.wait_usable()
+            for stream in self._streams:
+                nursery.start_soon(stream.keeper.run)
+
+    def _stream(self, number: int, further: str) -> _Stream:
+        """One of the connections; `further` is its path where it is not the first."""
+        codec, origin = self._codec, self._origin
+        session = SigningSession(self.ctx, codec, self._clock_path, self._clock, mark="x" * (number + 1))
+        stream = _Stream(self, session, further)
+        url = origin + (further or codec.private_path())
+        stream.keeper = LinkKeeper(
             ctx=self.ctx,
-            session=self,
-            url=self._origin + codec.private_path(),
+            session=stream,
+            url=url,
             rules=codec.rules,
             transport=self._transport,
             reconnect=self._reconnect,
             tls=self._tls,
             limiter=self._limiter,
             account=codec.account,
-            dial=self._dial,
-            keep_alive=self._session.keep_alive_text if self._session.keeps_alive else None,
+            dial=(lambda: session.dial(url)) if further else self._dial,
+            keep_alive=session.keep_alive_text if session.keeps_alive else None,
             probe_quiet=True,
         )
-        self.ctx.set_unready("not connected yet: it needs the venue's clock first")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._session.learn_clock)
-            if codec.capabilities.listen_key:
-                assert self._http is not None
-                assert isinstance(codec, ListenKeys)
-                calls = RestCalls(self.ctx, self._http, self._limiter, self._clock_path, codec, codec.account)
-                self._listen_key = ListenKeyKeeper(self.ctx, codec, calls, self._session, self._key_died)
-                nursery.start_soon(self._listen_key.refresh_for_ever)
-            await self._clock.wait_usable()
-            await self._keeper.run()
+        return stream
 
     async def stopped(self, reason: str) -> None:
-        if self._keeper is not None:
-            await self._keeper.aclose()
+        for stream in self._streams:
+            await stream.keeper.aclose()
 
     async def _dial(self) -> Dial:
         """The address of one attempt; a listen key in it is a secret."""
+        shown = self._origin + self._codec.private_path()
         if self._listen_key is None:
-            return await self._session.dial(self._origin + self._codec.private_path())
+            return await self._streams[0].session.dial(shown)
         path = await self._listen_key.path()
-        return Dial(self._origin + path, self._origin + self._codec.private_path())
+        return Dial(self._origin + path, shown)
 
     def _key_died(self, text: str) -> None:
         """Nothing comes over a connection whose key is dead, and what happened since is lost: a loss like any other."""
-        link = self._keeper.current if self._keeper is not None else None
+        link = self._streams[0].keeper.current
         if link is not None:
             link.socket.abort(text)
 
-    # ---- hooks of the keeper ------------------------------------------------------------------------------------
+    # ---- what the connections tell -----------------------------------------------------------------------------
 
-    async def prepare(self, link: Link) -> None:
+    async def prepare(self, link: Link, session: SigningSession, further: str) -> None:
+        """Log on and subscribe."""
         if self._listen_key is not None:
             return  # the address has said everything
-        await self._session.log_on(link)
-        await self._session.subscribe(link)
+        await session.log_on(link)
+        await session.subscribe(link, further)
 
-    async def take(self, link: Link, raws: list[bytes]) -> None:
+    async def take(self, link: Link, session: SigningSession, raws: list[bytes]) -> None:
+        """Messages of one socket read."""
         received_ns = self.ctx.now_ns
         events: list[Message] = []
         for raw in raws:
             for item in self._codec.decode_private(raw, received_ns):
                 if isinstance(item, Reply):
-                    if not self._session.settle(item):
+                    if not session.settle(item):
                         self._unmatched += 1
                 elif isinstance(item, StreamTerminated):
                     if self._listen_key is not None:
@@ -168,32 +192,56 @@ class PrivateStreamActor(Actor):
                 await self.ctx.send_wait(self._account, event)
             nursery.cancel_scope.cancel()
 
+    def link_up(self) -> None:
+        """One connection is prepared; the stream is whole when all are."""
+        if all(stream.keeper.current is not None for stream in self._streams):
+            self.ctx.set_ready()
+
+    def inspect(self) -> Mapping[str, object]:
+        links = self._streams[0].keeper.inspect() if self._streams else {}
+        keys = self._listen_key.inspect() if self._listen_key is not None else {}
+        further = {stream.further: stream.keeper.inspect() for stream in self._streams[1:]}
+        return {
+            **links,
+            **keys,
+            **({"further": further} if further else {}),
+            "events": self._events,
+            "unmatched_replies": self._unmatched,
+            "unrecognized": self._unrecognized_count,
+            "last_unrecognized": [item.raw[:200] for item in self._unrecognized],
+        }
+
+
+class _Stream:
+    """One connection of an account's stream: the hooks of its keeper."""
+
+    keeper: LinkKeeper
+
+    def __init__(self, actor: PrivateStreamActor, session: SigningSession, further: str) -> None:
+        self._actor = actor
+        self.session = session
+        self.further = further
+
+    async def prepare(self, link: Link) -> None:
+        await self._actor.prepare(link, self.session, self.further)
+
+    async def take(self, link: Link, raws: list[bytes]) -> None:
+        await self._actor.take(link, self.session, raws)
+
     def not_opened(self, text: str) -> None:
-        self.ctx.set_unready(text)
+        self._actor.ctx.set_unready(text)
 
     def link_up(self, link: Link) -> None:
-        self.ctx.set_ready()
+        self._actor.link_up()
 
     def link_switched(self, old: Link, new: Link) -> None:
         """Both were subscribed at the same time: nothing is missing, the gate stays open."""
 
     def link_down(self, link: Link, text: str) -> None:
-        self.ctx.set_unready(text)
+        self._actor.ctx.set_unready(text)
 
     def link_over(self, link: Link) -> None:
         """Nothing is kept per link."""
 
     def owes(self, link: Link) -> bool:
         return False
-
-    def inspect(self) -> Mapping[str, object]:
-        links = self._keeper.inspect() if self._keeper is not None else {}
-        keys = self._listen_key.inspect() if self._listen_key is not None else {}
-        return {
-            **links,
-            **keys,
-            "events": self._events,
-            "unmatched_replies": self._unmatched,
-            "unrecognized": self._unrecognized_count,
-            "last_unrecognized": [item.raw[:200] for item in self._unrecognized],
-        }

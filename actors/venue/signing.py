@@ -20,6 +20,7 @@ from protocols.venue import (
     PrivateCodec,
     Reply,
     SignsUpgrade,
+    SplitsPrivateStream,
     VenueError,
 )
 from supervisors.actor import AskError, Context
@@ -34,10 +35,12 @@ _OUR_BUG = (Disposition.BUG, Disposition.REJECTED, Disposition.NOT_FOUND)
 class SigningSession:
     """Requests that are stamped with the venue's clock and sent on a link."""
 
-    def __init__(self, ctx: Context, codec: PrivateCodec, clock_path: Path, clock: VenueClock) -> None:
+    def __init__(self, ctx: Context, codec: PrivateCodec, clock_path: Path, clock: VenueClock, mark: str = "x") -> None:
+        """`mark`: letters that tell its request ids from those of other sessions of the same codec."""
         self._ctx = ctx
         self._codec = codec
         self._clock_path = clock_path
+        self._mark = mark
         self.clock = clock
         self.replies = Replies()
         self._count = 0
@@ -67,7 +70,7 @@ class SigningSession:
     def next_id(self) -> str:
         """A request id that no other request of this session has, in any incarnation."""
         self._count += 1
-        return f"{self._ctx.epoch}x{self._count}"
+        return f"{self._ctx.epoch}{self._mark}{self._count}"
 
     def stamp_ns(self) -> int:
         """The venue's clock now."""
@@ -94,12 +97,19 @@ class SigningSession:
             await self.request(link, frame)
             link.logged_on = True
 
-    async def subscribe(self, link: Link) -> None:
+    async def subscribe(self, link: Link, further: str = "") -> None:
         """Ask for the account's events on this link, and see that they were asked for.
 
-        Where nothing acknowledges a subscription, the list of all subscriptions proves that it was read.
+        `further`: the path, where it is not the first of the account's connections (`SplitsPrivateStream`).  Where
+        nothing acknowledges a subscription, the list of all subscriptions proves that it was read.
         """
         await self.clock.wait_usable()
+        if further:
+            assert isinstance(self._codec, SplitsPrivateStream)
+            request_id, stamp_ns = self.next_id(), self.stamp_ns()
+            more = self._codec.subscribe_further(further, request_id, stamp_ns, logged_on=link.logged_on)
+            await self.request(link, more)
+            return
         frame = self._codec.subscribe_private(self.next_id(), self.stamp_ns(), logged_on=link.logged_on)
         if not frame.request_id and isinstance(self._codec, ListsSubscriptions):
             await link.socket.send(frame.text)
