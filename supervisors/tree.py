@@ -47,6 +47,7 @@ from actors.portfolio.actor import PortfolioActor
 from actors.risk.actor import AccountGate, FirmGate
 from actors.router.actor import RouterActor
 from actors.strategy.actor import StrategyActor
+from actors.venue.bans import BanRecord
 from actors.venue.clock import ClockActor
 from actors.venue.entry import OrderEntryActor
 from actors.venue.instruments import InstrumentsActor
@@ -227,7 +228,8 @@ class _Builder:
         venues = [venue for venue in self._plan.venues.values() if venue.parts.family == family]
         entries = [entry_path(*pair) for pair in self._plan.accounts if pair[1] in {venue.name for venue in venues}]
         limits = {venue.name: venue.parts.limits for venue in venues}
-        return self._child("limiter", lambda: LimiterActor(Venue(family), limits, entries))
+        bans = BanRecord(self._plan.journal.directory.parent / "bans" / f"{family}.json")
+        return self._child("limiter", lambda: LimiterActor(Venue(family), limits, entries, bans))
 
     def _venue(self, venue: VenuePlan) -> SupervisorSpec:
         name, codec = venue.name, venue.public

@@ -23,14 +23,16 @@ Promises (`tests/actors/venue/test_budget.py` proves the first two on random run
   venue's clock.
 * Lanes: CANCEL may use all of a limit, REDUCE, NEW and QUERY only their share, so that a cancel never waits for the
   others.  Within a lane the askers take turns: accounts on one address share it fairly.
-* The venue's own count corrects ours upwards only; but it takes the place of what was guessed.
-* During a ban nothing is permitted, whatever the lane.
+* The venue's own count takes the place of ours, with what it cannot have in it yet: downwards too, where a window
+  surely is the one that it speaks of (fills give orders back, binance-spot section 5), else upwards only.
+* During a ban nothing is permitted, whatever the lane.  A refusal that concerns one account alone stops only what that
+  account wants of the buckets that the refused request counted in.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import attrs
@@ -94,12 +96,16 @@ class Budget:
         """By venue."""
         self._limits: dict[_LimitKey, _Stated] = {}
         self._rows: dict[tuple[_LimitKey, str], Row] = {}
+        self._owners: dict[tuple[_LimitKey, str], str] = {}
+        """Accounts of the rows that count for one."""
         self._grants: dict[int, Grant] = {}
         self._lanes: dict[Lane, dict[str, deque[Ticket]]] = {lane: {} for lane in Lane}
         self._number = 0
         self._assumed_from_ns = 0
         """Shorter windows are not taken as used."""
         self.blocked_until_ns = 0
+        self._blocks: dict[tuple[str, str], int] = {}
+        """By account and name of what counts: nothing of it before that time."""
         self.granted = 0
         self._state_limits(limits, "")
 
@@ -107,8 +113,7 @@ class Budget:
         """Our picture of the venue's clock has moved by so much: what was counted, is waited for or is forbidden keeps
         its place in time.  Windows that the venue aligns to its clock are where that clock says."""
         for row in self._rows.values():
-            if isinstance(row, SlidingRow):
-                row.shift(by_ns)
+            row.shift(by_ns)
         for askers in self._lanes.values():
             for queue in askers.values():
                 for ticket in queue:
@@ -118,6 +123,7 @@ class Budget:
             grant.until_ns += by_ns
         if self.blocked_until_ns:
             self.blocked_until_ns += by_ns
+        self._blocks = {key: until_ns + by_ns for key, until_ns in self._blocks.items()}
 
     def continue_after(self, incarnation: int) -> None:
         """This budget follows so many others of this process: they spent of short windows, too, and numbered grants."""
@@ -134,6 +140,7 @@ class Budget:
             stated = self._limits.get(key)
             if stated is None:
                 del self._rows[key, scope]
+                self._owners.pop((key, scope), None)
             else:
                 row.limit, row.names = stated.limit.limit, stated.names
         self._forget(now_ns)
@@ -150,14 +157,17 @@ class Budget:
                 if known is None or limit.limit < known.limit.limit:
                     self._limits[key] = _Stated(limit, (limit.name, *limit.groups))
 
-    def correct(self, account: str, usage: Sequence[Usage], sent_ns: int, now_ns: int, venue: str = "") -> None:
-        """Take over the venue's counts, upwards only.  `sent_ns`: when the request was sent whose answer says so."""
+    def correct(
+        self, account: str, usage: Sequence[Usage], sent_ns: int, now_ns: int, venue: str = "", number: int = 0
+    ) -> None:
+        """Take over the venue's counts.  `sent_ns`: when the request was sent whose answer says so, `number` its
+        permission, if it had one of its own."""
         for count in usage:
             for key, stated in self._limits.items():
                 matches = count.name in stated.names and count.interval_ns == stated.limit.interval_ns
                 if matches and self._is_of(key, venue):
                     row = self._row(key, stated, Ticket("", account, Lane.QUERY, {}, 0, venue=venue), now_ns)
-                    row.correct(count.used, sent_ns, now_ns)
+                    row.correct(count.used, sent_ns, now_ns, number)
 
     def block(self, until_ns: int) -> bool:
         """Nothing may be sent before `until_ns`; True when that is later than known before."""
@@ -165,6 +175,11 @@ class Budget:
             return False
         self.blocked_until_ns = until_ns
         return True
+
+    def block_account(self, account: str, names: Iterable[str], until_ns: int) -> None:
+        """The venue refuses one account alone: nothing that counts as one of `names` before `until_ns`."""
+        for name in names:
+            self._blocks[account, name] = max(until_ns, self._blocks.get((account, name), 0))
 
     # ---- asking -------------------------------------------------------------------------------------------------
 
@@ -202,7 +217,7 @@ class Budget:
                         continue
                     ticket = askers[asker][0]
                     lacking = self._lacking(ticket, now_ns, scarce)
-                    if lacking:
+                    if lacking or self._is_blocked(ticket):
                         stuck.add(asker)
                         scarce |= lacking
                         continue
@@ -218,7 +233,7 @@ class Budget:
         waiting = [ticket for askers in self._lanes.values() for queue in askers.values() for ticket in queue]
         if not waiting:
             return None
-        chances = [ticket.expires_ns for ticket in waiting]
+        chances = [*(ticket.expires_ns for ticket in waiting), *self._blocks.values()]
         if now_ns < self.blocked_until_ns:
             chances.append(self.blocked_until_ns)
         names = {name for ticket in waiting for name in ticket.costs}
@@ -261,7 +276,31 @@ class Budget:
         self._forget(now_ns)
         used = {row.title: [row.used(now_ns, now_ns), row.limit] for row in self._rows.values()}
         waiting = {lane.name: sum(len(q) for q in self._lanes[lane].values()) for lane in Lane}
-        return {"used": used, "waiting": waiting, "blocked_until_ns": self.blocked_until_ns, "granted": self.granted}
+        return {
+            "used": used,
+            "waiting": waiting,
+            "blocked_until_ns": self.blocked_until_ns,
+            "granted": self.granted,
+            "accounts": self._accounts(now_ns),
+        }
+
+    def _accounts(self, now_ns: int) -> dict[str, dict[str, object]]:
+        """The same for each account alone: its own rows, what it waits for, what the venue refuses it."""
+        accounts = dict.fromkeys([*self._owners.values(), *(account for account, _ in self._blocks)])
+        tickets = [ticket for askers in self._lanes.values() for queue in askers.values() for ticket in queue]
+        return {
+            account: {
+                "used": {
+                    row.title: [row.used(now_ns, now_ns), row.limit]
+                    for key, row in self._rows.items()
+                    if self._owners.get(key) == account
+                },
+                "waiting": sum(ticket.account == account for ticket in tickets),
+                "blocked": {name: until_ns for (of, name), until_ns in self._blocks.items() if of == account},
+            }
+            for account in accounts
+            if account
+        }
 
     def room(self, ticket: Ticket, now_ns: int) -> int:
         """How much of a wish's limits could be had at once by its lane; 0 when it concerns no limit."""
@@ -309,12 +348,17 @@ class Budget:
             title = f"{key[0]}/{scope}" if key[0] else scope
             row = make(limit, stated.names, title, self._born_ns, assumed, self._edge_ns)
             self._rows[key, scope] = row
+            if limit.scope is not Scope.ADDRESS:
+                self._owners[key, scope] = ticket.account
         return row
 
     def _concerned(self, ticket: Ticket, now_ns: int) -> Iterator[Row]:
         for key, stated in self._limits.items():
             if self._is_of(key, ticket.venue) and _cost(stated.names, ticket.costs):
                 yield self._row(key, stated, ticket, now_ns)
+
+    def _is_blocked(self, ticket: Ticket) -> bool:
+        return bool(self._blocks) and any((ticket.account, name) in self._blocks for name in ticket.costs)
 
     def _lacking(self, ticket: Ticket, now_ns: int, scarce: set[int]) -> set[int]:
         """The rows that have no room for this wish, or whose room an earlier one waits for, by identity."""
@@ -349,7 +393,9 @@ class Budget:
                     del askers[asker]
 
     def _forget(self, now_ns: int) -> None:
-        """Drop windows that are over, and grants that no row holds any more."""
+        """Drop windows and refusals that are over, and grants that no row holds any more."""
+        if self._blocks:
+            self._blocks = {key: until_ns for key, until_ns in self._blocks.items() if until_ns > now_ns}
         some_over = False
         for row in self._rows.values():
             some_over |= row.forget_before(now_ns - self._early_ns if isinstance(row, AlignedRow) else now_ns)

@@ -11,6 +11,8 @@ from protocols.venue import Lane, Limit
 
 GUARD_NS = 20_000_000
 """What was counted stands this much longer than its window: clocks are read at different moments."""
+ANSWERS_KEPT_NS = 60_000_000_000
+"""The venue's count in an answer to an older request only raises ours."""
 
 
 @attrs.define
@@ -71,7 +73,9 @@ class _Cell:
     assumed: int = 0
     """Part of it that is a guess about who was here before us."""
     grants: dict[int, Grant] = attrs.Factory(dict)
-    """By number: those that may still be counted here."""
+    """By number: those of which something is not answered, and may still be counted here."""
+    answered: deque[tuple[int, int, int]] = attrs.Factory(deque)
+    """When, number of the grant, how much: answered of late."""
 
 
 class AlignedRow(_Base):
@@ -95,21 +99,44 @@ class AlignedRow(_Base):
 
     def settle(self, grant: Grant, amount: int, now_ns: int, *, give_back: bool) -> None:
         """What was answered stays in its windows; what was not used leaves them."""
-        if give_back:
-            for cell in self._cells.values():
-                if grant.number in cell.grants:
-                    cell.used -= amount
+        is_over = not any(grant.open.get(name, 0) for name in self.names)
+        for cell in self._cells.values():
+            if grant.number not in cell.grants:
+                continue
+            if give_back:
+                cell.used -= amount
+            else:
+                cell.answered.append((now_ns, grant.number, amount))
+                while cell.answered[0][0] < now_ns - ANSWERS_KEPT_NS:
+                    cell.answered.popleft()
+            if is_over:
+                del cell.grants[grant.number]
 
-    def correct(self, used: int, sent_ns: int, now_ns: int) -> None:
-        """The venue's count, as of a request that was sent at `sent_ns`."""
+    def correct(self, used: int, sent_ns: int, now_ns: int, number: int = 0) -> None:
+        """The venue's count, as of a request that was sent at `sent_ns`; `number`: the grant of that request.
+
+        What was answered before `sent_ns` is in it.  So the window holds at most this, what is on its way, and what was
+        answered since: less than we thought where fills give orders back, more where somebody else is at work.
+        """
         if sent_ns // self.interval_ns != now_ns // self.interval_ns:
             return  # the count may be that of the window before
         (cell,) = self._touched(now_ns, now_ns)
-        if (sent_ns - self._edge_ns) // self.interval_ns == (now_ns + self._edge_ns) // self.interval_ns:
-            cell.used -= cell.assumed  # surely this window's count, with whoever was here before: no guess any more
-            cell.assumed = 0
-        on_the_way = sum(max(grant.open.get(name, 0) for name in self.names) for grant in cell.grants.values())
-        cell.used = max(cell.used, used + on_the_way)
+        on_the_way = sum(
+            max(grant.open.get(name, 0) for name in self.names)
+            for grant in cell.grants.values()
+            if grant.until_ns + self._edge_ns >= sent_ns  # else it was counted by then, if it ever left
+        )
+        since = sum(amount for at_ns, of, amount in cell.answered if at_ns >= sent_ns and of != number)
+        is_sure = (sent_ns - self._edge_ns) // self.interval_ns == (now_ns + self._edge_ns) // self.interval_ns
+        if is_sure and now_ns - sent_ns < ANSWERS_KEPT_NS:
+            cell.used, cell.assumed = used + on_the_way + since, 0
+        else:
+            cell.used = max(cell.used, used + on_the_way)
+
+    def shift(self, by_ns: int) -> None:
+        """Our picture of the venue's clock has moved: its windows are where that clock says, what happened is not."""
+        for cell in self._cells.values():
+            cell.answered = deque((at_ns + by_ns, number, amount) for at_ns, number, amount in cell.answered)
 
     def forget_before(self, now_ns: int) -> bool:
         """Drop the windows that are over; True when there were any."""
@@ -172,7 +199,7 @@ class SlidingRow(_Base):
         if not give_back:
             self._count(amount, now_ns)
 
-    def correct(self, used: int, sent_ns: int, now_ns: int) -> None:
+    def correct(self, used: int, sent_ns: int, now_ns: int, number: int = 0) -> None:
         """The venue counts more than we do: somebody else uses this limit."""
         missing = used - self._sum
         if missing > 0:

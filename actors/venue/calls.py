@@ -17,7 +17,7 @@ from actors.venue.messages import BlockedByVenue, ClockSuspected, Costs, Permit,
 from actors.venue.settings import MS, SECOND
 from protocols.errors import OutcomeUnknown, VenueUnavailable
 from protocols.ids import Path
-from protocols.venue import Disposition, HttpReply, HttpRequest, Lane, Usage, VenueError
+from protocols.venue import Disposition, HttpReply, HttpRequest, Lane, Scope, Usage, VenueError
 from supervisors.actor import AskError, Context
 
 PATIENCE_NS = 10 * SECOND
@@ -84,7 +84,7 @@ class RestCalls:
         self.settle(permit, used=costs, usage=tuple(self._codec.usage(reply)), sent_ns=reply.sent_ns)
         error = self._codec.error(reply)
         if error is not None:
-            self.note(error)
+            self.note(error, costs)
         return reply, error
 
     def settle(
@@ -101,12 +101,19 @@ class RestCalls:
             self._limiter, PermitSettled(permit.number, self._account, used, unused, usage, sent_ns, self._codec.venue)
         )
 
-    def note(self, error: VenueError) -> None:
-        """Tell those concerned about a ban or a refused time stamp."""
+    def note(self, error: VenueError, costs: Costs) -> None:
+        """Tell those concerned about a ban or a refused time stamp; `costs`: of the request that was refused."""
         if error.disposition in (Disposition.RATE_LIMITED, Disposition.BANNED):
-            self._ctx.send(self._limiter, BlockedByVenue(error.until_ns, error.text))
+            self._ctx.send(self._limiter, blocked_by(error, self._account, costs))
         elif error.disposition is Disposition.CLOCK:
             self._ctx.send(self._clock, ClockSuspected(error.text))
+
+
+def blocked_by(error: VenueError, account: str, costs: Costs) -> BlockedByVenue:
+    """What the limiter must know of a refusal: a ban of the address, or an empty bucket of an account."""
+    if error.scope is Scope.ADDRESS:
+        return BlockedByVenue(error.until_ns, error.text)
+    return BlockedByVenue(error.until_ns, error.text, account, costs)
 
 
 def costs_of(request: HttpRequest) -> Costs:

@@ -9,7 +9,8 @@ renewed ahead, so that an order passes without a hop.  Signing happens after per
 queue.
 
 A ban (429, 418, 403) reported by any session stops all of them until the time that the venue named; order entry, which
-does not ask for each order, is told by `VenueBlocked`.
+does not ask for each order, is told by `VenueBlocked`.  It outlives this actor, and this process: `bans.py`.  What the
+venue refuses one account because of the account's own bucket stops that account's use of that bucket, and nobody else.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+from actors.venue.bans import BanRecord
 from actors.venue.budget import Budget, Grant, Ticket
 from actors.venue.messages import BlockedByVenue, LeaseWanted, LimitsKnown, Permit, PermitQuery, PermitSettled
 from actors.venue.settings import MS, SECOND
@@ -65,11 +67,13 @@ class LimiterActor(Actor):
         venue: Venue,
         limits: Sequence[Limit] | Mapping[Venue, Sequence[Limit]] = CAUTIOUS,
         readers: Sequence[Path] = (),
+        bans: BanRecord | None = None,
     ) -> None:
         """`limits`: what to assume, of each product, until `LimitsKnown` comes.  `readers` are told about bans
-        (`VenueBlocked`)."""
+        (`VenueBlocked`).  `bans` belongs to the address, not to the incarnation: give each the same one."""
         self._venue = venue
         self._readers = tuple(readers)
+        self._bans = bans if bans is not None else BanRecord()
         products = limits if isinstance(limits, Mapping) else {Venue(""): limits}
         self._budget = Budget((), edge_ns=EDGE_NS, early_ns=EARLY_NS, assumed=ASSUMED)
         for product, assumed in products.items():
@@ -87,6 +91,11 @@ class LimiterActor(Actor):
 
     async def started(self) -> None:
         self._budget.continue_after(self.ctx.epoch - 1)
+        if self._bans.problem:
+            self.ctx.note("ban_record_unreadable", self._bans.problem)
+        if self._bans.until_ns > self.ctx.now_ns:
+            self._block(BlockedByVenue(self._bans.until_ns, self._bans.text))
+            self._grant()
 
     # ---- messages -----------------------------------------------------------------------------------------------
 
@@ -213,14 +222,21 @@ class LimiterActor(Actor):
             self._budget.give_back(settled.number, dict(settled.unused), self._venue_ns)
         if settled.usage:
             sent_ns, product = settled.sent_ns + self._offset_ns, self._product(settled.venue)
-            self._budget.correct(settled.account, settled.usage, sent_ns, self._venue_ns, product)
+            self._budget.correct(settled.account, settled.usage, sent_ns, self._venue_ns, product, settled.number)
 
     # ---- bans ---------------------------------------------------------------------------------------------------
 
     def _block(self, blocked: BlockedByVenue) -> None:
         until_ns = blocked.until_ns or self.ctx.now_ns + BLOCK_UNSTATED_NS
-        if self._budget.block(until_ns + self._offset_ns):
+        if blocked.costs:
+            self.ctx.note("bucket_blocked", f"{blocked.account or 'public'}: {blocked.text}")
+            names = [name for name, cost in blocked.costs if cost]
+            self._budget.block_account(blocked.account, names, until_ns + self._offset_ns)
+        elif self._budget.block(until_ns + self._offset_ns):
             self._block_text = blocked.text
+            self._bans.keep(until_ns, blocked.text)
+            if self._bans.problem:
+                self.ctx.note("ban_record_not_written", self._bans.problem)
             self.ctx.note("blocked", f"for {(until_ns - self.ctx.now_ns) // MS} ms: {blocked.text}")
             for reader in self._readers:
                 self.ctx.send(reader, VenueBlocked(self._venue, until_ns, blocked.text))

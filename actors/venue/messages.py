@@ -78,6 +78,9 @@ class BlockedByVenue(Event):
 
     until_ns: int
     text: str
+    account: str = ""
+    costs: Costs = ()
+    """Not empty: the refusal concerns this account alone ("": public requests), and these of its buckets."""
 
 
 @message

@@ -22,9 +22,10 @@ import enum
 
 import attrs
 
+from actors.venue.calls import blocked_by
 from actors.venue.leases import Lease
 from actors.venue.links import Link
-from actors.venue.messages import BlockedByVenue, ClockSuspected
+from actors.venue.messages import ClockSuspected
 from protocols.enums import DoubtReason, OrdRejReason
 from protocols.ids import ClOrdID, Path
 from protocols.orders import (
@@ -98,11 +99,12 @@ class Pending:
 class Outcomes:
     """Speaks to the account for one order entry actor, and counts what it says."""
 
-    def __init__(self, actor: Actor, *, limiter: Path, clock: Path, settle_after_ns: int) -> None:
+    def __init__(self, actor: Actor, *, limiter: Path, clock: Path, settle_after_ns: int, account: str = "") -> None:
         self._actor = actor
         self._limiter = limiter
         self._clock = clock
         self._settle_after_ns = settle_after_ns
+        self._account = account
         self.blocked_until_ns = 0
         """Wall clock until which the venue wants nothing from us."""
         self.latency = {way: Histogram() for way in Way}
@@ -167,7 +169,7 @@ class Outcomes:
         cl_ord_ids = pending.cl_ord_ids
         error, parts = reply.error, reply.parts
         if error is not None:
-            self._note(error)
+            self._note(error, pending)
             for cl_ord_id in cl_ord_ids:
                 self._refused(pending, cl_ord_id, error)
         elif len(cl_ord_ids) == 1 and not parts:
@@ -175,7 +177,7 @@ class Outcomes:
         elif parts and len(parts) == len(cl_ord_ids):
             for cl_ord_id, part in zip(cl_ord_ids, parts, strict=True):
                 if part.error is not None:
-                    self._note(part.error)
+                    self._note(part.error, pending)
                     self._refused(pending, cl_ord_id, part.error)
                 else:
                     self._accepted(pending, cl_ord_id, part.report)
@@ -215,12 +217,14 @@ class Outcomes:
             gone = disposition in _GONE
             ctx.send(pending.reply_to, VenueCancelReject(cl_ord_id, error.code, error.text, gone))
 
-    def _note(self, error: VenueError) -> None:
-        """A ban stops this actor at once, and all others through the limiter."""
+    def _note(self, error: VenueError, pending: Pending) -> None:
+        """A ban stops this actor at once, and all others through the limiter; an empty bucket of the account's own
+        stops this actor alone."""
         ctx = self._actor.ctx
         if error.disposition in (Disposition.RATE_LIMITED, Disposition.BANNED):
             self.blocked_until_ns = max(self.blocked_until_ns, error.until_ns)
-            ctx.send(self._limiter, BlockedByVenue(error.until_ns, error.text))
+            kinds = ("orders",) if pending.is_order else ("amends", "cancels")
+            ctx.send(self._limiter, blocked_by(error, self._account, tuple((kind, 1) for kind in kinds)))
         elif error.disposition is Disposition.CLOCK:
             ctx.send(self._clock, ClockSuspected(error.text))
 

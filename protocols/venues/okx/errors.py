@@ -24,7 +24,7 @@ import attrs
 
 from protocols.enums import OrdRejReason
 from protocols.instruments import Product
-from protocols.venue import Disposition, VenueError
+from protocols.venue import Disposition, Scope, VenueError
 
 __all__ = ["BY_CODE", "BY_PRODUCT", "LOGIN_CODES", "Refusal", "classify", "not_understood"]
 
@@ -131,7 +131,9 @@ def classify(product: Product, refusal: Refusal) -> VenueError:
         disposition = _D.BUSY  # a read changes nothing: ask again
     until_ns = refusal.received_ns + _WINDOW_NS if disposition is _D.RATE_LIMITED else 0
     text = refusal.text or f"HTTP {refusal.status}"
-    return VenueError(disposition, refusal.code[:40], text[:500], reason, until_ns)
+    # Each endpoint has a bucket for each user or, where it is public, for the address: none is of all requests.
+    scope = Scope.ACCOUNT if disposition is _D.RATE_LIMITED else Scope.ADDRESS
+    return VenueError(disposition, refusal.code[:40], text[:500], reason, until_ns, scope)
 
 
 def not_understood(text: str) -> VenueError:

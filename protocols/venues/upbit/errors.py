@@ -21,7 +21,7 @@ from collections.abc import Mapping
 import attrs
 
 from protocols.enums import OrdRejReason
-from protocols.venue import Disposition, VenueError
+from protocols.venue import Disposition, Scope, VenueError
 
 __all__ = ["Refusal", "classify", "stream_error"]
 
@@ -108,7 +108,9 @@ def classify(refusal: Refusal) -> VenueError:
         disposition = _D.BUSY  # a read changes nothing: ask again
     code = "" if refusal.name is None else str(refusal.name)[:100]
     text = refusal.text or f"HTTP {refusal.status}"
-    return VenueError(disposition, code, text[:500], reason, _until_ns(refusal, disposition))
+    # 429 is about a group of the pocket or, of public requests, of the address; 418 is about all (section 3).
+    scope = Scope.ACCOUNT if disposition is _D.RATE_LIMITED else Scope.ADDRESS
+    return VenueError(disposition, code, text[:500], reason, _until_ns(refusal, disposition), scope)
 
 
 def stream_error(name: str, text: str, received_ns: int) -> VenueError:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.venue.budget import SHARES, Budget, Grant, Ticket
+from actors.venue.budget_rows import AlignedRow
 from protocols.errors import LocalProtocolError
 from protocols.venue import Lane, Limit, Scope, Usage
 
@@ -165,7 +166,7 @@ def test_the_venues_count_takes_the_place_of_the_guess() -> None:
     ours.correct("a", [Usage("weight", 60 * SECOND, 7)], began, began + SECOND)
     assert room(ours, "weight", began + SECOND) == 83, "7 at the venue, 10 on their way"
     ours.finish(first.number, {"weight": 10}, began + SECOND)
-    ours.correct("a", [Usage("weight", 60 * SECOND, 30)], began + SECOND, began + 2 * SECOND)
+    ours.correct("a", [Usage("weight", 60 * SECOND, 30)], began + SECOND, began + 2 * SECOND, number=first.number)
     assert room(ours, "weight", began + 2 * SECOND) == 70
 
 
@@ -215,18 +216,142 @@ def test_the_venue_corrects_upwards_with_what_is_still_on_its_way() -> None:
         ours.ask(ticket(Lane.CANCEL, weight=1))
     first, *others = granted(ours, START + SECOND)
     ours.finish(first.number, {"weight": 1}, START + SECOND)
-    ours.correct("a", [Usage("weight", 10 * SECOND, 50)], START + SECOND, START + SECOND)
+    ours.correct("a", [Usage("weight", 10 * SECOND, 50)], START + SECOND, START + SECOND, number=first.number)
     assert len(others) == 9
     assert room(ours, "weight", START + SECOND) == 100 - 50 - 9
 
 
-def test_the_venue_never_corrects_downwards() -> None:
-    ours = budget(Limit("weight", 10 * SECOND, 100))
-    ours.ask(ticket(Lane.CANCEL, weight=40))
+@pytest.mark.req("R011")
+def test_the_venue_gives_back_what_fills_have_freed() -> None:
+    """40 orders were answered; 37 of them have been filled since, so the venue counts 3 (binance-spot section 5)."""
+    ours = budget(Limit("orders", 60 * SECOND, 100))
+    ours.ask(ticket(Lane.CANCEL, orders=40))
     (grant,) = granted(ours, START + SECOND)
-    ours.finish(grant.number, {"weight": 40}, START + SECOND)
-    ours.correct("a", [Usage("weight", 10 * SECOND, 3)], START + SECOND, START + SECOND)
-    assert room(ours, "weight", START + SECOND) == 60
+    ours.finish(grant.number, {"orders": 40}, START + 2 * SECOND)
+    ours.correct("a", [Usage("orders", 60 * SECOND, 3)], START + SECOND, START + 3 * SECOND)
+    assert room(ours, "orders", START + 3 * SECOND) == 57, "sent before that answer came: it need not be in the count"
+    ours.correct("a", [Usage("orders", 60 * SECOND, 3)], START + 3 * SECOND, START + 4 * SECOND)
+    assert room(ours, "orders", START + 4 * SECOND) == 97
+
+
+def test_a_count_near_the_edge_of_a_window_never_corrects_downwards() -> None:
+    ours = budget(Limit("orders", 10 * SECOND, 100))
+    ours.ask(ticket(Lane.CANCEL, orders=40))
+    (grant,) = granted(ours, START + SECOND)
+    ours.finish(grant.number, {"orders": 40}, START + 2 * SECOND)
+    late = START + 10 * SECOND - EDGE // 2
+    ours.correct("a", [Usage("orders", 10 * SECOND, 3)], late, late)
+    assert room(ours, "orders", late) == 60
+
+
+def test_what_was_never_answered_is_counted_at_the_venue_or_nowhere_when_its_time_is_over() -> None:
+    ours = budget(Limit("orders", 60 * SECOND, 100))
+    ours.ask(ticket(Lane.CANCEL, orders=40))
+    granted(ours, START + SECOND)
+    at = START + SECOND + EDGE
+    ours.correct("a", [Usage("orders", 60 * SECOND, 40)], at, at)
+    assert room(ours, "orders", at) == 20
+    ours.correct("a", [Usage("orders", 60 * SECOND, 40)], at + 1, at + 1)
+    assert room(ours, "orders", at + 1) == 60
+
+
+requests = st.lists(
+    st.tuples(
+        st.sampled_from([0, 20, 100, 400, 900]),  # ms until it is wanted
+        st.integers(1, 12),  # orders
+        st.integers(0, 500),  # ms until it arrives
+        st.integers(0, 900),  # ms until its answer is here
+        st.sampled_from(["answered"] * 4 + ["lost"]),
+        st.integers(0, 12),  # given back at the venue by fills, when it arrives
+    ),
+    min_size=5,
+    max_size=80,
+)
+
+
+@pytest.mark.req("R011", "R264")
+@settings(max_examples=300)
+@given(requests, st.integers(-int(EARLY), int(EARLY)))
+def test_no_window_is_exceeded_although_the_venues_count_goes_down(
+    run: list[tuple[int, int, int, int, str, int]], ahead_ns: int
+) -> None:
+    """A venue whose fills give orders back, whose clock is a little off, and which tells its count in each answer."""
+    limit = Limit("orders", 6 * SECOND, 40)
+    ours = budget(limit)
+    counted: Counter[int] = Counter()
+    wanted = START
+    events: list[tuple[int, int, str, tuple[int, ...]]] = []
+    for number, (pause, orders, transit, back, fate, freed) in enumerate(run):
+        wanted += pause * 1_000_000
+        events.append((wanted, number, "want", (orders, transit, back, fate == "answered", freed)))
+    serial = len(events)
+    said: dict[int, int] = {}
+    waiting: dict[int, tuple[int, ...]] = {}
+    while events:
+        events.sort()
+        now, number, what, parts = events.pop(0)
+        if what == "want":
+            ours.ask(Ticket(str(number), "a", Lane.CANCEL, {"orders": parts[0]}, now + 9 * SECOND))
+            waiting[number] = parts
+        elif what == "arrive":
+            window = (now + ahead_ns) // limit.interval_ns
+            counted[window] += parts[0]
+            assert counted[window] <= limit.limit
+            counted[window] = max(0, counted[window] - parts[4])
+            said[number] = counted[window]
+        elif what == "reply":
+            ours.finish(parts[5], {"orders": parts[0]}, now)
+            usage = [Usage("orders", limit.interval_ns, said[number])]
+            ours.correct("a", usage, parts[6], now, number=parts[5])
+        for grant in granted(ours, now):
+            of = int(grant.ticket.asker)
+            orders, transit, back, answered, freed = waiting.pop(of)
+            arrives = now + min(transit * 1_000_000, EDGE - EARLY)
+            whole = (orders, transit, back, answered, freed, grant.number, now)
+            events.append((arrives, of, "arrive", whole))
+            if answered:
+                events.append((arrives + back * 1_000_000, of, "reply", whole))
+        again = ours.next_chance_ns(now)
+        if again is not None and not any(what == "wake" and at <= again for at, _, what, _ in events):
+            serial += 1
+            events.append((max(again, now + 1), serial, "wake", ()))
+
+
+def test_a_long_window_keeps_nothing_of_what_was_answered_long_ago() -> None:
+    ours = budget(Limit("orders", 86_400 * SECOND, 10_000))
+    for number in range(300):
+        now = START + number * SECOND
+        ours.ask(ticket(Lane.CANCEL, wait_ns=400 * SECOND, orders=1))
+        (grant,) = granted(ours, now)
+        ours.finish(grant.number, {"orders": 1}, now)
+    ((row,),) = ([*ours._rows.values()],)
+    assert isinstance(row, AlignedRow)
+    ((cell,),) = ([*row._cells.values()],)
+    assert (cell.used, len(cell.grants), len(cell.answered)) == (300, 0, 61)
+
+
+# ---- refusals of one account --------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("R355")
+def test_a_refusal_of_one_account_stops_its_use_of_that_bucket_alone() -> None:
+    ours = budget(Limit("orders", SECOND, 10, aligned=False), Limit("cancels", SECOND, 10, aligned=False))
+    ours.block_account("a", ["orders"], START + 3 * SECOND)
+    ours.ask(ticket(Lane.NEW, "a", orders=1))
+    ours.ask(ticket(Lane.CANCEL, "a", cancels=1))
+    ours.ask(ticket(Lane.NEW, "b", orders=1))
+    assert [(each.ticket.asker, each.ticket.lane) for each in granted(ours, START)] == [
+        ("a", Lane.CANCEL),
+        ("b", Lane.NEW),
+    ]
+    assert ours.picture(START)["accounts"] == {
+        "a": {"used": {"orders/1s/a": [0, 10]}, "waiting": 1, "blocked": {"orders": START + 3 * SECOND}},
+        "b": {"used": {"orders/1s/b": [1, 10]}, "waiting": 0, "blocked": {}},
+    }
+    assert ours.next_chance_ns(START) is not None
+    assert granted(ours, START + 2 * SECOND) == []
+    assert [each.ticket.asker for each in granted(ours, START + 3 * SECOND)] == ["a"]
+    assert ours.picture(START + 3 * SECOND)["accounts"]["a"]["blocked"] == {}  # type: ignore[index]
 
 
 def test_a_count_of_the_window_before_is_not_taken_for_this_one() -> None:

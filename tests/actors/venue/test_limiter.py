@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import TypeVar
 
 import attrs
 import pytest
 import trio
 
+from actors.venue.bans import BanRecord
 from actors.venue.limiter import BLOCK_UNSTATED_NS, EDGE_NS, LEASE_UNLIMITED, LimiterActor
 from actors.venue.messages import BlockedByVenue, LeaseWanted, LimitsKnown, Permit, PermitQuery, PermitSettled
 from actors.venue.settings import MS, SECOND
@@ -30,8 +32,8 @@ M = TypeVar("M", bound=Message)
 class Desk:
     """A limiter and its surroundings."""
 
-    def __init__(self, *limits: Limit) -> None:
-        self.actor = LimiterActor(VENUE, limits or LIMITS, ("/entry/a", "/entry/b"))
+    def __init__(self, *limits: Limit, bans: BanRecord | None = None) -> None:
+        self.actor = LimiterActor(VENUE, limits or LIMITS, ("/entry/a", "/entry/b"), bans)
         self.ctx = RecordingContext(self.actor, "/limiter", START)
         self.ctx.advance(0)
         self.ctx.sender = "/rest"
@@ -268,3 +270,75 @@ def test_short_windows_are_half_spent_only_after_a_crash_of_this_process(epoch: 
         desk.ask(1, Lane.CANCEL)
     assert len(desk.permits()) == at_once
     assert all(permit.number > (epoch - 1) << 32 for permit in desk.permits())
+
+
+# ---- bans are not forgotten ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("R355")
+@pytest.mark.parametrize("process_too", [False, True], ids=["actor", "process"])
+def test_a_ban_outlives_the_limiter_and_the_process(tmp_path: Path, process_too: bool) -> None:
+    path = tmp_path / "bans" / "binance-spot.json"
+    first = Desk(bans=(bans := BanRecord(path)))
+    until = first.ctx.now_ns + 300 * SECOND
+    first.actor.receive(BlockedByVenue(until, "IP banned"))
+    again = Desk(bans=BanRecord(path) if process_too else bans)
+    trio.run(again.actor.started)
+    assert [message.until_ns for _, message in again.sent(VenueBlocked)] == [until, until]
+    again.ask(1, Lane.CANCEL, patience_ns=SECOND)
+    again.ctx.advance(2 * SECOND)
+    assert again.permits() == []
+    assert "blocked us for 29" in str(again.answers[0][1])
+    again.ctx.advance(300 * SECOND)
+    again.ask(1, Lane.CANCEL)
+    assert len(again.permits()) == 1
+
+
+def test_a_ban_that_is_over_is_no_ban(tmp_path: Path) -> None:
+    BanRecord(tmp_path / "x.json").keep(START - SECOND, "long ago")
+    desk = Desk(bans=BanRecord(tmp_path / "x.json"))
+    trio.run(desk.actor.started)
+    desk.ask(1, Lane.CANCEL)
+    assert len(desk.permits()) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"until_ns": "soon", "text": ""}', '{"text": "x"}'])
+def test_an_unreadable_record_is_told_and_the_next_ban_is_kept(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    desk = Desk(bans=BanRecord(path))
+    trio.run(desk.actor.started)
+    assert [what for what, _ in desk.ctx.notes] == ["ban_record_unreadable"]
+    desk.actor.receive(BlockedByVenue(START + 60 * SECOND, "banned"))
+    assert BanRecord(path).until_ns == START + 60 * SECOND
+
+
+def test_a_disk_that_takes_no_record_is_told_and_the_ban_holds(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    desk = Desk(bans=BanRecord(tmp_path / "file" / "x.json"))
+    desk.actor.receive(BlockedByVenue(START + 60 * SECOND, "banned"))
+    assert [what for what, _ in desk.ctx.notes] == ["ban_record_not_written", "blocked"]
+    desk.ask(1, Lane.CANCEL)
+    assert desk.permits() == []
+
+
+# ---- one account's refusal is no ban -------------------------------------------------------------------------------
+
+
+@pytest.mark.req("R355", "R057")
+def test_an_empty_bucket_of_one_account_stops_nobody_else() -> None:
+    desk = Desk()
+    desk.fresh_window()
+    until = desk.ctx.now_ns + SECOND
+    desk.actor.receive(BlockedByVenue(until, "10006 Too many visits", "a", (("orders", 1), ("weight", 0))))
+    assert desk.sent(VenueBlocked) == []
+    assert lease(desk, "a") is None
+    assert lease(desk, "b") is not None
+    desk.ask(1, Lane.QUERY)
+    assert len(desk.permits()) == 1
+    accounts: dict[str, dict[str, object]] = desk.actor.inspect()["accounts"]  # type: ignore[assignment]
+    assert list(accounts["a"]["blocked"]) == ["orders"]  # type: ignore[call-overload]
+    assert accounts["b"]["blocked"] == {}
+    desk.ctx.advance(SECOND + 10 * MS)
+    given = [message for _, message in desk.sent(LimiterLease)]
+    assert [message.permits > 0 for message in given] == [True]
