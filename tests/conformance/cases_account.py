@@ -33,11 +33,12 @@ async def agreement(desk: Desk) -> None:
 
 @case(302, "what fills while the private stream is gone is found once it is back, and once only")
 async def private_cut(desk: Desk) -> None:
-    resting = desk.place(desk.order(Side.BUY, desk.small, desk.bid))
-    await desk.status(resting, OrdStatus.NEW)
-    desk.sim.cut_connections("private")
-    desk.sim.cut_connections("ws-api")
-    desk.trade_outside(Side.SELL, desk.queue_before(resting) + desk.small)
+    with desk.nobody_else():
+        resting = desk.place(desk.order(Side.BUY, desk.small, desk.bid))
+        await desk.status(resting, OrdStatus.NEW)
+        desk.sim.cut_connections("private")
+        desk.sim.cut_connections("ws-api")
+        desk.trade_outside(Side.SELL, desk.queue_before(resting) + desk.small)
     report = await desk.status(resting, OrdStatus.FILLED)
     assert report.cum_qty == desk.small
     await desk.agreement()
@@ -64,12 +65,13 @@ async def position(desk: Desk) -> None:
 
 @case(305, "the private stream's actor crashes: it comes back, and nothing is missing")
 async def private_restart(desk: Desk) -> None:
-    resting = desk.place(desk.order(Side.BUY, desk.small, desk.bid))
-    await desk.status(resting, OrdStatus.NEW)
-    cell = desk.host.runtime.cell(private_path(ACCOUNT, desk.subject.venue))
-    epoch = cell.epoch
-    cell.sabotage("now")
-    desk.trade_outside(Side.SELL, desk.queue_before(resting) + desk.small)
+    with desk.nobody_else():
+        resting = desk.place(desk.order(Side.BUY, desk.small, desk.bid))
+        await desk.status(resting, OrdStatus.NEW)
+        cell = desk.host.runtime.cell(private_path(ACCOUNT, desk.subject.venue))
+        epoch = cell.epoch
+        cell.sabotage("now")
+        desk.trade_outside(Side.SELL, desk.queue_before(resting) + desk.small)
     with trio.fail_after(20):
         while cell.epoch == epoch:  # noqa: ASYNC110 - an observer would be longer than this line
             await trio.sleep(0.01)

@@ -71,11 +71,12 @@ async def fills(desk: Desk) -> None:
 
 @case(204, "a part fills at once, the rest rests and fills as a maker")
 async def partial_fill(desk: Desk) -> None:
-    offered = desk.asked_qty()
-    cl_ord_id = desk.place(desk.order(Side.BUY, offered + desk.small, desk.ask))
-    report = await desk.status(cl_ord_id, OrdStatus.PARTIALLY_FILLED)
-    assert (report.cum_qty, report.leaves_qty) == (offered, desk.small)
-    desk.trade_outside(Side.SELL, desk.small)
+    with desk.nobody_else():
+        offered = desk.asked_qty()
+        cl_ord_id = desk.place(desk.order(Side.BUY, offered + desk.small, desk.ask))
+        report = await desk.status(cl_ord_id, OrdStatus.PARTIALLY_FILLED)
+        assert (report.cum_qty, report.leaves_qty) == (offered, desk.small)
+        desk.trade_outside(Side.SELL, desk.small)
     report = await desk.status(cl_ord_id, OrdStatus.FILLED)
     assert report.cum_qty == offered + desk.small
     assert {row.liquidity for row in desk.fills(cl_ord_id)} == {Liquidity.TAKER, Liquidity.MAKER}
@@ -83,18 +84,20 @@ async def partial_fill(desk: Desk) -> None:
 
 @case(205, "immediate-or-cancel: what does not fill at once is gone")
 async def immediate_or_cancel(desk: Desk) -> None:
-    offered = desk.asked_qty()
-    order = desk.order(Side.BUY, offered + desk.small, desk.ask, time_in_force=TimeInForce.IOC)
-    desk.place(order)
-    report = await desk.status(order.cl_ord_id, OrdStatus.CANCELED, OrdStatus.EXPIRED)
+    with desk.nobody_else():
+        offered = desk.asked_qty()
+        order = desk.order(Side.BUY, offered + desk.small, desk.ask, time_in_force=TimeInForce.IOC)
+        desk.place(order)
+        report = await desk.status(order.cl_ord_id, OrdStatus.CANCELED, OrdStatus.EXPIRED)
     assert (report.cum_qty, report.leaves_qty) == (offered, Decimal(0))
 
 
 @case(206, "fill-or-kill: what does not fill whole does not fill at all")
 async def fill_or_kill(desk: Desk) -> None:
-    order = desk.order(Side.BUY, desk.asked_qty() + desk.small, desk.ask, time_in_force=TimeInForce.FOK)
-    desk.place(order)
-    await desk.came_to_nothing(order.cl_ord_id)
+    with desk.nobody_else():
+        order = desk.order(Side.BUY, desk.asked_qty() + desk.small, desk.ask, time_in_force=TimeInForce.FOK)
+        desk.place(order)
+        await desk.came_to_nothing(order.cl_ord_id)
 
 
 @case(207, "a post-only order that would take does not trade; one that would not rests")
@@ -213,11 +216,12 @@ async def cancel_unknown(desk: Desk) -> None:
 
 @case(217, "somebody else's trade fills a resting order")
 async def maker(desk: Desk) -> None:
-    price = desk.ask - desk.instrument.price_step(desk.ask)
-    order = desk.order(Side.BUY, desk.small, max(price, desk.bid))
-    desk.place(order)
-    await desk.status(order.cl_ord_id, OrdStatus.NEW)
-    desk.trade_outside(Side.SELL, desk.queue_before(order.cl_ord_id) + desk.small)
+    with desk.nobody_else():
+        price = desk.ask - desk.instrument.price_step(desk.ask)
+        order = desk.order(Side.BUY, desk.small, max(price, desk.bid))
+        desk.place(order)
+        await desk.status(order.cl_ord_id, OrdStatus.NEW)
+        desk.trade_outside(Side.SELL, desk.queue_before(order.cl_ord_id) + desk.small)
     report = await desk.status(order.cl_ord_id, OrdStatus.FILLED)
     assert report.exec_type in (ExecType.TRADE, ExecType.ORDER_STATUS)
     assert {row.liquidity for row in desk.fills(order.cl_ord_id)} == {Liquidity.MAKER}

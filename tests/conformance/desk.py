@@ -7,7 +7,8 @@ venue's instrument list by its codec.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -214,6 +215,17 @@ class Desk:
         await self.agreement()
 
     # ---- what others do -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def nobody_else(self) -> Iterator[None]:
+        """Others stand still, so that what rests in their way is filled by nobody but `trade_outside`."""
+        street = self.sim.generator
+        assert street is not None
+        street.is_still = True
+        try:
+            yield
+        finally:
+            street.is_still = False
 
     def trade_outside(self, side: Side, qty: Decimal) -> None:
         """Somebody else takes liquidity."""

@@ -5,6 +5,7 @@ Only the addresses differ: pybit builds them from host names, so the templates t
 
 from __future__ import annotations
 
+import copy
 import queue
 import time
 from collections.abc import Callable, Iterator
@@ -56,7 +57,7 @@ class Heard:
         self._messages: queue.Queue[Any] = queue.Queue()
 
     def __call__(self, message: Any) -> None:
-        self._messages.put(message)
+        self._messages.put(copy.deepcopy(message))  # the client gives its own book, and goes on changing it
 
     def next(self) -> Any:
         return self._messages.get(timeout=PATIENCE_S)

@@ -193,7 +193,9 @@ async def test_spoiled_streams_are_seen_and_healed(data_dir: Path, name: str, ki
             struck += sim.faults.counts
         gaps += books.verdicts[Verdict.GAP]
         assert books.wrong == 0
-        assert books.judged > CAPTURES[name][1] // 2
+        # Where the recording does not wait for the healing, a slow reader proves less of it, and none of it wrongly.
+        is_held = "hold_after_loss" in PACES[kind] or kind is FaultKind.DUPLICATE
+        assert books.judged > (CAPTURES[name][1] // 2 if is_held else 2 * AT_ONCE)
     assert struck[kind.value] >= PLACES // 2
     if kind is FaultKind.DUPLICATE:
         assert gaps == 0

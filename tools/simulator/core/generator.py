@@ -228,6 +228,8 @@ class Generator:
         self._queue: list[tuple[int, int, str]] = []
         self._sequence = 0
         self.on_tick: list[Callable[[int], None]] = []
+        self.is_still = False
+        """The street does nothing of its own for now: what a user's order meets stays as it is."""
         self._historic: set[str] = set()
 
     def start(self) -> None:
@@ -253,7 +255,7 @@ class Generator:
             if move_clock is not None:
                 move_clock(time_ns)
             if symbol:
-                self._plan(self.models[symbol].step(time_ns), symbol)
+                self._plan(time_ns + TICK_NS if self.is_still else self.models[symbol].step(time_ns), symbol)
             else:
                 for action in self.on_tick:
                     action(time_ns + self._ex.clock.skew_ns)
