@@ -5,6 +5,10 @@ once; its requests carry a time and no signature.
 
 Position index: 0 in one-way mode.  In hedge mode 1 is the long leg and 2 the short one; which leg an order is meant for
 follows from its side and from whether it only reduces: a buy opens long and closes short.
+
+Conditional orders of contracts say which way their trigger waits, and the venue refuses one that has been reached.  On
+spot there is no such word: the last price at arrival decides, so a stop whose price has been passed already waits the
+other way round.  `reports` reads back what became of it.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from protocols.orders import NewOrder
 from protocols.venue import Frame, Lane
 from protocols.venues.bybit.instruments import ORD_TYPES
 from protocols.venues.bybit.limits import BATCH_MAX
+from protocols.venues.bybit.waiting import STOP_ORDER, WaitingOrders, bare_id
 from protocols.venues.values import amount_text
 
 __all__ = ["SMP_TYPES", "TRIGGERS", "Commands", "Fields", "control_frame", "identity", "lane_of", "trade_frame"]
@@ -55,7 +60,7 @@ _NONE, _POST_ONLY, _REDUCE_ONLY, _CLOSE = (
 class Commands:
     """The commands of one account and product, as objects.  Raises LocalProtocolError naming the field at fault."""
 
-    __slots__ = ("_category", "_hedge_mode", "_product", "_smp_type", "_trigger_by")
+    __slots__ = ("_category", "_hedge_mode", "_product", "_smp_type", "_trigger_by", "waiting")
 
     def __init__(self, product: Product, *, hedge_mode: bool, smp_type: str | None, trigger_by: str) -> None:
         if product not in CATEGORIES:
@@ -71,6 +76,7 @@ class Commands:
         self._hedge_mode = hedge_mode
         self._smp_type = smp_type
         self._trigger_by = trigger_by
+        self.waiting = WaitingOrders()
 
     def new(self, order: NewOrder) -> Fields:
         """A new order, with its category."""
@@ -78,7 +84,7 @@ class Commands:
 
     def cancel(self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol) -> Fields:
         """A cancel, by the venue's id where it is known (the venue prefers it too)."""
-        return {"category": self._category, "symbol": symbol, **identity(cl_ord_id, order_id)}
+        return {"category": self._category, **self._canceled(cl_ord_id, order_id, symbol)}
 
     def amend(
         self,
@@ -91,6 +97,7 @@ class Commands:
     ) -> Fields:
         """New terms; the quantity is the total, what is filled included.  None leaves a term as it is."""
         fields: Fields = {"category": self._category, "symbol": symbol, **identity(cl_ord_id, order_id)}
+        self.waiting.called(cl_ord_id, order_id)
         for name, field, value in (
             ("qty", "order_qty", order_qty),
             ("price", "price", price),
@@ -112,9 +119,12 @@ class Commands:
 
     def cancel_batch(self, orders: Sequence[tuple[ClOrdID, OrderID | None, Symbol]]) -> Fields:
         """Several cancels; each succeeds or fails on its own."""
-        return self._batch(
-            [{"symbol": symbol, **identity(cl_ord_id, order_id)} for cl_ord_id, order_id, symbol in orders]
-        )
+        return self._batch([self._canceled(*named) for named in orders])
+
+    def _canceled(self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol) -> Fields:
+        fields: Fields = {"symbol": symbol, **identity(cl_ord_id, order_id)}
+        word = self.waiting.called(cl_ord_id, order_id)
+        return fields | {"orderFilter": word} if word else fields
 
     def _batch(self, request: Sequence[Fields]) -> Fields:
         most = BATCH_MAX[self._product]
@@ -155,8 +165,12 @@ class Commands:
             if order.stop_px is None:
                 raise LocalProtocolError(f"stop_px is missing; a {ord_type.value} order needs one")
             fields["triggerPrice"] = amount_text(order.stop_px, "stop_px", _PLACES)
-            fields["triggerDirection"] = _direction(ord_type, order.side)
-            fields["triggerBy"] = self._trigger_by
+            if product is Product.SPOT:
+                fields["orderFilter"] = STOP_ORDER
+                self.waiting.placed(order.cl_ord_id)
+            else:
+                fields["triggerDirection"] = _direction(ord_type, order.side)
+                fields["triggerBy"] = self._trigger_by
         if self._smp_type is not None:
             fields["smpType"] = self._smp_type
         return fields
@@ -183,9 +197,10 @@ class Commands:
 def identity(cl_ord_id: ClOrdID, order_id: OrderID | None) -> Fields:
     """How the venue is told which order is meant."""
     if order_id is not None:
-        if _ORDER_ID.fullmatch(order_id) is None:
+        bare = bare_id(order_id)
+        if _ORDER_ID.fullmatch(bare) is None:
             raise LocalProtocolError(f"order_id was {order_id!r}, must be letters, digits or '-'")
-        return {"orderId": order_id}
+        return {"orderId": bare}
     return {"orderLinkId": legal_cl_ord_id(cl_ord_id)}
 
 

@@ -19,7 +19,7 @@ import attrs
 
 from protocols.enums import OrdRejReason
 from protocols.instruments import Product
-from protocols.venue import Disposition, VenueError
+from protocols.venue import Disposition, Scope, VenueError
 from protocols.venues.bybit.limits import IP_SILENCE_NS
 
 __all__ = ["NOTHING_TO_CHANGE", "RESTARTING", "Refusal", "classify", "control_error"]
@@ -116,6 +116,8 @@ _MEANINGS: Mapping[tuple[Product, int], _Meaning] = {
     **{(Product.SPOT, code): meaning for table in (_CONTRACTS, _SPOT, _COMMON) for code, meaning in table.items()},
     **{(Product.LINEAR, code): meaning for table in (_SPOT, _CONTRACTS, _COMMON) for code, meaning in table.items()},
 }
+_OF_THE_ACCOUNT = frozenset({10006, 20003, 30035, 170005, 170222})
+"""A bucket of the account is empty (section 4.2); what is counted for the address says 10403 or HTTP 403."""
 _CONTROLS = frozenset({"auth", "subscribe", "unsubscribe", "ping", "pong"})
 _BLOCKED_COUNTRY = ("country", "region", "restricted location")
 
@@ -127,7 +129,8 @@ def classify(refusal: Refusal) -> VenueError:
         disposition = _D.BUSY  # a read changes nothing: ask again
     code = "" if refusal.code is None else str(refusal.code)
     text = refusal.text or f"HTTP {refusal.status}"
-    return VenueError(disposition, code, text[:500], reason, _until_ns(refusal, disposition))
+    scope = Scope.ACCOUNT if refusal.code in _OF_THE_ACCOUNT else Scope.ADDRESS
+    return VenueError(disposition, code, text[:500], reason, _until_ns(refusal, disposition), scope)
 
 
 def _meaning(refusal: Refusal) -> _Meaning:
@@ -176,13 +179,16 @@ def control_error(op: str, code: int | None, text: str, product: Product, receiv
     Under a name that is no control's it may be about an order, and is read like that.
     """
     order = op not in _CONTROLS
+    lowered = text.lower()
+    if op == "auth" and "expire" in lowered and "key" not in lowered:
+        # The signed moment had passed, whatever the code: the private socket has none, the trade socket 10001.
+        return VenueError(_D.CLOCK, str(code or ""), text[:500], _R.CLOCK)
     if code or order:
         return classify(
             Refusal(product=product, status=200, code=code or None, text=text, order=order, received_ns=received_ns)
         )
-    lowered = text.lower()
     if op == "auth" or "auth" in lowered:
-        disposition, reason = (_D.CLOCK, _R.CLOCK) if "expire" in lowered else (_D.AUTH, _R.AUTH)
+        disposition, reason = _D.AUTH, _R.AUTH
     else:
         disposition, reason = _D.BUG, _R.UNSUPPORTED
     return VenueError(disposition, "", text[:500], reason)

@@ -20,16 +20,12 @@ from protocols.enums import OrdType
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument, InstrumentStatus, PriceStep, Product, plain
 from protocols.venues.bybit.limits import OPEN_ORDERS_MAX
-from protocols.venues.bybit.wire import InstrumentRow, LotSizeFilter
+from protocols.venues.bybit.wire import InstrumentRow, LotSizeFilter, Maybe
 from protocols.venues.values import ZERO, amount
 
 __all__ = ["ORD_TYPES", "instruments_of"]
 
-ORD_TYPES = {
-    # A conditional spot order can only be canceled by who still knows that it is one: see README, section Orders.
-    Product.SPOT: frozenset({OrdType.LIMIT, OrdType.MARKET}),
-    Product.LINEAR: frozenset(OrdType) - {OrdType.TRAILING_STOP},
-}
+ORD_TYPES = {product: frozenset(OrdType) - {OrdType.TRAILING_STOP} for product in (Product.SPOT, Product.LINEAR)}
 
 
 def instruments_of(venue: Venue, product: Product, rows: Iterable[InstrumentRow]) -> tuple[Instrument, ...]:
@@ -77,6 +73,6 @@ def _spot_sizes(lots: LotSizeFilter) -> dict[str, Any]:
     }
 
 
-def _bound(text: str) -> Decimal:
+def _bound(text: Maybe) -> Decimal:
     """A step or bound without the trailing zeros that would show up in every rounded price; 0 for none."""
     return Decimal(plain(amount(text))) if text else ZERO

@@ -20,7 +20,7 @@ __all__ = [
     "IP_SILENCE_NS",
     "LIMITS_AS_OF",
     "OPEN_ORDERS_MAX",
-    "usage_of_create",
+    "usage_of",
 ]
 
 _S = 1_000_000_000
@@ -59,6 +59,10 @@ DOCUMENTED: Mapping[Product, tuple[Limit, ...]] = {
     for product, orders in ORDERS_PER_S.items()
 }
 """What the venue documents; it has no request that tells its limits."""
+_DOCUMENTED_SIZES = {
+    product: {limit.name: limit.limit for limit in limits if limit.interval_ns == _S}
+    for product, limits in DOCUMENTED.items()
+}
 IP_SILENCE_NS = 600 * _S
 """After "access too frequent" nothing may be sent for this long."""
 
@@ -69,14 +73,20 @@ OPEN_ORDERS_MAX = {Product.SPOT: (500, 30), Product.LINEAR: (500, 10)}
 """Working orders and, among them, conditional ones: per symbol; on spot the first counts all symbols together."""
 
 
-def usage_of_create(header: Mapping[str, object], product: Product) -> tuple[Usage, ...]:
-    """How much of the `order.create` bucket is used, from `X-Bapi-Limit` and `X-Bapi-Limit-Status` (what is left)."""
-    words = {name.lower(): value for name, value in header.items()}
+def usage_of(op: str, header: Mapping[str, object], product: Product) -> tuple[Usage, ...]:
+    """How much of an order operation's bucket is used, from `X-Bapi-Limit` and `X-Bapi-Limit-Status` (what is left).
+
+    `op` as on the trade socket, `order.create`; names of the header in any case.
+    """
+    path = f"/v5/{op.replace('.', '/')}"
+    name = GROUPS.get(path, path)
+    documented = _DOCUMENTED_SIZES[product].get(name)
+    words = {word.lower(): value for word, value in header.items()}
     limit, left = _count(words.get("x-bapi-limit")), _count(words.get("x-bapi-limit-status"))
-    if limit is None or left is None or left > limit:
+    if documented is None or limit is None or left is None or left > limit:
         return ()
     # Tiers above the default have larger buckets: what counts for ours is how much of it is gone.
-    return (Usage("orders", _S, max(0, ORDERS_PER_S[product] - left)),)
+    return (Usage(name, _S, max(0, documented - left)),)
 
 
 def _count(value: object) -> int | None:

@@ -11,24 +11,25 @@ Answers come in pages, and contracts in parts by settlement coin: `continuation`
 A codec belongs to one connection at a time: replies to logon and subscription may lack the id that they answer, so the
 codec remembers the last one of each.
 
-One file because it is one class, the private half of the venue contract; what can stand alone is in `encode`,
-`requests`, `reports` and `wire`.
+One class because it is one half of the venue contract.  What it says is written in `encode` and `requests`, what it
+hears is read in `answers` and `events`; `reports` knows the venue's words about orders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from protocols.base import Message
-from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, Unrecognized
+from protocols.enums import Side
+from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, TradeID
 from protocols.instruments import Product
 from protocols.orders import ExecutionReport, NewOrder
-from protocols.positions import Balance, BalancesChanged, VenuePosition
+from protocols.positions import Balance, VenuePosition
 from protocols.venue import (
     Capabilities,
     Disposition,
@@ -39,28 +40,18 @@ from protocols.venue import (
     Reply,
     SessionRules,
     Signer,
-    StreamTerminated,
-    UnrecognizedMessage,
     Usage,
     VenueError,
 )
 from protocols.venues.bybit import wire
+from protocols.venues.bybit.answers import ORDER_OPS, OrderAnswers, control_reply, decoded, refusal_of
 from protocols.venues.bybit.encode import CATEGORIES, Commands, Fields, control_frame, lane_of, trade_frame
 from protocols.venues.bybit.endpoints import PRODUCTION, TRADE_RULES, Endpoints
-from protocols.venues.bybit.errors import RESTARTING, Refusal, classify
-from protocols.venues.bybit.limits import usage_of_create
+from protocols.venues.bybit.errors import classify
+from protocols.venues.bybit.events import AccountEvents
 from protocols.venues.bybit.public import VENUES, capabilities_of
 from protocols.venues.bybit.reports import Reports, UnknownWord
-from protocols.venues.bybit.requests import (
-    SETTLE_COINS,
-    Queries,
-    SignedRequests,
-    control_reply,
-    decoded,
-    order_reply,
-    refusal_of,
-    reset_ms_of,
-)
+from protocols.venues.bybit.requests import SETTLE_COINS, Queries, SignedRequests
 from protocols.venues.values import REFUSED, stamp_ns
 
 __all__ = ["BybitPrivate"]
@@ -73,8 +64,6 @@ LOGON_AHEAD_MS = 10_000
 _MS = 1_000_000
 _CREATE, _AMEND, _CANCEL = "order.create", "order.amend", "order.cancel"
 _CREATE_BATCH, _CANCEL_BATCH = "order.create-batch", "order.cancel-batch"
-_ORDER_OPS = frozenset({_CREATE, _AMEND, _CANCEL, _CREATE_BATCH, "order.amend-batch", _CANCEL_BATCH})
-_MONEY_ONLY = frozenset({"Funding", "Settle"})
 
 
 class BybitPrivate:
@@ -118,25 +107,12 @@ class BybitPrivate:
         self._rest = SignedRequests(signer, recv_window_ms)
         self._queries = Queries(self._rest, endpoints.paths, product, tuple(settle_coins))
         self._reports = Reports(self.venue, product, account)
+        self._events = AccountEvents(self._reports, self.venue, account, self._category)
+        self._answers = OrderAnswers(self.venue, product, self._commands.waiting.acknowledged)
         self._asked: dict[str, str] = {}
         """Id of the last logon and of the last subscription."""
-        self._by_topic: Mapping[str, Callable[[wire.PrivateFrame, str, int], Sequence[Message]]] = {
-            "order": self._orders,
-            "execution": self._executions,
-            "position": self._positions,
-            "wallet": self._wallet,
-        }
         self._head = msgspec.json.Decoder(wire.Head)
-        self._frame = msgspec.json.Decoder(wire.PrivateFrame)
-        self._row_category = msgspec.json.Decoder(wire.CategoryOnly)
-        self._order_row = msgspec.json.Decoder(wire.OrderRow)
-        self._execution_row = msgspec.json.Decoder(wire.ExecutionRow)
-        self._position_row = msgspec.json.Decoder(wire.PositionRow)
-        self._wallet_row = msgspec.json.Decoder(wire.WalletRow)
         self._trade_head = msgspec.json.Decoder(wire.TradeFrameHead)
-        self._order_result = msgspec.json.Decoder(wire.OrderResult)
-        self._item_outcomes = msgspec.json.Decoder(wire.ItemOutcomes)
-        self._order_answer = msgspec.json.Decoder(wire.OrderAnswer)
         self._orders_answer = msgspec.json.Decoder(wire.OrdersAnswer)
         self._executions_answer = msgspec.json.Decoder(wire.ExecutionsAnswer)
         self._wallet_answer = msgspec.json.Decoder(wire.WalletAnswer)
@@ -212,6 +188,23 @@ class BybitPrivate:
         fields = self._commands.amend(cl_ord_id, order_id, symbol, order_qty)
         return self._request(_AMEND, fields, request_id, stamp_venue_ns, Lane.REDUCE, logged_on=logged_on)
 
+    def amend_terms(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        symbol: Symbol,
+        side: Side,
+        order_qty: Decimal,
+        price: Decimal,
+        request_id: str,
+        stamp_venue_ns: int,
+        *,
+        logged_on: bool,
+    ) -> Frame:
+        """`order.amend` to a new total quantity and price; the side is what it was and is not said."""
+        fields = self._commands.amend(cl_ord_id, order_id, symbol, order_qty, price)
+        return self._request(_AMEND, fields, request_id, stamp_venue_ns, Lane.REDUCE, logged_on=logged_on)
+
     def cancel_all(self, symbol: Symbol, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame:
         """There is none on the socket (`Capabilities.ws_cancel_all`): LocalProtocolError; see `rest_cancel_all`."""
         raise LocalProtocolError(f"cancel_all of {symbol}: Bybit's trade socket has none; use rest_cancel_all")
@@ -249,44 +242,15 @@ class BybitPrivate:
                 head = self._trade_head.decode(raw)
             except msgspec.ValidationError as error:
                 return (self._control(msgspec.json.decode(raw), raw, received_ns, error),)
-            if head.op not in _ORDER_OPS:
+            if head.op not in ORDER_OPS:
                 return (self._control(msgspec.json.decode(raw), raw, received_ns, None),)
-            return self._of_order_reply(head, received_ns)
+            return self._answers.of_socket(head, received_ns)
         except REFUSED as error:
             raise RemoteProtocolError(f"frame refused: {error}: {raw[:200]!r}") from error
 
-    def _of_order_reply(self, head: wire.TradeFrameHead, received_ns: int) -> Sequence[Reply | Message]:
-        usage = usage_of_create(head.header, self.product) if head.op == _CREATE else ()
-        server_time_ms = _timenow(head.header)
-        if head.retCode:
-            error = classify(
-                Refusal(
-                    product=self.product,
-                    status=200,
-                    code=head.retCode,
-                    text=head.retMsg,
-                    order=True,
-                    received_ns=received_ns,
-                    reset_ms=reset_ms_of(head.header),
-                    server_time_ms=server_time_ms,
-                )
-            )
-            reply = Reply(head.reqId[:64], error=error, usage=usage)
-            if head.retCode == RESTARTING:
-                return (StreamTerminated(self.venue, "the trade service restarts"), reply)
-            return (reply,)
-        try:
-            result = self._order_result.decode(head.data)
-            outcomes = self._item_outcomes.decode(head.retExtInfo)
-            transact_ns = 0 if server_time_ms is None else stamp_ns(server_time_ms)
-            times = transact_ns, received_ns
-            return (order_reply(head.reqId[:64], result, outcomes, self.product, *times, usage),)
-        except (RemoteProtocolError, *REFUSED) as error:
-            return (Reply(head.reqId[:64], error=_not_understood(error), usage=usage),)
-
     def _control(self, whole: Any, raw: str | bytes, received_ns: int, error: Exception | None) -> Reply:
         op = whole.get("op") if isinstance(whole, dict) else None
-        if isinstance(op, str) and op not in _ORDER_OPS:
+        if isinstance(op, str) and op not in ORDER_OPS:
             answered = control_reply(whole, self._asked.get(op, ""), self.product, received_ns)
             if answered is not None:
                 return answered
@@ -300,62 +264,9 @@ class BybitPrivate:
             topic = self._head.decode(raw).topic
             if not topic:
                 return (self._control(msgspec.json.decode(raw), raw, received_ns, None),)
-            kind, _, category = topic.partition(".")
-            build = self._by_topic.get(kind)
-            if build is None or (category and category not in _CATEGORY_NAMES):
-                return (self._unrecognized(Unrecognized("topic", topic[:100]), raw),)
-            return build(self._frame.decode(raw), category, received_ns)
+            return self._events.of_frame(topic, raw, received_ns)
         except REFUSED as error:
             raise RemoteProtocolError(f"frame refused: {error}: {raw[:200]!r}") from error
-
-    def _orders(self, frame: wire.PrivateFrame, category: str, received_ns: int) -> Sequence[Message]:
-        return self._each(frame, category, lambda raw: self._reports.of_order(self._order_row.decode(raw), received_ns))
-
-    def _executions(self, frame: wire.PrivateFrame, category: str, received_ns: int) -> Sequence[Message]:
-        def build(raw: msgspec.Raw) -> Message | None:
-            row = self._execution_row.decode(raw)
-            report = self._reports.of_execution(row, received_ns)
-            if report is None and row.execType not in _MONEY_ONLY:
-                raise UnknownWord("execType", row.execType)  # known, but a person has to look at it
-            return report
-
-        return self._each(frame, category, build)
-
-    def _positions(self, frame: wire.PrivateFrame, category: str, received_ns: int) -> Sequence[Message]:
-        return self._each(frame, category, lambda raw: self._reports.of_position(self._position_row.decode(raw)))
-
-    def _wallet(self, frame: wire.PrivateFrame, category: str, received_ns: int) -> Sequence[Message]:
-        updated_ns = stamp_ns(frame.creationTime)
-        return tuple(
-            BalancesChanged(self.account, self.venue, self._coins(row, updated_ns), False, updated_ns)
-            for row in map(self._wallet_row.decode, frame.data)
-            if row.accountType in ("", "UNIFIED")
-        )
-
-    def _each(
-        self, frame: wire.PrivateFrame, category: str, build: Callable[[msgspec.Raw], Message | None]
-    ) -> Sequence[Message]:
-        """The rows of our product; one in words that we do not know costs the others nothing."""
-        events: list[Message] = []
-        for raw in frame.data:
-            said = category or self._row_category.decode(raw).category
-            if said == self._category:
-                try:
-                    event = build(raw)
-                except UnknownWord as unknown:
-                    event = self._unrecognized(unknown.what, bytes(raw))
-                if event is not None:
-                    events.append(event)
-            elif said not in _CATEGORY_NAMES:
-                events.append(self._unrecognized(Unrecognized("category", said[:100]), bytes(raw)))
-        return events
-
-    def _coins(self, row: wire.WalletRow, updated_ns: int) -> tuple[Balance, ...]:
-        return tuple(self._reports.of_coin(coin, updated_ns) for coin in row.coin)
-
-    def _unrecognized(self, what: Unrecognized, raw: str | bytes) -> UnrecognizedMessage:
-        text = raw if isinstance(raw, str) else raw.decode("utf-8", "replace")
-        return UnrecognizedMessage(self.venue, (what,), text[:2000])
 
     # ---- REST orders -------------------------------------------------------------------------------------------
 
@@ -385,13 +296,31 @@ class BybitPrivate:
         fields = self._commands.amend(cl_ord_id, order_id, symbol, order_qty, price, stop_px)
         return self._rest.post(self._paths.amend, fields, stamp_venue_ns, Lane.REDUCE)
 
+    def rest_amend_terms(
+        self,
+        cl_ord_id: ClOrdID,
+        order_id: OrderID | None,
+        symbol: Symbol,
+        side: Side,
+        order_qty: Decimal,
+        price: Decimal,
+        stamp_venue_ns: int,
+    ) -> HttpRequest:
+        """`POST /v5/order/amend`, as `amend_terms`."""
+        fields = self._commands.amend(cl_ord_id, order_id, symbol, order_qty, price)
+        return self._rest.post(self._paths.amend, fields, stamp_venue_ns, Lane.REDUCE)
+
     def rest_cancel_all(self, symbol: Symbol, stamp_venue_ns: int) -> HttpRequest:
-        """`POST /v5/order/cancel-all` of one symbol.  At most 500 go at a time: repeat until none is left."""
+        """`POST /v5/order/cancel-all` of one symbol; `continuation` cancels what one request leaves over.
+
+        At most 500 go at a time, and on spot one kind of orders: those that work, then those that wait.
+        """
         fields = self._commands.cancel_all(symbol)
         return self._rest.post(self._paths.cancel_all, fields, stamp_venue_ns, Lane.CANCEL)
 
     def rest_cancel_everything(self, stamp_venue_ns: int) -> Sequence[HttpRequest]:
-        """`POST /v5/order/cancel-all` of the whole account and product: one request per settlement coin."""
+        """`POST /v5/order/cancel-all` of the whole account and product: one request per settlement coin, each to be
+        continued (`continuation`)."""
         return [
             self._rest.post(
                 self._paths.cancel_all, {"category": self._category, **dict(scope)}, stamp_venue_ns, Lane.CANCEL
@@ -414,15 +343,7 @@ class BybitPrivate:
 
     def decode_rest_order(self, request_id: str, reply: HttpReply) -> Reply:
         """The answer to an order request.  One that cannot be read proves nothing: UNKNOWN, never an exception."""
-        refusal = refusal_of(reply, self.product, order=True)
-        if refusal is not None:
-            return Reply(request_id, error=classify(refusal))
-        try:
-            answer = self._order_answer.decode(reply.body)
-            times = stamp_ns(answer.time), reply.received_ns
-            return order_reply(request_id, answer.result, answer.retExtInfo, self.product, *times)
-        except (RemoteProtocolError, *REFUSED) as error:
-            return Reply(request_id, error=_not_understood(error))
+        return self._answers.of_rest(request_id, reply)
 
     # ---- REST queries ------------------------------------------------------------------------------------------
 
@@ -498,7 +419,7 @@ class BybitPrivate:
         """Every coin that the account has or had."""
         answer = decoded(self._wallet_answer, reply)
         updated_ns = stamp_ns(answer.time)
-        return tuple(coin for row in answer.result.list for coin in self._coins(row, updated_ns))
+        return tuple(self._reports.of_coin(coin, updated_ns) for row in answer.result.list for coin in row.coin)
 
     def positions_request(self, stamp_venue_ns: int, symbol: Symbol | None = None) -> HttpRequest:
         """`GET /v5/position/list`: of one symbol, or of all, settlement coin by settlement coin (`continuation`)."""
@@ -512,7 +433,7 @@ class BybitPrivate:
             raise RemoteProtocolError(f"positions: unknown word {unknown}") from None
 
     def continuation(self, request: HttpRequest, reply: HttpReply, stamp_venue_ns: int) -> HttpRequest | None:
-        """The request that goes on where this answer ended: next page, next coin, next week, or the history."""
+        """The request that goes on where this answer ended: page, coin, week, the history, what is left to cancel."""
         return self._queries.continuation(request, reply, stamp_venue_ns)
 
     def usage(self, reply: HttpReply) -> Sequence[Usage]:
@@ -531,9 +452,6 @@ class BybitPrivate:
             raise RemoteProtocolError(f"order {row.orderId} of {row.symbol}: unknown word {unknown}") from None
 
 
-_CATEGORY_NAMES = frozenset({"spot", "linear", "inverse", "option"})
-
-
 def _need_logon(logged_on: bool) -> None:
     if not logged_on:
         raise LocalProtocolError("the connection is not logged on; Bybit's sockets take no signed single requests")
@@ -541,14 +459,4 @@ def _need_logon(logged_on: bool) -> None:
 
 def _by_time(row: wire.ExecutionRow) -> tuple[str, int]:
     """Times have one length until the year 2286, so their texts sort as they do."""
-    return row.execTime, row.seq
-
-
-def _timenow(header: Mapping[str, str]) -> int | None:
-    """The venue's clock in an answer of the trade socket, ms."""
-    text = header.get("Timenow", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) == 13 else None
-
-
-def _not_understood(error: Exception) -> VenueError:
-    return VenueError(Disposition.UNKNOWN, "", f"answer not understood: {error}"[:500])
+    return row.execTime, row.seq or 0

@@ -38,6 +38,7 @@ from protocols.venue import (
     VenueError,
 )
 from protocols.venues.bybit import wire
+from protocols.venues.bybit.answers import control_reply, decoded, page_of, refusal_of
 from protocols.venues.bybit.book import DEPTHS, RESTARTED, BybitSequencer
 from protocols.venues.bybit.encode import CATEGORIES, control_frame
 from protocols.venues.bybit.endpoints import PRODUCTION, STREAM_RULES, WALLET, Endpoints
@@ -45,7 +46,7 @@ from protocols.venues.bybit.errors import classify
 from protocols.venues.bybit.instruments import instruments_of
 from protocols.venues.bybit.limits import BATCH_MAX, DOCUMENTED
 from protocols.venues.bybit.reports import time_ns
-from protocols.venues.bybit.requests import control_reply, decoded, encoded, page_of, public_request, refusal_of
+from protocols.venues.bybit.requests import encoded, public_request
 from protocols.venues.bybit.tickers import MergedTickers, ticker_of
 from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, REFUSED, ZERO, amount, stamp_ns
 
@@ -82,6 +83,7 @@ CAPABILITIES: Mapping[Product, Capabilities] = {
         ws_order_entry=True,
         ws_logon=True,
         amend_keeps_priority=False,  # not documented: assumed lost
+        amends_price=True,
         cancel_replace=False,
         cancel_all_symbol=True,
         cancel_all_account=True,
@@ -119,8 +121,12 @@ _Build = Callable[[Any, bytes, int, int], Sequence[Message]]
 
 
 def capabilities_of(product: Product, endpoints: Endpoints = PRODUCTION) -> Capabilities:
-    """What the venue can do in this environment: demo trading has no order entry by WebSocket (section 8)."""
-    return attrs.evolve(CAPABILITIES[product], ws_order_entry=bool(endpoints.trade))
+    """What the venue can do in this environment: demo trading has no order entry by WebSocket, no batches of spot."""
+    able = CAPABILITIES[product]
+    if endpoints.trade:
+        return able
+    able = attrs.evolve(able, ws_order_entry=False, ws_batches=False)
+    return attrs.evolve(able, batch_size_max=1, cancel_batch_max=1) if product is Product.SPOT else able
 
 
 class BybitPublic:

@@ -8,6 +8,9 @@ what ended it otherwise; the account infers the rest, a confirmed amendment amon
 The status word does not decide alone: an order that ended with fills was not rejected, one that is filled to the end
 was not canceled, and one that was canceled because it would have taken is a reject.
 
+A spot order that waits for its trigger bears the words of its kind before the venue's id (`waiting`), and the bare id
+from the trigger on: a new name, which the account takes over as it does at venues that rename.
+
 `strategy` is not known here; it is "" until the account has looked the order up.
 """
 
@@ -24,10 +27,11 @@ from protocols.instruments import Product
 from protocols.orders import ExecutionReport
 from protocols.positions import Balance, VenuePosition
 from protocols.venues.bybit.endpoints import WALLET
-from protocols.venues.bybit.wire import CoinRow, ExecutionRow, OrderRow, PositionRow
+from protocols.venues.bybit.waiting import waiting_id
+from protocols.venues.bybit.wire import CoinRow, ExecutionRow, Maybe, OrderRow, PositionRow
 from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
 
-__all__ = ["FILL_TYPES", "Reports", "UnknownWord", "time_ns"]
+__all__ = ["FILL_TYPES", "ORDER_TYPES", "Reports", "UnknownWord", "time_ns"]
 
 Word = TypeVar("Word")
 
@@ -45,10 +49,10 @@ STATUSES = {
     "Deactivated": OrdStatus.CANCELED,
     "Rejected": OrdStatus.REJECTED,
 }
-_ORDER_TYPES = {"Limit": OrdType.LIMIT, "Market": OrdType.MARKET}
+ORDER_TYPES = {"Limit": OrdType.LIMIT, "Market": OrdType.MARKET}
 _STOP_OF = {OrdType.LIMIT: OrdType.STOP_LIMIT, OrdType.MARKET: OrdType.STOP}
 _PROFIT_OF = {OrdType.LIMIT: OrdType.TAKE_PROFIT_LIMIT, OrdType.MARKET: OrdType.TAKE_PROFIT}
-_PLAIN = frozenset({"", "UNKNOWN"})
+_PLAIN = frozenset({None, "", "UNKNOWN"})
 _STOP_WORDS = frozenset({"StopLoss", "PartialStopLoss"})
 _PROFIT_WORDS = frozenset({"TakeProfit", "PartialTakeProfit"})
 _RISES_TO, _FALLS_TO = 1, 2
@@ -67,11 +71,12 @@ FILL_TYPES: Mapping[str, bool] = {
 }
 """Whether an execution of this type moves the position by its quantity; the others move money alone."""
 
-NO_ERROR = frozenset({"", "EC_NoError"})
+NO_ERROR = frozenset({None, "", "EC_NoError"})
 WOULD_TAKE = "EC_PostOnlyWillTakeLiquidity"
-_NOT_CANCELED = frozenset({"", "UNKNOWN"})
+_NOT_CANCELED = _PLAIN
 
 _EXEC_TYPES = {OrdStatus.CANCELED: ExecType.CANCELED, OrdStatus.REJECTED: ExecType.REJECTED}
+_FILLED_SOME = frozenset({OrdStatus.PARTIALLY_FILLED, OrdStatus.FILLED})
 _TRADE, _ORDER_STATUS = ExecType.TRADE, ExecType.ORDER_STATUS
 _NEW, _PARTIALLY_FILLED, _FILLED, _CANCELED, _REJECTED = (
     OrdStatus.NEW,
@@ -80,7 +85,8 @@ _NEW, _PARTIALLY_FILLED, _FILLED, _CANCELED, _REJECTED = (
     OrdStatus.CANCELED,
     OrdStatus.REJECTED,
 )
-_LEGS = {0: None, 1: Side.BUY, 2: Side.SELL}
+_LEGS = {0: None, None: None, 1: Side.BUY, 2: Side.SELL}
+_LIQUIDITY = {True: Liquidity.MAKER, False: Liquidity.TAKER, None: Liquidity.UNKNOWN}
 
 
 class UnknownWord(Exception):
@@ -106,12 +112,17 @@ class Reports:
         side = _word(SIDES, "side", row.side)
         word = _word(STATUSES, "orderStatus", row.orderStatus)
         order_qty, cum_qty = _number(row.qty), _number(row.cumExecQty)
+        if not cum_qty and word in _FILLED_SOME:
+            raise UnknownWord("cumExecQty", f"{row.cumExecQty} of an order that is {row.orderStatus}")
         status = _status(word, order_qty, cum_qty, row.rejectReason)
         is_base = self._is_in_base(row.orderType, side, row.marketUnit)
         ord_type = _ord_type(row, side)
+        order_id = row.orderId
+        if self._product is Product.SPOT and row.orderStatus == "Untriggered":
+            order_id = waiting_id(row.stopOrderType, order_id)
         return ExecutionReport(
-            ClOrdID(row.orderLinkId),
-            OrderID(row.orderId),
+            ClOrdID(row.orderLinkId or ""),
+            OrderID(order_id),
             self._account,
             NO_STRATEGY,
             self._venue,
@@ -128,7 +139,7 @@ class Reports:
             None if row.orderType == "Market" else _number(row.price) or None,
             cum_quote=_number(row.cumExecValue),
             text=_text(row),
-            leg=_LEGS.get(row.positionIdx),
+            leg=_leg(row.positionIdx),
         )
 
     def of_execution(self, row: ExecutionRow, received_ns: int) -> ExecutionReport | None:
@@ -144,9 +155,12 @@ class Reports:
             cum_qty = max(order_qty - leaves_qty, ZERO)
             if cum_qty and not leaves_qty:
                 status = _FILLED
-        ord_type = _ORDER_TYPES.get(row.orderType, OrdType.LIMIT)
+        last_qty = amount(row.execQty)
+        if not last_qty:
+            raise UnknownWord("execQty", f"{row.execQty} of {row.execType} {row.execId}")
+        ord_type = ORDER_TYPES.get(row.orderType or "", OrdType.LIMIT)
         return ExecutionReport(
-            ClOrdID(row.orderLinkId),
+            ClOrdID(row.orderLinkId or ""),
             OrderID(row.orderId),
             self._account,
             NO_STRATEGY,
@@ -161,12 +175,12 @@ class Reports:
             received_ns,
             ord_type,
             None if ord_type is OrdType.MARKET else _number(row.orderPrice) or None,
-            last_qty=amount(row.execQty),
+            last_qty=last_qty,
             last_px=amount(row.execPrice),
             trade_id=TradeID(row.execId),
             fee=signed_amount(row.execFee) if row.execFee else ZERO,
             fee_asset=row.feeCurrency or self._settle_coin(row.symbol),
-            liquidity=Liquidity.MAKER if row.isMaker else Liquidity.TAKER,
+            liquidity=_LIQUIDITY[row.isMaker],
             exec_id=row.execId,
             text="" if row.execType == "Trade" else row.execType,
         )
@@ -191,13 +205,11 @@ class Reports:
             size *= _word(SIDES, "side", row.side).sign
         elif size:
             raise RemoteProtocolError(f"a position of {size} {row.symbol} on no side")
-        if row.positionIdx not in _LEGS:
-            raise UnknownWord("positionIdx", str(row.positionIdx))
         return VenuePosition(
             self._account,
             self._venue,
             Symbol(row.symbol),
-            _LEGS[row.positionIdx],
+            _leg(row.positionIdx),
             size,
             _number(row.entryPrice or row.avgPrice),
             _number(row.markPrice),
@@ -207,7 +219,7 @@ class Reports:
             time_ns(row.updatedTime),
         )
 
-    def _is_in_base(self, order_type: str, side: Side, market_unit: str) -> bool:
+    def _is_in_base(self, order_type: Maybe, side: Side, market_unit: Maybe) -> bool:
         """False where the order's quantity is, or may be, an amount of quote: a spot market buy that says nothing else.
 
         Then the quantity is left unsaid (0): the account knows what it ordered.
@@ -223,7 +235,7 @@ class Reports:
         return "USDT" if "USDT" in symbol else "USDC"
 
 
-def _status(word: OrdStatus, order_qty: Decimal, cum_qty: Decimal, reason: str) -> OrdStatus:
+def _status(word: OrdStatus, order_qty: Decimal, cum_qty: Decimal, reason: Maybe) -> OrdStatus:
     """Final and filled quantity decide, not the word (section 14)."""
     if word is _CANCELED:
         if cum_qty and cum_qty == order_qty:
@@ -239,7 +251,7 @@ def _status(word: OrdStatus, order_qty: Decimal, cum_qty: Decimal, reason: str) 
 
 def _ord_type(row: OrderRow, side: Side) -> OrdType:
     """Which way a conditional order waits tells a stop from taking profit; words about its kind come first."""
-    plain = _word(_ORDER_TYPES, "orderType", row.orderType)
+    plain = _word(ORDER_TYPES, "orderType", row.orderType)
     kind = row.stopOrderType
     if kind in _PLAIN:
         return plain
@@ -247,17 +259,32 @@ def _ord_type(row: OrderRow, side: Side) -> OrdType:
         return OrdType.TRAILING_STOP
     if kind in _PROFIT_WORDS:
         return _PROFIT_OF[plain]
-    if kind in _STOP_WORDS or row.triggerDirection not in (_RISES_TO, _FALLS_TO):
-        return _STOP_OF[plain]
-    follows = (row.triggerDirection == _RISES_TO) is (side is Side.BUY)
+    rises = None if kind in _STOP_WORDS else _rises(row)
+    follows = rises is None or rises is (side is Side.BUY)
     return _STOP_OF[plain] if follows else _PROFIT_OF[plain]
+
+
+def _rises(row: OrderRow) -> bool | None:
+    """Whether the trigger waits for a rise: as said, else (on spot) as the last price was when the order was made."""
+    if row.triggerDirection in (_RISES_TO, _FALLS_TO):
+        return row.triggerDirection == _RISES_TO
+    trigger_px, last_px = _number(row.triggerPrice), _number(row.lastPriceOnCreated)
+    return trigger_px > last_px if trigger_px and last_px else None
 
 
 def _text(row: OrderRow) -> str:
     """Why the order is as it is, in the venue's words."""
     if row.rejectReason not in NO_ERROR:
-        return row.rejectReason[:200]
-    return "" if row.cancelType in _NOT_CANCELED else row.cancelType[:200]
+        return (row.rejectReason or "")[:200]
+    return "" if row.cancelType in _NOT_CANCELED else (row.cancelType or "")[:200]
+
+
+def _leg(position_idx: int | None) -> Side | None:
+    """The position that is meant; None: there is one."""
+    try:
+        return _LEGS[position_idx]
+    except KeyError:
+        raise UnknownWord("positionIdx", str(position_idx)) from None
 
 
 def _word(words: Mapping[str, Word], field: str, raw: str) -> Word:
@@ -267,13 +294,13 @@ def _word(words: Mapping[str, Word], field: str, raw: str) -> Word:
         raise UnknownWord(field, raw) from None
 
 
-def _number(text: str) -> Decimal:
+def _number(text: Maybe) -> Decimal:
     """An amount; "" is none and counts as 0."""
     return amount(text) if text else ZERO
 
 
-def time_ns(text: str) -> int:
-    """Milliseconds in a string; "" is 0."""
+def time_ns(text: Maybe) -> int:
+    """Milliseconds in a string; none is 0."""
     if not text:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) <= 16):

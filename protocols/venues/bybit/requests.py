@@ -1,4 +1,4 @@
-"""REST requests and the envelope of their answers (reference sections 2 and 12).
+"""REST requests: how they are signed, what the account asks, and how an answer goes on (reference sections 2 and 12).
 
 What is signed is what is sent: the query is written once and the body is encoded once, and those very bytes follow
 `timestamp + key + recv_window` into the signature.  Cursors come from the venue already percent-encoded and go back as
@@ -8,7 +8,6 @@ they came.  A GET carries no body, not even an empty object: the venue's firewal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -16,28 +15,14 @@ import msgspec
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.ids import ClOrdID, OrderID, Symbol, TradeID
 from protocols.instruments import Product
-from protocols.venue import Disposition, HttpReply, HttpRequest, Lane, OrderState, Reply, Signer, Usage, VenueError
+from protocols.venue import HttpReply, HttpRequest, Lane, Signer
+from protocols.venues.bybit.answers import page_of
 from protocols.venues.bybit.encode import CATEGORIES, identity
 from protocols.venues.bybit.endpoints import Paths
-from protocols.venues.bybit.errors import NOTHING_TO_CHANGE, Refusal, classify, control_error
 from protocols.venues.bybit.limits import GROUPS
-from protocols.venues.bybit.wire import ItemOutcomes, OrderRef, OrderResult, Outcome, Page, PageAnswer
-from protocols.venues.values import REFUSED
+from protocols.venues.bybit.waiting import FILTERS
 
-__all__ = [
-    "SETTLE_COINS",
-    "Params",
-    "Queries",
-    "SignedRequests",
-    "control_reply",
-    "decoded",
-    "encoded",
-    "order_reply",
-    "page_of",
-    "public_request",
-    "refusal_of",
-    "reset_ms_of",
-]
+__all__ = ["SETTLE_COINS", "Params", "Queries", "SignedRequests", "encoded", "public_request"]
 
 Params = Sequence[tuple[str, str]]
 
@@ -47,11 +32,10 @@ ORDERS_MAX, EXECUTIONS_MAX, POSITIONS_MAX = 50, 100, 200
 FILLS_SPAN_MS = 7 * 86_400_000
 """Executions are shown for at most this long at a time."""
 
+CANCELED_MAX = 500
+"""Orders that go at one cancel-all; which of more is the venue's choice."""
+
 _MS = 1_000_000
-_OUTCOME = msgspec.json.Decoder(Outcome)
-_PAGE = msgspec.json.Decoder(PageAnswer)
-_ACCEPTED_AUTH = 20001
-"""Logged on already."""
 
 
 def encoded(params: Params) -> str:
@@ -86,10 +70,10 @@ class SignedRequests:
 
     def post(self, path: str, fields: Mapping[str, object], stamp_venue_ns: int, lane: Lane) -> HttpRequest:
         """A command; the body is compact JSON in the order of `fields`."""
-        body = msgspec.json.encode(fields).decode()
-        headers = self._headers(body, stamp_venue_ns) | {"Content-Type": "application/json"}
         orders = fields.get("request")
         units = len(orders) if isinstance(orders, list | tuple) else 1
+        body = msgspec.json.encode(fields).decode()
+        headers = self._headers(body, stamp_venue_ns) | {"Content-Type": "application/json"}
         return HttpRequest("POST", path, "", headers, body, 0, lane, GROUPS.get(path, path), units)
 
     def _headers(self, payload: str, stamp_venue_ns: int) -> dict[str, str]:
@@ -163,8 +147,10 @@ class Queries:
         return self._rest.get(self._paths.wallet, (("accountType", "UNIFIED"),), stamp_venue_ns)
 
     def continuation(self, request: HttpRequest, reply: HttpReply, stamp_venue_ns: int) -> HttpRequest | None:
-        """Next page, next settlement coin, next week, or from the working orders to the history."""
+        """Next page, settlement coin or week, from the working orders to the history, what is left to cancel."""
         paths = self._paths
+        if request.path == paths.cancel_all:
+            return self._canceled(request, reply, stamp_venue_ns)
         if request.path not in (paths.open_orders, paths.executions, paths.positions):
             return None
         asked = dict(pair.partition("=")[::2] for pair in request.query.split("&"))
@@ -186,6 +172,18 @@ class Queries:
         query = "&".join(f"{name}={value}" for name, value in asked.items())
         return self._rest.get_again(request.path, query, stamp_venue_ns)
 
+    def _canceled(self, request: HttpRequest, reply: HttpReply, stamp_venue_ns: int) -> HttpRequest | None:
+        """The next part of a mass cancel: what one request left over, then (on spot) the next kind of orders."""
+        fields = msgspec.json.decode(request.body)
+        if len(page_of(reply).list) < CANCELED_MAX:
+            if self._product is not Product.SPOT:
+                return None
+            done = FILTERS.index(fields.get("orderFilter", FILTERS[0]))
+            if done == len(FILTERS) - 1:
+                return None
+            fields["orderFilter"] = FILTERS[done + 1]
+        return self._rest.post(request.path, fields, stamp_venue_ns, Lane.CANCEL)
+
     def _of(self, symbol: Symbol | None) -> list[tuple[str, str]]:
         scope = self.scopes[0] if symbol is None else (("symbol", str(symbol)),)
         return [("category", self._category), *scope]
@@ -206,127 +204,3 @@ def _next_window(asked: Mapping[str, str], now_ms: int) -> int | None:
         return None
     start_ms, end_ms = int(asked["startTime"]), int(asked["endTime"])
     return end_ms + 1 if end_ms - start_ms == FILLS_SPAN_MS - 1 and end_ms < now_ms else None
-
-
-# ---- answers ---------------------------------------------------------------------------------------------------
-
-
-def refusal_of(reply: HttpReply, product: Product, *, order: bool) -> Refusal | None:
-    """The refusal in a REST answer, or None for a success: `retCode` 0, or "it is so already"."""
-    code, text, server_time_ms = None, "", None
-    try:
-        outcome = _OUTCOME.decode(reply.body)
-    except REFUSED:
-        # Not the API's answer but a firewall's or gateway's page: the status has to do.
-        text = reply.body[:200].decode("utf-8", "replace")
-    else:
-        code, text, server_time_ms = outcome.retCode, outcome.retMsg, outcome.time or None
-        if 200 <= reply.status < 300 and (code == 0 or code in NOTHING_TO_CHANGE):
-            return None
-    return Refusal(
-        product=product,
-        status=reply.status,
-        code=code,
-        text=text,
-        order=order,
-        received_ns=reply.received_ns,
-        reset_ms=reset_ms_of(reply.headers),
-        server_time_ms=server_time_ms,
-    )
-
-
-def decoded(decoder: msgspec.json.Decoder[Any], reply: HttpReply) -> Any:
-    """The body of a success, as its struct.  Raises RemoteProtocolError for everything else: ask `error` first."""
-    try:
-        if not 200 <= reply.status < 300:
-            raise RemoteProtocolError(f"HTTP {reply.status} instead of an answer: {reply.body[:200]!r}")
-        outcome = _OUTCOME.decode(reply.body)
-        if outcome.retCode:
-            raise RemoteProtocolError(f"a refusal instead of an answer: {reply.body[:200]!r}")
-        return decoder.decode(reply.body)
-    except REFUSED as error:
-        raise RemoteProtocolError(f"answer refused: {error}: {reply.body[:200]!r}") from error
-
-
-def page_of(reply: HttpReply) -> Page:
-    """Where a list ends.  Raises RemoteProtocolError for what is no list."""
-    page = decoded(_PAGE, reply).result
-    assert isinstance(page, Page)
-    return page
-
-
-def reset_ms_of(headers: Mapping[str, str]) -> int | None:
-    """When the bucket refills, ms by the venue's clock; of HTTP headers or a socket's `header`, names in any case."""
-    for name, value in headers.items():
-        if name.lower() == "x-bapi-limit-reset-timestamp" and value.isascii() and value.isdigit() and len(value) == 13:
-            return int(value)
-    return None
-
-
-def order_reply(
-    request_id: str,
-    result: OrderResult,
-    outcomes: ItemOutcomes,
-    product: Product,
-    transact_ns: int,
-    received_ns: int,
-    usage: tuple[Usage, ...] = (),
-) -> Reply:
-    """One order's acknowledgement of receipt, a batch's partial results, or the count of a mass cancel.
-
-    Outside of batches the venue does not repeat the symbol: it is "".  Raises RemoteProtocolError for what names no
-    order, and for a batch whose orders and outcomes do not pair.
-    """
-    refs = result.list
-    if refs is None:
-        if not (result.orderId or result.orderLinkId):
-            raise RemoteProtocolError("no order in the answer")
-        only = OrderRef(result.orderId, result.orderLinkId)
-        return Reply(request_id, report=_acknowledged(only, transact_ns), usage=usage)
-    items = outcomes.list
-    if items is None:
-        if result.success not in ("", "1"):
-            unfinished = VenueError(Disposition.BUSY, "", "the venue did not cancel all orders")
-            return Reply(request_id, error=unfinished, usage=usage)
-        return Reply(request_id, payload={"orders": len(refs)}, usage=usage)
-    if len(items) != len(refs):
-        raise RemoteProtocolError(f"a batch of {len(refs)} orders with {len(items)} outcomes")
-    parts = []
-    for ref, item in zip(refs, items, strict=True):
-        if item.code == 0:
-            parts.append(Reply(request_id, report=_acknowledged(ref, transact_ns)))
-        else:
-            refusal = Refusal(
-                product=product, status=200, code=item.code, text=item.msg, order=True, received_ns=received_ns
-            )
-            parts.append(Reply(request_id, error=classify(refusal)))
-    return Reply(request_id, payload={"orders": len(parts)}, usage=usage, parts=tuple(parts))
-
-
-def _acknowledged(ref: OrderRef, transact_ns: int) -> OrderState:
-    return OrderState(ClOrdID(ref.orderLinkId), OrderID(ref.orderId), Symbol(ref.symbol), None, (), transact_ns)
-
-
-def control_reply(whole: Mapping[str, Any], request_id: str, product: Product, received_ns: int) -> Reply | None:
-    """The answer to a control frame of any socket, or None for what is none.
-
-    Pongs come in four shapes, some as `"op":"ping"`, so they are known by `op` and by `ret_msg`.  Public and private
-    sockets say `success`, the trade socket says `retCode`.
-    """
-    op = whole.get("op")
-    if not isinstance(op, str):
-        return None
-    for name in ("req_id", "reqId"):
-        value = whole.get(name)
-        if isinstance(value, str) and value:
-            request_id = value[:64]
-    if op in ("ping", "pong"):
-        return Reply(request_id, payload={"pong": True})
-    code, success = whole.get("retCode"), whole.get("success")
-    code = code if isinstance(code, int) and not isinstance(code, bool) else None
-    text = str(whole.get("ret_msg", whole.get("retMsg", "")))
-    if success is True or (success is None and (code == 0 or (op == "auth" and code == _ACCEPTED_AUTH))):
-        return Reply(request_id, payload={"op": op})
-    if success is False or code is not None:
-        return Reply(request_id, error=control_error(op, code, text, product, received_ns))
-    return None

@@ -18,6 +18,8 @@ UpdateID = Annotated[int, Meta(ge=0, lt=2**62)]
 Text = Annotated[str, Meta(min_length=1, max_length=64)]
 """A name that we go on to use as a key: symbols, coins, ids."""
 Row = tuple[Decimal, Decimal]
+Maybe = str | None
+"""Text that may be absent, `""` or null, which all mean that there is none."""
 
 
 # ---- public streams (section 8) --------------------------------------------------------------------------------
@@ -143,8 +145,8 @@ class Outcome(Struct, gc=False):
     """The part of the envelope that says what became of a request; `retMsg` of a success may be anything."""
 
     retCode: int
-    retMsg: str = ""
-    time: Stamp = 0
+    retMsg: Maybe = ""
+    time: Stamp | None = 0
 
 
 class ServerTime(Struct, gc=False):
@@ -171,22 +173,22 @@ class BookAnswer(Struct, gc=False):
 
 class PriceFilter(Struct, gc=False):
     tickSize: str
-    minPrice: str = ""
-    maxPrice: str = ""
+    minPrice: Maybe = ""
+    maxPrice: Maybe = ""
 
 
 class LotSizeFilter(Struct, gc=False):
     """Spot and contracts name different rules; `minOrderQty` of spot is deprecated."""
 
-    qtyStep: str = ""
-    basePrecision: str = ""
-    minOrderQty: str = ""
-    maxOrderQty: str = ""
-    maxMktOrderQty: str = ""
-    minNotionalValue: str = ""
-    minOrderAmt: str = ""
-    maxLimitOrderQty: str = ""
-    maxMarketOrderQty: str = ""
+    qtyStep: Maybe = ""
+    basePrecision: Maybe = ""
+    minOrderQty: Maybe = ""
+    maxOrderQty: Maybe = ""
+    maxMktOrderQty: Maybe = ""
+    minNotionalValue: Maybe = ""
+    minOrderAmt: Maybe = ""
+    maxLimitOrderQty: Maybe = ""
+    maxMarketOrderQty: Maybe = ""
 
 
 class InstrumentRow(Struct, gc=False):
@@ -230,20 +232,22 @@ class OrderRow(Struct, gc=False):
     side: str
     orderType: str
     orderStatus: str
-    orderLinkId: str = ""
-    category: str = ""
-    price: str = ""
-    qty: str = ""
-    cumExecQty: str = ""
-    cumExecValue: str = ""
-    rejectReason: str = ""
-    cancelType: str = ""
-    stopOrderType: str = ""
-    triggerDirection: int = 0
-    marketUnit: str = ""
-    positionIdx: int = 0
-    createdTime: str = ""
-    updatedTime: str = ""
+    orderLinkId: Maybe = ""
+    category: Maybe = ""
+    price: Maybe = ""
+    qty: Maybe = ""
+    cumExecQty: Maybe = ""
+    cumExecValue: Maybe = ""
+    rejectReason: Maybe = ""
+    cancelType: Maybe = ""
+    stopOrderType: Maybe = ""
+    triggerDirection: int | None = 0
+    triggerPrice: Maybe = ""
+    lastPriceOnCreated: Maybe = ""
+    marketUnit: Maybe = ""
+    positionIdx: int | None = 0
+    createdTime: Maybe = ""
+    updatedTime: Maybe = ""
 
 
 class ExecutionRow(Struct, gc=False):
@@ -257,30 +261,30 @@ class ExecutionRow(Struct, gc=False):
     execPrice: str
     execQty: str
     execTime: str
-    category: str = ""
-    orderLinkId: str = ""
-    orderType: str = ""
-    orderPrice: str = ""
-    orderQty: str = ""
-    leavesQty: str = ""
-    execFee: str = ""
-    feeCurrency: str = ""
-    isMaker: bool = False
-    marketUnit: str = ""
-    seq: int = -1
+    category: Maybe = ""
+    orderLinkId: Maybe = ""
+    orderType: Maybe = ""
+    orderPrice: Maybe = ""
+    orderQty: Maybe = ""
+    leavesQty: Maybe = ""
+    execFee: Maybe = ""
+    feeCurrency: Maybe = ""
+    isMaker: bool | None = None
+    marketUnit: Maybe = ""
+    seq: int | None = -1
 
 
 class CoinRow(Struct, gc=False):
     coin: Text
-    walletBalance: str = ""
-    locked: str = ""
-    totalOrderIM: str = ""
-    totalPositionIM: str = ""
+    walletBalance: Maybe = ""
+    locked: Maybe = ""
+    totalOrderIM: Maybe = ""
+    totalPositionIM: Maybe = ""
 
 
 class WalletRow(Struct, gc=False):
     coin: tuple[CoinRow, ...]
-    accountType: str = ""
+    accountType: Maybe = ""
 
 
 class PositionRow(Struct, gc=False):
@@ -292,15 +296,15 @@ class PositionRow(Struct, gc=False):
     symbol: Text
     side: str
     size: str
-    category: str = ""
-    positionIdx: int = 0
-    entryPrice: str = ""
-    avgPrice: str = ""
-    markPrice: str = ""
-    liqPrice: str = ""
-    leverage: str = ""
-    unrealisedPnl: str = ""
-    updatedTime: str = ""
+    category: Maybe = ""
+    positionIdx: int | None = 0
+    entryPrice: Maybe = ""
+    avgPrice: Maybe = ""
+    markPrice: Maybe = ""
+    liqPrice: Maybe = ""
+    leverage: Maybe = ""
+    unrealisedPnl: Maybe = ""
+    updatedTime: Maybe = ""
 
 
 class PrivateFrame(Struct, gc=False):
@@ -312,12 +316,12 @@ class PrivateFrame(Struct, gc=False):
 
 
 class CategoryOnly(Struct, gc=False):
-    category: str = ""
+    category: Maybe = ""
 
 
 class OrderList(Struct, gc=False):
     list: tuple[OrderRow, ...]
-    nextPageCursor: str | None = ""
+    nextPageCursor: Maybe = ""
 
 
 class OrdersAnswer(Struct, gc=False):
@@ -327,7 +331,7 @@ class OrdersAnswer(Struct, gc=False):
 
 class ExecutionList(Struct, gc=False):
     list: tuple[ExecutionRow, ...]
-    nextPageCursor: str | None = ""
+    nextPageCursor: Maybe = ""
 
 
 class ExecutionsAnswer(Struct, gc=False):
@@ -356,7 +360,7 @@ class Page(Struct, gc=False):
     """What every list says about its end; `list` is there to see whether it is empty."""
 
     list: tuple[msgspec.Raw, ...] = ()
-    nextPageCursor: str | None = ""
+    nextPageCursor: Maybe = ""
 
 
 class PageAnswer(Struct, gc=False):
@@ -369,26 +373,28 @@ class PageAnswer(Struct, gc=False):
 class OrderRef(Struct, gc=False):
     """An acknowledgement of receipt: which order, and nothing about its state."""
 
-    orderId: str = ""
-    orderLinkId: str = ""
-    symbol: str = ""
+    orderId: Maybe = ""
+    orderLinkId: Maybe = ""
+    symbol: Maybe = ""
 
 
 class OrderResult(Struct, gc=False):
     """The result of one order request, of a batch (`list`) or of a mass cancel (`list` and `success`)."""
 
-    orderId: str = ""
-    orderLinkId: str = ""
+    orderId: Maybe = ""
+    orderLinkId: Maybe = ""
     list: tuple[OrderRef, ...] | None = None
-    success: str = ""
+    success: Maybe = ""
 
 
 class ItemOutcome(Struct, gc=False):
     code: int
-    msg: str = ""
+    msg: Maybe = ""
 
 
 class ItemOutcomes(Struct, gc=False, frozen=True):
+    """What became of the members of a batch, in their order."""
+
     list: tuple[ItemOutcome, ...] | None = None
 
 
@@ -396,7 +402,7 @@ class OrderAnswer(Struct, gc=False):
     """Answer of REST: the envelope and the result."""
 
     result: OrderResult
-    retExtInfo: ItemOutcomes = ItemOutcomes()
+    retExtInfo: ItemOutcomes | None = None
     time: Stamp = 0
 
 
@@ -405,8 +411,8 @@ class TradeFrameHead(Struct, gc=False):
 
     op: str
     retCode: int
-    reqId: str = ""
-    retMsg: str = ""
-    header: dict[str, str] = {}
+    reqId: Maybe = ""
+    retMsg: Maybe = ""
+    header: dict[str, object] = {}
     data: msgspec.Raw = msgspec.Raw(b"{}")
     retExtInfo: msgspec.Raw = msgspec.Raw(b"{}")

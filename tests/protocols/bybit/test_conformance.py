@@ -9,6 +9,7 @@ import pytest
 
 from protocols.instruments import Product
 from protocols.venue import (
+    AmendsByTerms,
     BatchCodec,
     BookSequencer,
     Channel,
@@ -28,6 +29,7 @@ PUBLIC: PublicCodec = public()
 PRIVATE: PrivateCodec = codec()
 SEQUENCER: BookSequencer = BybitSequencer()
 ALIVE: tuple[KeepsAlive, ...] = (public(), codec())
+AMENDS: AmendsByTerms = codec()
 PAGES: tuple[ContinuesAnswers, ...] = (public(), codec())
 BATCHES: BatchCodec = codec()
 
@@ -40,6 +42,7 @@ BATCHES: BatchCodec = codec()
         (PrivateCodec, PRIVATE),
         (BookSequencer, SEQUENCER),
         (BatchCodec, BATCHES),
+        (AmendsByTerms, AMENDS),
         *((KeepsAlive, thing) for thing in ALIVE),
         *((ContinuesAnswers, thing) for thing in PAGES),
     ],
@@ -61,6 +64,7 @@ LACKS_ALWAYS = {
     "listen_key", "private_snapshot_on_subscribe", "ws_cancel_all",
 }  # fmt: skip
 HAS_ALWAYS = {
+    "amends_price",
     "cancel_all_account", "cancel_all_symbol", "cl_ord_id_reusable", "fills_by_time", "market_buy_by_qty", "post_only",
     "query_by_cl_ord_id", "request_window", "server_time", "subscriptions_add", "ws_logon", "ws_order_entry",
 }  # fmt: skip
@@ -84,6 +88,15 @@ def test_the_capabilities_are_those_of_the_reference(
     assert {name for name in HAS_ALWAYS | has if able[name] is not True} == set()
     assert capabilities.batch_size_max == capabilities.cancel_batch_max == batch
     assert capabilities.channels == frozenset(Channel) - {Channel.CANDLES_1S, Channel.CANDLES_10M}
+
+
+@pytest.mark.parametrize("product, batch", [(SPOT, 1), (LINEAR, 20)])
+def test_demo_trading_has_less(product: Product, batch: int) -> None:
+    """Section 1: no trade socket, and batches of contracts alone."""
+    able = codec(product, endpoints=ENVIRONMENTS["demo"]).capabilities
+    assert not able.ws_order_entry
+    assert not able.ws_batches
+    assert able.batch_size_max == able.cancel_batch_max == batch
 
 
 def test_two_products_are_two_venues() -> None:

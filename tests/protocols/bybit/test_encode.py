@@ -28,6 +28,7 @@ from tests.protocols.bybit.frames import (
     STAMP_MS,
     STAMP_NS,
     SYMBOL,
+    acked,
     codec,
     envelope,
     listed,
@@ -106,6 +107,14 @@ class TestGoldenFrames:
             "MarkPrice",
         )
 
+    @pytest.mark.parametrize("ord_type", [OrdType.STOP, OrdType.STOP_LIMIT, OrdType.TAKE_PROFIT])
+    def test_conditional_orders_of_spot_name_their_kind(self, ord_type: OrdType) -> None:
+        """There is no direction on spot: the venue takes it from the last price."""
+        sent = place(SPOT, order=new_order(SPOT, ord_type=ord_type, stop_px=D("61000.5")))
+        assert (sent["triggerPrice"], sent["orderFilter"]) == ("61000.5", "StopOrder")
+        assert sent.keys().isdisjoint({"triggerDirection", "triggerBy"})
+        assert sent.get("marketUnit") == (None if ord_type is OrdType.STOP_LIMIT else "baseCoin")
+
     def test_reducing_and_closing(self) -> None:
         reducing = new_order(exec_inst=ExecInst.REDUCE_ONLY | ExecInst.POST_ONLY)
         sent = place(order=reducing)
@@ -147,6 +156,26 @@ class TestGoldenFrames:
         assert argument(frame) == {"category": "spot", "symbol": "BTCUSDT", "orderId": ORDER_ID, "qty": "0.0005"}
         assert (json.loads(frame.text)["op"], frame.lane) == ("order.amend", Lane.REDUCE)
 
+    @pytest.mark.parametrize("product", [SPOT, LINEAR])
+    def test_amend_of_quantity_and_price(self, product: Product) -> None:
+        private = codec(product)
+        assert private.capabilities.amends_price
+        assert not private.capabilities.amend_needs_terms
+        terms = (CL_ORD_ID, OID, SYMBOL, Side.SELL, D("0.002"), D("59000.50"))
+        frame = private.amend_terms(*terms, "a1", STAMP_NS, logged_on=True)
+        assert argument(frame) == {
+            "category": "spot" if product is SPOT else "linear", "symbol": "BTCUSDT", "orderId": ORDER_ID,
+            "qty": "0.002", "price": "59000.50",
+        }  # fmt: skip
+        request = private.rest_amend_terms(*terms, STAMP_NS)
+        assert (json.loads(request.body), request.path, request.group) == (
+            argument(frame),
+            "/v5/order/amend",
+            "amends",
+        )
+        with pytest.raises(LocalProtocolError, match="price was 0"):
+            private.amend_terms(*terms[:-1], D(0), "a1", STAMP_NS, logged_on=True)
+
     def test_amend_of_price_and_trigger(self) -> None:
         request = codec().rest_amend_order(
             CL_ORD_ID, None, SYMBOL, None, STAMP_NS, price=D("59000.5"), stop_px=D(60500)
@@ -165,6 +194,29 @@ class TestGoldenFrames:
         request = codec().rest_cancel_all(SYMBOL, STAMP_NS)
         assert (request.path, request.lane) == ("/v5/order/cancel-all", Lane.CANCEL)
         assert json.loads(request.body) == {"category": "linear", "symbol": "BTCUSDT"}
+
+    def test_cancel_all_until_none_is_left(self) -> None:
+        """500 orders go at one request, which of more is the venue's choice."""
+        private = codec()
+        request = private.rest_cancel_all(SYMBOL, STAMP_NS)
+        full = reply(envelope({"list": [acked()] * 500, "success": "1"}))
+        rest = private.continuation(request, full, STAMP_NS + 5_000_000)
+        assert rest is not None
+        assert (rest.path, rest.body, rest.lane) == (request.path, request.body, Lane.CANCEL)
+        assert rest.headers["X-BAPI-TIMESTAMP"] == str(STAMP_MS + 5)
+        few = reply(envelope({"list": [acked()] * 499, "success": "1"}))
+        assert private.continuation(rest, few, STAMP_NS) is None
+
+    def test_cancel_all_of_spot_goes_through_the_kinds_of_orders(self) -> None:
+        """One that names no kind means those that work alone (section 6.5)."""
+        private, none = codec(SPOT), reply(envelope({"list": [], "success": "1"}))
+        request: HttpRequest | None = private.rest_cancel_all(SYMBOL, STAMP_NS)
+        kinds = []
+        while request is not None:
+            kinds.append(json.loads(request.body).get("orderFilter"))
+            assert json.loads(request.body)["symbol"] == "BTCUSDT"
+            request = private.continuation(request, none, STAMP_NS)
+        assert kinds == [None, "StopOrder", "tpslOrder"]
 
     def test_cancel_everything_settlement_coin_by_settlement_coin(self) -> None:
         bodies = [json.loads(request.body) for request in codec().rest_cancel_everything(STAMP_NS)]
@@ -344,7 +396,8 @@ BAD_ORDERS: list[tuple[Product, dict[str, Any], str]] = [
     (LINEAR, {"exec_inst": ExecInst.CLOSE_POSITION}, "CLOSE_POSITION"),
     (SPOT, {"exec_inst": ExecInst.REDUCE_ONLY}, "spot has no positions"),
     (SPOT, {"exec_inst": ExecInst.CLOSE_POSITION, "ord_type": OrdType.MARKET}, "spot has no positions"),
-    (SPOT, {"ord_type": OrdType.STOP_LIMIT, "stop_px": D(1)}, "STOP_LIMIT"),
+    (SPOT, {"ord_type": OrdType.STOP_LIMIT}, "stop_px is missing"),
+    (SPOT, {"ord_type": OrdType.TRAILING_STOP, "stop_px": D(1)}, "TRAILING_STOP"),
 ]
 
 

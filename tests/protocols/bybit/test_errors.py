@@ -10,8 +10,8 @@ import pytest
 from protocols.enums import OrdRejReason
 from protocols.instruments import Product
 from protocols.venue import Disposition, VenueError
+from protocols.venues.bybit.answers import refusal_of
 from protocols.venues.bybit.errors import NOTHING_TO_CHANGE, Refusal, classify, control_error
-from protocols.venues.bybit.requests import refusal_of
 from tests.protocols.bybit.frames import LINEAR, RECEIVED_NS, SPOT, refused, reply
 
 D, R = Disposition, OrdRejReason

@@ -86,7 +86,7 @@ def test_every_rule_of_a_pair() -> None:
         min_notional=D(5),
         max_open_orders=500,
         max_algo_orders=30,
-        ord_types=frozenset({OrdType.LIMIT, OrdType.MARKET}),
+        ord_types=frozenset(OrdType) - {OrdType.TRAILING_STOP},
     )
 
 

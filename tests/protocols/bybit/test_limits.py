@@ -6,7 +6,7 @@ import pytest
 
 from protocols.instruments import Product
 from protocols.venue import Limit, Scope, Usage
-from protocols.venues.bybit.limits import BATCH_MAX, DOCUMENTED, IP_SILENCE_NS, usage_of_create
+from protocols.venues.bybit.limits import BATCH_MAX, DOCUMENTED, IP_SILENCE_NS, usage_of
 from tests.protocols.bybit.frames import HEADER, LINEAR, SPOT, codec, new_order
 
 SECOND = 1_000_000_000
@@ -48,7 +48,7 @@ def test_batches_and_silence() -> None:
 @pytest.mark.parametrize("write", [str, str.lower, str.upper])
 def test_usage_is_what_is_gone_of_the_bucket(write: type[str]) -> None:
     header = {write(name): value for name, value in HEADER.items()}
-    assert usage_of_create(header, LINEAR) == (Usage("orders", SECOND, 1),)
+    assert usage_of("order.create", header, LINEAR) == (Usage("orders", SECOND, 1),)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_usage_is_what_is_gone_of_the_bucket(write: type[str]) -> None:
 )
 def test_a_larger_bucket_counts_against_ours_when_it_runs_out(limit: str, left: str, used: int) -> None:
     header = {"X-Bapi-Limit": limit, "X-Bapi-Limit-Status": left}
-    assert usage_of_create(header, LINEAR) == (Usage("orders", SECOND, used),)
+    assert usage_of("order.create", header, LINEAR) == (Usage("orders", SECOND, used),)
 
 
 @pytest.mark.parametrize(
@@ -68,4 +68,4 @@ def test_a_larger_bucket_counts_against_ours_when_it_runs_out(limit: str, left: 
      {"X-Bapi-Limit": "9" * 40, "X-Bapi-Limit-Status": "1"}],
 )  # fmt: skip
 def test_what_cannot_be_read_says_nothing(header: dict[str, str]) -> None:
-    assert usage_of_create(header, LINEAR) == ()
+    assert usage_of("order.create", header, LINEAR) == ()

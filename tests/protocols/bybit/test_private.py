@@ -421,7 +421,8 @@ class TestTradeSocket:
         assert got.report == OrderState(
             CL_ORD_ID, OrderID(ORDER_ID), Symbol(""), None, (), transact_ns=1767225600201 * MS
         )
-        assert got.usage == ((Usage("orders", SECOND, 1),) if op == "order.create" else ())
+        bucket = {"order.create": "orders", "order.amend": "amends", "order.cancel": "cancels"}[op]
+        assert got.usage == (Usage(bucket, SECOND, 1),)
 
     def test_without_header(self) -> None:
         got = entry(answer(acked(), header={}))

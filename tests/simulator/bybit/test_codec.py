@@ -237,6 +237,72 @@ async def test_triggers_and_reductions_of_contracts() -> None:
         assert nothing.error.disposition is Disposition.REJECTED
 
 
+async def test_triggers_of_spot() -> None:
+    """A waiting order is canceled by the name that it has; from its trigger on that is the bare one."""
+    async with world(Product.SPOT) as w:
+        last, names = w.sim.exchange.markets[SPOT].last_px, {}
+        for number, ord_type in enumerate((OrdType.STOP, OrdType.STOP_LIMIT, OrdType.TAKE_PROFIT_LIMIT)):
+            away = -20 if ord_type is OrdType.TAKE_PROFIT_LIMIT else 20
+            price = None if ord_type is OrdType.STOP else str(last - 50)
+            reply = await w.new(w.order(f"s{number}", Side.BUY, "0.01", price, ord_type=ord_type, stop_px=last + away))
+            assert reply.report is not None
+            told = await w.report(f"s{number}", OrdStatus.NEW)
+            assert (told.ord_type, told.order_id) == (ord_type, reply.report.order_id)
+            assert told.order_id.startswith("StopOrder:")
+            names[told.cl_ord_id] = told.order_id
+        taking = ClOrdID("s2")
+        frame = w.codec.cancel_order(taking, names[taking], BTC, w.number(), w.now_ns(), logged_on=True)
+        assert (await w.entered(frame)).error is None
+        assert (await w.report("s2", OrdStatus.CANCELED)).cum_qty == 0
+        w.sim.trade(SPOT, SimSide.BUY, Decimal(100), last + 60)
+        assert (await w.report("s0", OrdStatus.FILLED)).cum_qty == Decimal("0.01")
+        working = await w.report("s1", OrdStatus.NEW)  # Triggered, then New
+        assert ":" not in working.order_id
+        frame = w.codec.cancel_order(ClOrdID("s1"), working.order_id, BTC, w.number(), w.now_ns(), logged_on=True)
+        assert (await w.entered(frame)).error is None
+        await w.report("s1", OrdStatus.CANCELED)
+
+
+async def test_a_mass_cancel_of_spot_reaches_waiting_orders() -> None:
+    async with world(Product.SPOT) as w:
+        last = w.sim.exchange.markets[SPOT].last_px
+        await w.new(w.order("l", Side.BUY, "0.01", "60000"))
+        await w.new(w.order("s", Side.BUY, "0.01", ord_type=OrdType.STOP, stop_px=last + 50))
+        assert len(w.sim.open_orders("alpha")) == 2
+        assert len(await w.pages(w.codec.rest_cancel_all(BTC, w.now_ns()))) == 3
+        assert w.sim.open_orders("alpha") == []
+
+
+@BOTH
+async def test_amends_of_price_and_larger_quantity(product: Product) -> None:
+    """In place, by either way; the order keeps its names."""
+    async with world(product) as w:
+        bid, _ = best(w.sim, SPOT if product is Product.SPOT else LINEAR)
+        reply = await w.new(w.order("a", Side.BUY, "0.02", str(bid - 10)))
+        assert reply.report is not None
+        order_id = reply.report.order_id
+        await w.report("a", OrdStatus.NEW)
+        by_socket = ClOrdID("a"), order_id, BTC, Side.BUY, Decimal("0.05"), bid - 5
+        frame = w.codec.amend_terms(*by_socket, w.number(), w.now_ns(), logged_on=True)
+        assert (await w.entered(frame)).error is None
+        amended = await w.report("a", OrdStatus.NEW)
+        assert (amended.order_id, amended.order_qty, amended.price) == (order_id, Decimal("0.05"), bid - 5)
+        by_rest = ClOrdID("a"), None, BTC, Side.BUY, Decimal("0.03"), bid - 7
+        answered = w.codec.decode_rest_order("1", await w.ask(w.codec.rest_amend_terms(*by_rest, w.now_ns())))
+        assert answered.report is not None
+        assert answered.report.order_id == order_id
+        amended = await w.report("a", OrdStatus.NEW)
+        assert (amended.order_qty, amended.price) == (Decimal("0.03"), bid - 7)
+        same = w.codec.decode_rest_order("2", await w.ask(w.codec.rest_amend_terms(*by_rest, w.now_ns())))
+        assert same.error is not None  # nothing to change
+        w.sim.trade(SPOT if product is Product.SPOT else LINEAR, SimSide.SELL, Decimal(100), bid - 7)
+        filled = await w.report("a", ExecType.TRADE)
+        assert filled.last_px == bid - 7
+        late = await w.entered(w.codec.amend_terms(*by_socket, w.number(), w.now_ns(), logged_on=True))
+        assert late.error is not None
+        assert late.error.disposition is Disposition.ALREADY_FINAL
+
+
 async def test_hedge_mode() -> None:
     async with world(Product.LINEAR, hedge_mode=True) as w:
         wrong = await w.new(w.order("w", Side.BUY, "0.01"))

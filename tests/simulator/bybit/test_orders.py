@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.simulator.bybit.kit import LINEAR, SPOT, best, bybit, private_of, quiet_config, rest_of
 from tools.simulator import Side, open_simulator
+from tools.simulator.dialects.bybit.instruments import default_instruments
 from tools.simulator.dialects.bybit.limits import BybitLimits
 
 UNLIMITED = BybitLimits(endpoint_buckets=0)
@@ -241,6 +244,32 @@ async def test_a_spot_cancel_must_say_that_it_means_a_conditional_order() -> Non
         assert len(sim.open_orders("alpha")) == 1
         await rest.do("order/cancel", **named, orderFilter="StopOrder")
         assert sim.open_orders("alpha") == []
+
+
+async def test_a_triggered_spot_order_is_an_order_like_all() -> None:
+    async with open_simulator(quiet_config()) as sim, rest_of(sim) as rest:
+        last = sim.exchange.markets[SPOT].last_px
+        waiting = {"triggerPrice": str(last + 20), "orderFilter": "StopOrder"}
+        order_id = await rest.order("spot", "Buy", "0.01", "60000", **waiting)
+        sim.trade(SPOT, Side.BUY, Decimal(100), last + 60)
+        assert (await rest.shown("spot", order_id))["orderStatus"] == "New"
+        named = {"category": "spot", "symbol": "BTCUSDT", "orderId": order_id}
+        assert await rest.refused("order/cancel", **named, orderFilter="StopOrder") == 170213
+        await rest.do("order/cancel", **named)
+
+
+async def test_a_post_only_order_has_a_bound_of_its_own(tmp_path: Path) -> None:
+    """`postOnlyMaxLimitOrderSize` instead of `maxLimitOrderQty` (section 5)."""
+    row = default_instruments()[0].raw
+    lots = row["lotSizeFilter"] | {"maxLimitOrderQty": "1", "postOnlyMaxLimitOrderSize": "2"}
+    answer = {"result": {"category": "spot", "list": [row | {"lotSizeFilter": lots}]}}
+    (tmp_path / "instruments_spot.json").write_text(json.dumps(answer))
+    config = quiet_config(symbols=("spot:BTCUSDT",), exchange_info=tmp_path)
+    async with open_simulator(config) as sim, rest_of(sim) as rest:
+        for qty, lifetime, code in (("1.5", "GTC", 170124), ("2.5", "PostOnly", 170124)):
+            large = order("spot", qty=qty, timeInForce=lifetime)
+            assert await rest.refused("order/create", **large) == code
+        await rest.do("order/create", **order("spot", qty="1.5", timeInForce="PostOnly"))
 
 
 @pytest.mark.parametrize(

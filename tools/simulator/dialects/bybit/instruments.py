@@ -63,6 +63,8 @@ class Instrument:
     min_value: Decimal
     max_qty: Decimal
     max_market_qty: Decimal
+    max_post_qty: Decimal
+    """Of a PostOnly order, where the venue has a bound of its own for these."""
     max_leverage: Decimal
     leverage_step: Decimal
     min_px: Decimal
@@ -125,6 +127,7 @@ class Instrument:
                 min_value=number(lots, "minOrderAmt" if spot else "minNotionalValue"),
                 max_qty=number(lots, "maxLimitOrderQty" if spot else "maxOrderQty"),
                 max_market_qty=number(lots, "maxMarketOrderQty" if spot else "maxMktOrderQty"),
+                max_post_qty=number(lots, "postOnlyMaxLimitOrderSize") if spot else ZERO,
                 max_leverage=number(leverage, "maxLeverage"),
                 leverage_step=number(leverage, "leverageStep"),
                 min_px=number(prices, "minPrice"),

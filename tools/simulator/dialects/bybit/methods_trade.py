@@ -26,7 +26,7 @@ from tools.simulator.dialects.bybit.gateway import Call, Method, draw
 from tools.simulator.dialects.bybit.instruments import CATEGORIES
 from tools.simulator.dialects.bybit.orders import read_order
 from tools.simulator.dialects.bybit.params import Params
-from tools.simulator.dialects.bybit.terms import link_id, terms_of
+from tools.simulator.dialects.bybit.terms import filter_word, link_id, terms_of
 
 if TYPE_CHECKING:
     from tools.simulator.dialects.bybit.venue import Bybit
@@ -73,7 +73,7 @@ def amend_one(venue: Bybit, params: Params, category: str, account: Account) -> 
 def cancel_one(venue: Bybit, params: Params, category: str, account: Account) -> Order:
     order = find_order(venue, params, category, account)
     # On spot a cancel must say that it means a conditional order, or it looks among the others.
-    if category == SPOT and terms_of(order).order_filter != (params.text("orderFilter") or "Order"):
+    if category == SPOT and filter_word(order) != (params.text("orderFilter") or "Order"):
         raise no_such_order(category)
     terms_of(order).cancel_type = "CancelByUser"
     venue.exchange.cancel(order, order.cl_ord_id)
@@ -164,7 +164,7 @@ def cancel_all(venue: Bybit, call: Call) -> Any:
             fits = instrument.base == base
         else:
             fits = not settle or instrument.settle == settle
-        if category == SPOT and terms.order_filter != (wanted_filter or "Order"):
+        if category == SPOT and filter_word(order) != (wanted_filter or "Order"):
             fits = False
         if category != SPOT and (wanted_filter == "StopOrder" or stop_type) and not order.is_conditional:
             fits = False

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tools.simulator.core.accounts import Account
+from tools.simulator.core.decimals import ZERO
 from tools.simulator.core.market import Market
 from tools.simulator.core.model import Order, OrdType, PositionSide, PriceKind, Side, StpMode, TimeInForce
 from tools.simulator.dialects.bybit.errors import SPOT, VenueError, bad_parameter, wrong_position_index
@@ -213,7 +214,8 @@ class OrderReader:
             order.price = self.legal_price(self._price())
             self._check_band(order, order.price)
             terms.price = instrument.px(order.price)
-            self._base_qty(order, qty, instrument.max_qty)
+            most = instrument.max_post_qty if order.post_only else ZERO
+            self._base_qty(order, qty, most or instrument.max_qty)
             if order.price * qty < instrument.min_value:
                 raise VenueError(170140, "Order value exceeded lower limit.")
             return

@@ -80,6 +80,12 @@ def status_word(order: Order) -> str:
     return "Cancelled"
 
 
+def filter_word(order: Order) -> str:
+    """`orderFilter` by which a cancel finds an order on spot; after its trigger it is an order like all (assumed)."""
+    terms = terms_of(order)
+    return "Order" if terms.triggered else terms.order_filter
+
+
 def stop_word(order: Order) -> str:
     """`stopOrderType`: "" for an order that was never conditional."""
     if not order.is_conditional:
