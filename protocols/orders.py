@@ -314,6 +314,8 @@ class SubmitAmend(Event):
     price: Decimal | None = None
     is_free: bool = False
     """More than a smaller quantity: another price, or a larger quantity (`capabilities.amends_price`)."""
+    number: int = 0
+    """Of the order's amends, counted from 1; what is heard about it says the same (`amend`)."""
 
 
 @message
@@ -369,8 +371,8 @@ class NotSent(Event):
     """It was a cancel or an amend."""
     reason: OrdRejReason
     text: str
-    amend: bool = False
-    """It was an amend; both may be on their way at once."""
+    amend: int = 0
+    """Which of the order's amends it was, counted from 1; 0: a cancel, or nobody can tell."""
 
 
 @message
@@ -384,7 +386,8 @@ class RequestAcknowledged(Event):
     at_ns: int
     settles_ns: int
     """Wall clock after which the request can take no effect any more."""
-    amend: bool = False
+    amend: int = 0
+    """Which of the order's amends it was, counted from 1; 0: a cancel, or nobody can tell."""
 
 
 @message
@@ -396,7 +399,8 @@ class OrderInDoubt(Event):
     reason: DoubtReason
     since_ns: int
     settles_ns: int
-    amend: bool = False
+    amend: int = 0
+    """Which of the order's amends it was, counted from 1; 0: a cancel, or nobody can tell."""
 
 
 @message
@@ -417,8 +421,8 @@ class VenueCancelReject(Event):
     code: str
     text: str
     order_gone: bool
-    amend: bool = False
-    """It was an amend for sure; a codec that cannot tell leaves it False."""
+    amend: int = 0
+    """Which of the order's amends it was, counted from 1; 0: a cancel, or nobody can tell."""
 
 
 @message

@@ -138,6 +138,8 @@ class OrderFound(Event):
 
     report: ExecutionReport
     fills: tuple[ExecutionReport, ...]
+    asked_ns: int = 0
+    """Wall clock when the question left; 0: not stated."""
 
 
 @message

@@ -59,6 +59,7 @@ from protocols.orders import (
     RequestAcknowledged,
     RequestSent,
     RiskApproved,
+    RiskApprovedAmend,
     VenueCancelReject,
     VenueReject,
     account_gate,
@@ -156,6 +157,7 @@ class AccountActor(Actor):
             CancelOrder: core.cancel_order,
             BalancesChanged: core.balances_changed,
             AmendOrder: core.amend_order,
+            RiskApprovedAmend: core.approve_amend,
             CancelAll: self._cancel_all,
             VenueReject: core.venue_reject,
             VenueCancelReject: core.venue_cancel_reject,
@@ -213,7 +215,9 @@ class AccountActor(Actor):
         for order in list(core.state.orders.live.values()):
             if order.order_id is None and order.doubt is None:
                 core.open_doubt(order, DoubtReason.RESTARTED, now_ns, settles_ns)
-            if order.ord_status in (OrdStatus.PENDING_CANCEL, OrdStatus.PENDING_REPLACE) and not order.cancel_doubt:
+            if order.amend_qty is not None and order.amend_doubt is None:
+                core.open_doubt(order, DoubtReason.RESTARTED, now_ns, settles_ns, cancel=True, amend=True)
+            if order.ord_status is OrdStatus.PENDING_CANCEL and order.cancel_doubt is None:
                 core.open_doubt(order, DoubtReason.RESTARTED, now_ns, settles_ns, cancel=True)
             if order.in_doubt:
                 core.watch(order)
@@ -269,8 +273,11 @@ class AccountActor(Actor):
         core = self.core
         core.counts["append_refused"] += 1
         core.intents_refused(event.records, event.text)
-        if any(type(record) is OrderIntent and record.accepted_ns <= self._snapshot_ns for record in event.records):
-            self._snapshot()  # the last one contains what never was
+        for record in event.records:
+            made_ns = record.accepted_ns if isinstance(record, OrderIntent) else getattr(record, "at_ns", 0)
+            if 0 < made_ns <= self._snapshot_ns:
+                self._snapshot()  # the last one contains what never was
+                break
 
     # ---- odds and ends -----------------------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
-"""What an account does when it is told to: place, cancel, amend.
+"""What an account does when it is told to: place, cancel, amend, replace.
 
-Every method is one decision, see `core`.
+Every method is one decision, see `core`.  Two ways lead to other terms.  An amend changes the order itself: one that
+can only reduce comes straight from its maker, any other as `RiskApprovedAmend`.  A replacing order is an order of its
+own: its intent and the cancel of the old one are written together and leave in one request.
 """
 
 from __future__ import annotations
@@ -9,20 +11,24 @@ from collections.abc import Sequence
 
 from actors.account.desk import Desk
 from actors.account.order import Order
-from protocols.enums import CxlRejReason, OrdRejReason, OrdStatus
-from protocols.ids import Path, StrategyID, Symbol
+from protocols.enums import CxlRejReason, CxlRejResponseTo, OrdRejReason, OrdStatus, OrdType
+from protocols.ids import ClOrdID, Path, StrategyID, Symbol
 from protocols.instruments import Product
 from protocols.journal import AmendIntent, CancelIntent, OrderIntent, Record, SymbolDefined
 from protocols.orders import (
     AmendOrder,
     CancelOrder,
     CancelRejected,
+    NewOrder,
     RiskApproved,
+    RiskApprovedAmend,
     SubmitAmend,
     SubmitCancel,
     SubmitCancels,
     SubmitOrder,
+    SubmitReplace,
     refuse,
+    refuse_amend,
 )
 
 PENDING = (OrdStatus.PENDING_CANCEL, OrdStatus.PENDING_REPLACE)
@@ -48,9 +54,42 @@ class Commands(Desk):
             text = f"{self.ctx.path} knows no instrument {order.symbol}"
             self._refuse(approved, OrdRejReason.UNKNOWN_INSTRUMENT, text)
             return
+        if order.orig_cl_ord_id is not None:
+            self._replace(approved, order.orig_cl_ord_id, now_ns)
+            return
         intent = OrderIntent(order, now_ns)
         self.state.order_intent(intent)
         self.append(self.subjects(order.symbol)[0], (intent,), ((self.entry, SubmitOrder(order, self.ctx.path)),))
+
+    def _replace(self, approved: RiskApproved, orig: ClOrdID, now_ns: int) -> None:
+        """An order in place of another: both intents in one write, both requests in one."""
+        order = approved.order
+        old = self.state.orders.by_cl_ord_id.get(orig)
+        objection = self._irreplaceable(old, order)
+        if objection or old is None:
+            self._refuse(approved, OrdRejReason.NOTHING_TO_REPLACE, objection)
+            return
+        intent, cancel = OrderIntent(order, now_ns), CancelIntent(orig, now_ns)
+        self.state.order_intent(intent)
+        self.state.cancel_intent(cancel)
+        self.cancelers[orig] = order.reply_to
+        submit = SubmitReplace(order, old.order_id, self.ctx.path)
+        self.append(self.subjects(order.symbol)[0], (intent, cancel), ((self.entry, submit),))
+
+    def _irreplaceable(self, old: Order | None, order: NewOrder) -> str:
+        """Why `old` cannot be replaced by this order now; "" when it can."""
+        orig = order.orig_cl_ord_id
+        if old is None:
+            return f"{self.ctx.path} has no order {orig}"
+        if old.finished_ns:
+            return f"order {orig} is {old.ord_status.value}"
+        if old.ord_status in PENDING:
+            return f"order {orig} is {old.ord_status.value}: a change of it is on its way"
+        if old.order_id is None or old.doubt is not None:
+            return f"the venue has not confirmed order {orig} yet"
+        if (old.request.symbol, old.request.side) != (order.symbol, order.side):
+            return f"order {orig} is {old.request.side.value} {old.symbol}, not {order.side.value} {order.symbol}"
+        return ""
 
     def _objection(self, approved: RiskApproved, now_ns: int) -> tuple[OrdRejReason, str]:
         order = approved.order
@@ -94,11 +133,41 @@ class Commands(Desk):
     def intents_refused(self, records: tuple[Record, ...], text: str) -> None:
         """The journal could not make these durable: they never left, and are forgotten."""
         for record in records:
-            if type(record) is OrderIntent and self.state.intent_refused(record):
-                self.drop_watch(record.order.cl_ord_id)
-                self.cancelers.pop(record.order.cl_ord_id, None)
-                for path, refused in refuse(record.order, OrdRejReason.JOURNAL, text):
-                    self.ctx.send(path, refused)
+            if type(record) is OrderIntent:
+                if self.state.intent_refused(record):
+                    self.drop_watch(record.order.cl_ord_id)
+                    self.cancelers.pop(record.order.cl_ord_id, None)
+                    for path, refused in refuse(record.order, OrdRejReason.JOURNAL, text):
+                        self.ctx.send(path, refused)
+            elif type(record) is AmendIntent:
+                self._amend_not_written(record, text)
+            elif type(record) is CancelIntent and self.state.cancel_refused(record):
+                rejected = CancelRejected(record.cl_ord_id, CxlRejReason.JOURNAL, text, CxlRejResponseTo.REPLACE)
+                self._tell_canceler(self.state.orders.live[record.cl_ord_id], rejected)
+
+    def _amend_not_written(self, record: AmendIntent, text: str) -> None:
+        if self.state.amend_refused(record):
+            order = self.state.orders.live[record.cl_ord_id]
+            reply_to = self.amenders.pop(record.cl_ord_id, order.request.reply_to)
+            amend = AmendOrder(
+                record.cl_ord_id,
+                self.account,
+                self.venue,
+                order.symbol,
+                record.order_qty,
+                reply_to,
+                record.price,
+                record.request_id,
+            )
+            for path, told in refuse_amend(amend, CxlRejReason.JOURNAL, text):
+                self.ctx.send(path, told)
+            self.tidy(order)
+
+    def _tell_canceler(self, order: Order, rejected: CancelRejected) -> None:
+        reply_to = self.cancelers.pop(order.cl_ord_id, order.request.reply_to)
+        if reply_to:
+            self.ctx.send(reply_to, rejected)
+        self.tidy(order)
 
     def cancel_order(self, command: CancelOrder) -> None:
         """Cancel one order, unless it is over or a cancel is on its way already (one in doubt may go again)."""
@@ -107,10 +176,22 @@ class Commands(Desk):
             self._reject(command, CxlRejReason.UNKNOWN_ORDER, f"{self.ctx.path} has no such order")
         elif order.finished_ns:
             self._reject(command, CxlRejReason.TOO_LATE, f"the order is {order.ord_status.value}")
-        elif order.ord_status is OrdStatus.PENDING_CANCEL and order.cancel_doubt is None:
+        elif not self._may_cancel(order):
             self._reject(command, CxlRejReason.ALREADY_PENDING, "a cancel is on its way")
         else:
             self.cancel((order,), command.reply_to)
+
+    def _may_cancel(self, order: Order) -> bool:
+        """Whether a cancel may go out.
+
+        One in doubt may go again.  So may one that is half of a replacement: where the new order is refused, the old
+        one stays, and who asked for its end meanwhile asked for more than that.
+        """
+        return (
+            order.ord_status is not OrdStatus.PENDING_CANCEL
+            or order.cancel_doubt is not None
+            or order.cl_ord_id in self.state.orders.replacements
+        )
 
     def cancel(self, orders: Sequence[Order], reply_to: Path) -> None:
         """Send a cancel for each of these live orders."""
@@ -151,30 +232,53 @@ class Commands(Desk):
 
     def cancelable(self, symbol: Symbol | None, strategy: StrategyID | None) -> list[Order]:
         """Live orders that match and have no cancel on its way."""
-        return [
-            order
-            for order in self.state.orders.matching(symbol, strategy)
-            if order.ord_status is not OrdStatus.PENDING_CANCEL or order.cancel_doubt is not None
-        ]
+        return [order for order in self.state.orders.matching(symbol, strategy) if self._may_cancel(order)]
 
     def amend_order(self, command: AmendOrder) -> None:
-        """Reduce an order's quantity.  Only a confirmed order can be amended, and only to less than it is."""
+        """An amend that no gate has seen: less quantity at the same price, or it is refused."""
+        self._amend(command, is_approved=False)
+
+    def approve_amend(self, approved: RiskApprovedAmend) -> None:
+        """An amend that passed every gate: any terms."""
+        self._amend(approved.amend, is_approved=True)
+
+    def _amend(self, command: AmendOrder, *, is_approved: bool) -> None:
+        """Only a confirmed order can be amended, and only while no other change of it is on its way."""
         order = self.state.orders.by_cl_ord_id.get(command.cl_ord_id)
         if order is None:
-            self._reject(command, CxlRejReason.UNKNOWN_ORDER, f"{self.ctx.path} has no such order")
+            self._refuse_amend(command, CxlRejReason.UNKNOWN_ORDER, f"{self.ctx.path} has no such order")
         elif order.finished_ns or command.order_qty <= order.cum_qty:
-            self._reject(
-                command, CxlRejReason.TOO_LATE, f"the order is {order.ord_status.value}, {order.cum_qty} are filled"
-            )
+            text = f"the order is {order.ord_status.value}, {order.cum_qty} are filled"
+            self._refuse_amend(command, CxlRejReason.TOO_LATE, text)
         elif order.ord_status in PENDING:
-            self._reject(command, CxlRejReason.ALREADY_PENDING, f"the order is {order.ord_status.value}")
+            self._refuse_amend(command, CxlRejReason.ALREADY_PENDING, f"the order is {order.ord_status.value}")
         elif order.order_id is None or order.doubt is not None:
-            self._reject(command, CxlRejReason.NOT_READY, "the venue has not confirmed the order yet")
-        elif command.order_qty >= order.order_qty:
-            text = f"order_qty was {command.order_qty}, must be less than {order.order_qty}"
-            self._reject(command, CxlRejReason.UNSUPPORTED, text)
+            self._refuse_amend(command, CxlRejReason.NOT_READY, "the venue has not confirmed the order yet")
         else:
-            self.cancelers[order.cl_ord_id] = command.reply_to
+            self._amend_confirmed(order, command, is_approved=is_approved)
+
+    def _amend_confirmed(self, order: Order, command: AmendOrder, *, is_approved: bool) -> None:
+        now_ns = self.ctx.now_ns
+        price = None if command.price == order.price else command.price
+        is_free = price is not None or command.order_qty > order.order_qty
+        if is_free and not is_approved:
+            text = f"order_qty was {command.order_qty}, must be less than {order.order_qty} at the same price"
+            self._refuse_amend(command, CxlRejReason.UNSUPPORTED, f"{text}; what adds risk goes by /router")
+        elif price is None and command.order_qty == order.order_qty:
+            text = f"order_qty was {command.order_qty}, must be less than {order.order_qty} or come with another price"
+            self._refuse_amend(command, CxlRejReason.UNSUPPORTED, text)
+        elif is_free and order.request.ord_type is not OrdType.LIMIT:
+            text = f"a {order.request.ord_type.value} order can only be made smaller"
+            self._refuse_amend(command, CxlRejReason.UNSUPPORTED, text)
+        elif is_free and self.draining:
+            self._refuse_amend(command, CxlRejReason.NOT_READY, f"{self.ctx.path} takes nothing that adds risk now")
+        elif is_free and command.created_ns and now_ns - command.created_ns > self.settings.stale_ns:
+            age_ms = (now_ns - command.created_ns) // 1_000_000
+            text = f"made {age_ms} ms ago, at most {self.settings.stale_ns // 1_000_000} ms allowed"
+            self._refuse_amend(command, CxlRejReason.STALE, text)
+        else:
+            self.amenders[order.cl_ord_id] = command.reply_to
+            request_id = command.request_id if is_approved else ""
             submit = SubmitAmend(
                 order.cl_ord_id,
                 order.order_id,
@@ -182,13 +286,20 @@ class Commands(Desk):
                 command.order_qty,
                 self.ctx.path,
                 order.request.side,
-                order.price,
+                order.price if price is None else price,
+                is_free,
+                order.amends + 1,
             )
             self.record(
                 self.subjects(order.symbol)[0],
-                AmendIntent(order.cl_ord_id, command.order_qty, self.ctx.now_ns),
+                AmendIntent(order.cl_ord_id, command.order_qty, now_ns, price, request_id),
                 ((self.entry, submit),),
             )
 
-    def _reject(self, command: CancelOrder | AmendOrder, reason: CxlRejReason, text: str) -> None:
+    def _refuse_amend(self, command: AmendOrder, reason: CxlRejReason, text: str) -> None:
+        self.counts[f"amend refused {reason.value}"] += 1
+        for path, told in refuse_amend(command, reason, text):
+            self.ctx.send(path, told)
+
+    def _reject(self, command: CancelOrder, reason: CxlRejReason, text: str) -> None:
         self.ctx.send(command.reply_to, CancelRejected(command.cl_ord_id, reason, text))

@@ -11,12 +11,12 @@ from decimal import Decimal
 
 import attrs
 
-from actors.account.commands import PENDING, Commands
+from actors.account.commands import Commands
 from actors.account.desk import AskStranger, Forward, ReportsDue
 from actors.account.order import FILL_TYPES, Order
 from actors.account.reports import Verdict, is_live, judge
 from actors.account.watch import PROOFS, Watch
-from protocols.enums import AlarmKind, CxlRejReason, DoubtReason, ExecType, OrdRejReason, OrdStatus
+from protocols.enums import AlarmKind, CxlRejReason, CxlRejResponseTo, DoubtReason, ExecType, OrdRejReason, OrdStatus
 from protocols.ids import MANUAL, ClOrdID, OrderID, StrategyID, account_code, parse_cl_ord_id
 from protocols.journal import (
     CancelClosed,
@@ -26,6 +26,7 @@ from protocols.journal import (
 )
 from protocols.orders import (
     FIRM_GATE,
+    AmendClosed,
     CancelRejected,
     ExecutionReport,
     NotSent,
@@ -44,6 +45,19 @@ ZERO = Decimal(0)
 _DUPLICATE = Verdict.DUPLICATE
 
 
+def _is_amends(order: Order, number: int) -> bool | None:
+    """Which change on its way an answer is about: True the amend, False the cancel, None neither.
+
+    `number` says which amend it answers, 0 that it answers a cancel, or does not say.  Both may be on their way, and an
+    answer may come late: one to an amend that is over says nothing about the one after it.
+    """
+    if number:
+        return True if order.amend_qty is not None and number == order.amends else None
+    if order.ord_status is OrdStatus.PENDING_CANCEL:
+        return False
+    return True if order.amend_qty is not None else None
+
+
 class AccountCore(Commands):
     """The decisions of one account on one venue; those that others ask for are in `commands`."""
 
@@ -57,7 +71,7 @@ class AccountCore(Commands):
         if event.cancel:
             unsupported = event.reason is OrdRejReason.UNSUPPORTED
             reason = CxlRejReason.UNSUPPORTED if unsupported else CxlRejReason.NOT_SENT
-            self._cancel_failed(order, reason, event.text)
+            self._change_failed(order, reason, event.text, event.amend)
         elif order.order_id is not None:
             self.counts["contradicted"] += 1
         else:
@@ -83,17 +97,20 @@ class AccountCore(Commands):
 
     def _awaits(self, order: Order, event: RequestAcknowledged) -> bool:
         if event.cancel:
-            return order.ord_status in PENDING and order.cancel_doubt is None
+            is_amends = _is_amends(order, event.amend)
+            if is_amends is None:
+                return False
+            return (order.amend_doubt if is_amends else order.cancel_doubt) is None
         return order.order_id is None and order.doubt is None
 
     def reports_due(self, timer: ReportsDue) -> None:
         """Whatever was acknowledged and not reported for too long has a fate that we do not know: ask."""
         now_ns, patience_ns = self.ctx.now_ns, self.settings.report_patience_ns
         while self.awaited:
-            cl_ord_id = next(iter(self.awaited))
-            event = self.awaited[cl_ord_id]
+            key = next(iter(self.awaited))
+            event = self.awaited[key]
             left_ns = event.at_ns + patience_ns - now_ns
-            order = self.state.orders.live.get(cl_ord_id)
+            order = self.state.orders.live.get(event.cl_ord_id)
             if order is not None and self._awaits(order, event):
                 if left_ns > 0:
                     self.ctx.after(left_ns, ReportsDue())
@@ -101,10 +118,12 @@ class AccountCore(Commands):
                 self.counts["unreported"] += 1
                 self.audit_wanted = True
                 if event.cancel:
-                    self.open_doubt(order, DoubtReason.NO_REPORT, event.at_ns, event.settles_ns, cancel=True)
+                    amend = bool(_is_amends(order, event.amend))
+                    reason = DoubtReason.NO_REPORT
+                    self.open_doubt(order, reason, event.at_ns, event.settles_ns, cancel=True, amend=amend)
                 else:
                     self.ask_once(order)
-            del self.awaited[cl_ord_id]
+            del self.awaited[key]
 
     def venue_cancel_reject(self, event: VenueCancelReject) -> None:
         """A cancel or amend had no effect.  If the venue says that the order is gone, its query tells where to."""
@@ -112,7 +131,7 @@ class AccountCore(Commands):
         if order is None:
             return
         reason = CxlRejReason.TOO_LATE if event.order_gone else CxlRejReason.VENUE
-        self._cancel_failed(order, reason, f"{event.code}: {event.text}" if event.code else event.text)
+        self._change_failed(order, reason, f"{event.code}: {event.text}" if event.code else event.text, event.amend)
         if event.order_gone:
             self.ask_once(order)
 
@@ -121,17 +140,28 @@ class AccountCore(Commands):
         order = self._live(event.cl_ord_id)
         if order is None:
             return
-        if (order.ord_status not in PENDING) if event.cancel else (order.order_id is not None):
+        is_amends = _is_amends(order, event.amend) if event.cancel else None
+        if is_amends is None if event.cancel else order.order_id is not None:
             self.counts["contradicted"] += 1
             return
-        self.open_doubt(order, event.reason, event.since_ns, event.settles_ns, cancel=event.cancel)
+        self.open_doubt(
+            order, event.reason, event.since_ns, event.settles_ns, cancel=event.cancel, amend=bool(is_amends)
+        )
 
     def open_doubt(
-        self, order: Order, reason: DoubtReason, since_ns: int, settles_ns: int, *, cancel: bool = False
+        self,
+        order: Order,
+        reason: DoubtReason,
+        since_ns: int,
+        settles_ns: int,
+        *,
+        cancel: bool = False,
+        amend: bool = False,
     ) -> None:
         """From now on the order's fate is asked for; its exposure counts as live (I8)."""
         self.counts["doubts"] += 1
-        self.record(self.subjects(order.symbol)[0], DoubtOpened(order.cl_ord_id, cancel, reason, since_ns, settles_ns))
+        opened = DoubtOpened(order.cl_ord_id, cancel, reason, since_ns, settles_ns, amend)
+        self.record(self.subjects(order.symbol)[0], opened)
         self.watch(order)
 
     def _live(self, cl_ord_id: ClOrdID) -> Order | None:
@@ -150,16 +180,62 @@ class AccountCore(Commands):
         self.record(self.subjects(order.symbol)[0], closed, refuse(order.request, reason, text))
         self.tidy(order)
 
-    def _cancel_failed(self, order: Order, reason: CxlRejReason, text: str) -> None:
-        """A cancel or amend ended without effect."""
-        if order.ord_status not in PENDING:
+    def _change_failed(self, order: Order, reason: CxlRejReason, text: str, number: int) -> None:
+        """A cancel, or the amend of this number, ended without effect."""
+        is_amends = _is_amends(order, number)
+        if is_amends is None:
             self.counts["contradicted"] += 1
-            return
-        rejected = CancelRejected(order.cl_ord_id, reason, text)
+        elif is_amends:
+            self._amend_failed(order, reason, text)
+        else:
+            self._cancel_failed(order, reason, text)
+
+    def _cancel_failed(self, order: Order, reason: CxlRejReason, text: str) -> None:
+        is_half = order.cl_ord_id in self.state.orders.replacements
+        response_to = CxlRejResponseTo.REPLACE if is_half else CxlRejResponseTo.CANCEL
+        rejected = CancelRejected(order.cl_ord_id, reason, text, response_to)
         reply_to = self.cancelers.pop(order.cl_ord_id, order.request.reply_to)
         forward: Forward = ((reply_to, rejected),) if reply_to else ()
         self.record(self.subjects(order.symbol)[0], CancelClosed(rejected, self.ctx.now_ns), forward)
         self.tidy(order)
+
+    def _amend_failed(self, order: Order, reason: CxlRejReason, text: str) -> None:
+        rejected = CancelRejected(order.cl_ord_id, reason, text, CxlRejResponseTo.REPLACE)
+        reply_to = self.amenders.pop(order.cl_ord_id, order.request.reply_to)
+        forward: Forward = ((reply_to, rejected),) if reply_to else ()
+        if order.amend_id:
+            forward = (*forward, *self._amend_closed(order, order.amend_id))
+        self.record(self.subjects(order.symbol)[0], CancelClosed(rejected, self.ctx.now_ns), forward)
+        if order.cum_qty >= order.order_qty:
+            self._filled_after_all(order)
+        self.tidy(order)
+
+    def _filled_after_all(self, order: Order) -> None:
+        """Without the larger quantity that an amend asked for, there is nothing left to trade."""
+        request = order.request
+        full = ExecutionReport(
+            request.cl_ord_id,
+            order.order_id or OrderID(""),
+            self.account,
+            request.strategy,
+            self.venue,
+            request.symbol,
+            request.side,
+            ExecType.ORDER_STATUS,
+            OrdStatus.FILLED,
+            order.order_qty,
+            order.cum_qty,
+            order.terms_ns,
+            self.state.newest_received_ns,
+            request.ord_type,
+            order.price,
+        )
+        self.report(full)
+
+    def _amend_closed(self, order: Order, request_id: str) -> Forward:
+        """What tells the gates that an amend is over, and which terms the order has."""
+        closed = AmendClosed(order.cl_ord_id, self.account, self.venue, request_id, order.order_qty, order.price)
+        return ((FIRM_GATE, closed), (self.gate, closed))
 
     # ---- what the venue says -----------------------------------------------------------------------------------
 
@@ -187,6 +263,7 @@ class AccountCore(Commands):
             self._came_back(order)
         if judged.order_id != order.order_id:
             self._end_phantom(order, judged.order_id)
+        amend_id = order.amend_id
         entry = state.execution(judged, order)
         reply_to = order.request.reply_to
         forward: Forward
@@ -194,6 +271,8 @@ class AccountCore(Commands):
             forward = ((FIRM_GATE, judged), (self.gate, judged), (reply_to, judged))
         else:
             forward = ((FIRM_GATE, judged), (self.gate, judged))
+        if amend_id and order.amend_qty is None and not order.finished_ns:
+            forward = (*forward, *self._amend_closed(order, amend_id))
         orders_subject, trades_subject = self._subjects.get(judged.symbol) or self.subjects(judged.symbol)
         if entry is None:
             self.append(orders_subject, (judged,), forward)
@@ -206,10 +285,20 @@ class AccountCore(Commands):
             self.alarm(AlarmKind.OVERFILL, order.cl_ord_id, text)
         if report.cum_qty > order.cum_qty or order.closed_by_us or watch is not None:
             self._follow_up(order, report, watch)
-        elif order.finished_ns and self.cancelers:
-            self.cancelers.pop(order.request.cl_ord_id, None)
+        elif order.finished_ns and (self.cancelers or self.amenders):
+            self.tidy(order)
+        if judged.exec_type is ExecType.REPLACED and order.amend_qty is None:
+            self.amenders.pop(order.request.cl_ord_id, None)
+        if state.orders.replacements and order.ord_status is OrdStatus.FILLED:
+            self._end_replacement(order)
         if self.strangers:
             self._recognize(order)
+
+    def _end_replacement(self, old: Order) -> None:
+        """An order that was filled could not be canceled, so nothing was made in its place (`ReplacesOrders`)."""
+        new = self.state.orders.replacements.get(old.cl_ord_id)
+        if new is not None:
+            self._close(new, OrdRejReason.NOTHING_TO_REPLACE, f"order {old.cl_ord_id} was filled first")
 
     def _end_phantom(self, order: Order, order_id: OrderID) -> None:
         """What we took for an order of the owner's is this one: nobody may count it any more."""
@@ -218,6 +307,7 @@ class AccountCore(Commands):
             return
         self.drop_watch(phantom.cl_ord_id)
         self.cancelers.pop(phantom.cl_ord_id, None)
+        self.amenders.pop(phantom.cl_ord_id, None)
         self.counts["phantom"] += 1
         text = f"is {order.cl_ord_id}, which the venue calls {order_id} from now on"
         told = tuple(pair for pair in refuse(phantom.request, OrdRejReason.VENUE, text) if pair[0])
@@ -395,14 +485,20 @@ class AccountCore(Commands):
             return
         watch.once = False
         watch.not_found = 0
-        doubt = order.cancel_doubt
-        if doubt is not None and is_live(found.report) and self.ctx.now_ns > doubt.settles_ns:
-            self._cancel_failed(order, CxlRejReason.VENUE, "the cancel or amend never took effect")
+        if is_live(found.report):
+            self._end_doubts_of_changes(order, found.asked_ns or self.ctx.now_ns)
         if watch.claimed > order.cum_qty:
             watch.fruitless += 1
             if watch.fruitless >= self.settings.fills_attempts:
                 self._give_up_fills(order, watch)
         self.tidy(order)
+
+    def _end_doubts_of_changes(self, order: Order, asked_ns: int) -> None:
+        """The order works as we know it, asked after the last moment at which a change could have come into force."""
+        if order.cancel_doubt is not None and asked_ns > order.cancel_doubt.settles_ns:
+            self._cancel_failed(order, CxlRejReason.VENUE, "the cancel never took effect")
+        if order.amend_doubt is not None and asked_ns > order.amend_doubt.settles_ns:
+            self._amend_failed(order, CxlRejReason.VENUE, "the amend never took effect")
 
     def _give_up_fills(self, order: Order, watch: Watch) -> None:
         """The venue counts trades that it cannot show: end the order without them, and say so."""

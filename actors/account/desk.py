@@ -100,9 +100,11 @@ class Desk:
         self._reconciler = reconciler_path(account, venue)
         self._subjects: dict[Symbol, tuple[str, str]] = {}
         self.cancelers: dict[ClOrdID, Path] = {}
-        """Who wants to hear of a cancel or amend that has no effect."""
+        """Who wants to hear of a cancel that has no effect."""
+        self.amenders: dict[ClOrdID, Path] = {}
+        """Who wants to hear of an amend that has no effect."""
         self.strangers: dict[tuple[Symbol, OrderID], Stranger] = {}
-        self.awaited: dict[ClOrdID, RequestAcknowledged] = {}
+        self.awaited: dict[tuple[ClOrdID, int], RequestAcknowledged] = {}
         """Requests that the venue has acknowledged, oldest first, until a look finds that they were reported."""
         self.held: dict[tuple[Symbol, Side | None], VenuePosition] = {}
         """Contract positions as the venue last stated them."""
@@ -179,7 +181,7 @@ class Desk:
         """See to it that a report follows."""
         if not self.awaited:
             self.ctx.after(self.settings.report_patience_ns, ReportsDue())
-        self.awaited[acknowledged.cl_ord_id] = acknowledged
+        self.awaited[acknowledged.cl_ord_id, acknowledged.amend] = acknowledged
 
     def _ask(self, order: Order) -> None:
         believed = BelievedOrder(order.cl_ord_id, order.order_id, order.symbol, order.cum_qty)
@@ -221,6 +223,7 @@ class Desk:
         cl_ord_id = order.cl_ord_id
         if order.finished_ns:
             self.cancelers.pop(cl_ord_id, None)
+            self.amenders.pop(cl_ord_id, None)
         watch = self.watches.get(cl_ord_id)
         if watch is not None and not watch.is_needed(order):
             self.drop_watch(cl_ord_id)
@@ -245,5 +248,6 @@ class Desk:
         for key, stranger in self.strangers.items():
             if key in self.state.orders.by_order_id or not stranger.fills:
                 raise InvariantViolation(f"order {key} is known, and its fills wait: {stranger}")
-        if not set(self.cancelers) <= set(live):
-            raise InvariantViolation(f"cancels of finished orders: {set(self.cancelers) - set(live)}")
+        asked = {*self.cancelers, *self.amenders}
+        if not asked <= set(live):
+            raise InvariantViolation(f"cancels or amends of finished orders: {asked - set(live)}")

@@ -113,6 +113,10 @@ FILL_TYPES = frozenset({ExecType.TRADE, ExecType.TRADE_CANCEL, ExecType.TRADE_CO
 _NEW, _PARTIALLY_FILLED, _FILLED = OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.FILLED
 
 
+_AMENDING = (OrdStatus.PENDING_REPLACE, OrdStatus.PENDING_CANCEL)
+"""An amend is on its way; a cancel may have been sent after it."""
+
+
 def working_status(cum_qty: Decimal, order_qty: Decimal) -> OrdStatus:
     """Status of an order that works at the venue, by how much of it is done."""
     if not cum_qty:
@@ -178,14 +182,22 @@ class Order:
     doubt: Doubt | None = None
     """About the order itself."""
     cancel_doubt: Doubt | None = None
-    """About the cancel or amend that is on its way."""
+    """About the cancel that is on its way."""
     amend_qty: Decimal | None = None
-    """Quantity asked for by an amend that is on its way."""
+    """Total quantity asked for by an amend that is on its way; None: none is."""
     closed_by_us: bool = False
     """Ended without a report of the venue: refused, not sent, or proven never to have arrived."""
     finished_ns: int = 0
     former_ids: tuple[OrderID, ...] = ()
     """The venue's ids before `order_id`: a conditional order that is triggered goes on under another one."""
+    amend_price: Decimal | None = None
+    """Price asked for by that amend; None: as it is."""
+    amend_id: str = ""
+    """Its `request_id`, when it went through the gates: they wait to hear of its end."""
+    amend_doubt: Doubt | None = None
+    """About that amend."""
+    amends: int = 0
+    """Amends so far; the last one is the one on its way, if one is."""
 
     def is_renamed_by(self, order_id: OrderID) -> bool:
         """Whether the venue calls this order by a new id."""
@@ -220,19 +232,39 @@ class Order:
 
     @property
     def in_doubt(self) -> bool:
-        return self.doubt is not None or self.cancel_doubt is not None
+        return self.doubt is not None or self.cancel_doubt is not None or self.amend_doubt is not None
 
     @property
     def leaves_qty(self) -> Decimal:
-        """FIX 151: what may still trade."""
-        if self.finished_ns or self.cum_qty >= self.order_qty:
+        """FIX 151: what may still trade, by the larger of what is and what an amend asks for."""
+        order_qty = self.order_qty
+        if self.amend_qty is not None and self.amend_qty > order_qty:
+            order_qty = self.amend_qty
+        if self.finished_ns or self.cum_qty >= order_qty:
             return ZERO
-        return self.order_qty - self.cum_qty
+        return order_qty - self.cum_qty
 
     @property
     def avg_px(self) -> Decimal:
         """FIX 6: from cumulative notional, never stored rounded; 0 before the first fill."""
         return self.cum_quote / self.cum_qty if self.cum_qty else ZERO
+
+    def begin_amend(self, order_qty: Decimal, price: Decimal | None, request_id: str) -> None:
+        """An amend goes out."""
+        self.amends += 1
+        self.amend_qty, self.amend_price, self.amend_id, self.amend_doubt = order_qty, price, request_id, None
+        self.ord_status = OrdStatus.PENDING_REPLACE
+
+    def end_amend(self) -> None:
+        """The amend on its way is over, with effect or without; the status is the caller's business."""
+        self.amend_qty = self.amend_price = self.amend_doubt = None
+        self.amend_id = ""
+
+    def asked_for(self, order_qty: Decimal, price: Decimal | None) -> bool:
+        """Whether these terms are those that the amend on its way asks for."""
+        if price is None:
+            return order_qty == self.amend_qty and self.amend_price is None
+        return order_qty == self.amend_qty and price == (self.price if self.amend_price is None else self.amend_price)
 
     def resumed_status(self) -> OrdStatus:
         """Status once a cancel or amend that was on its way has ended without effect."""
@@ -240,7 +272,7 @@ class Order:
             return OrdStatus.PENDING_REPLACE
         if self.order_id is None:
             return OrdStatus.PENDING_NEW
-        return working_status(self.cum_qty, self.order_qty)
+        return _PARTIALLY_FILLED if self.cum_qty else _NEW
 
     def picture(self) -> OpenOrder:
         """The order as others see it."""
@@ -262,6 +294,10 @@ class Order:
             request.exec_inst,
             self.in_doubt,
             request.created_ns,
+            self.amend_qty,
+            self.amend_price,
+            self.amend_id,
+            request.orig_cl_ord_id,
         )
 
     def check(self) -> None:
@@ -284,7 +320,7 @@ class Order:
             wrong = f"negative: cum_qty {self.cum_qty}, order_qty {self.order_qty}, price {self.price}"
         elif not self.cum_qty and self.cum_quote:
             wrong = f"cum_quote is {self.cum_quote} with nothing filled"
-        elif not final and self.cum_qty and self.cum_qty >= self.order_qty:
+        elif not final and self.amend_qty is None and self.cum_qty and self.cum_qty >= self.order_qty:
             wrong = f"cum_qty {self.cum_qty} of {self.order_qty}, and still {self.ord_status.value}"
         elif self.ord_status is OrdStatus.NEW and self.cum_qty:
             wrong = f"NEW with cum_qty {self.cum_qty}"
@@ -292,11 +328,12 @@ class Order:
             wrong = "PARTIALLY_FILLED with nothing filled"
         elif self.ord_status is OrdStatus.PENDING_REPLACE and self.amend_qty is None:
             wrong = "PENDING_REPLACE without an amend"
-        elif self.cancel_doubt is not None and self.ord_status not in (
-            OrdStatus.PENDING_CANCEL,
-            OrdStatus.PENDING_REPLACE,
-        ):
+        elif self.cancel_doubt is not None and self.ord_status is not OrdStatus.PENDING_CANCEL:
             wrong = f"doubt about a cancel while {self.ord_status.value}"
+        elif self.amend_qty is None and (self.amend_price is not None or self.amend_id or self.amend_doubt is not None):
+            wrong = f"no amend, and price {self.amend_price}, id {self.amend_id!r}, doubt {self.amend_doubt} of one"
+        elif self.amend_qty is not None and self.ord_status not in _AMENDING:
+            wrong = f"an amend to {self.amend_qty} while {self.ord_status.value}"
         elif final and (self.in_doubt or self.amend_qty is not None):
             wrong = f"final with doubt {self.doubt}, {self.cancel_doubt}, amend {self.amend_qty}"
         elif self.closed_by_us and not final:

@@ -111,6 +111,7 @@ class Orders:
         "last_fill",
         "live",
         "orders_horizon",
+        "replacements",
     )
 
     def __init__(self, retention: Retention) -> None:
@@ -118,6 +119,8 @@ class Orders:
         self.by_cl_ord_id: dict[ClOrdID, Order] = {}
         self.by_order_id: dict[tuple[Symbol, OrderID], Order] = {}
         self.live: dict[ClOrdID, Order] = {}
+        self.replacements: dict[ClOrdID, Order] = {}
+        """Orders that are to replace another and are not confirmed yet, by the id of the one that they replace."""
         self.finished: deque[Order] = deque()
         """In the order in which they finished."""
         self.fills: dict[FillKey, ExecutionReport] = {}
@@ -151,11 +154,19 @@ class Orders:
         """A new order of ours, or one found at the venue."""
         self.by_cl_ord_id[order.request.cl_ord_id] = order
         self.live[order.request.cl_ord_id] = order
+        if order.request.orig_cl_ord_id is not None:
+            self.replacements[order.request.orig_cl_ord_id] = order
 
     def forget(self, order: Order) -> None:
         """As if it had never been: its intent did not become durable, so it never left."""
         del self.by_cl_ord_id[order.request.cl_ord_id]
         del self.live[order.request.cl_ord_id]
+        self._no_replacement(order)
+
+    def _no_replacement(self, order: Order) -> None:
+        orig = order.request.orig_cl_ord_id
+        if orig is not None and self.replacements.get(orig) is order:
+            del self.replacements[orig]
 
     def phantom(self, order: Order, order_id: OrderID) -> Order | None:
         """The order that we took for the owner's, and that `order` turns out to be: the venue told of it first under a
@@ -174,12 +185,18 @@ class Orders:
             order.former_ids += (order.order_id,)
         order.order_id = order_id
         self.by_order_id[order.request.symbol, order_id] = order
+        if self.replacements:
+            self._no_replacement(order)
 
     def finish(self, order: Order, at_ns: int) -> None:
         """An order became final: from live to finished, and the oldest finished ones out of memory."""
         order.finished_ns = at_ns
-        order.doubt = order.cancel_doubt = order.amend_qty = None
+        order.doubt = order.cancel_doubt = None
+        if order.amend_qty is not None:
+            order.end_amend()
         del self.live[order.request.cl_ord_id]
+        if self.replacements:
+            self._no_replacement(order)
         finished, retention = self.finished, self._retention
         finished.append(order)
         oldest_ns = at_ns - retention.finished_ns
@@ -225,6 +242,8 @@ class Orders:
                     self.by_order_id[order.request.symbol, order_id] = order
             if not order.finished_ns:
                 self.live[order.request.cl_ord_id] = order
+                if order.request.orig_cl_ord_id is not None and order.order_id is None:
+                    self.replacements[order.request.orig_cl_ord_id] = order
         self.finished.extend(self.by_cl_ord_id[cl_ord_id] for cl_ord_id in finished)
         for row in fills:
             self.fills[row.symbol, row.trade_id] = row.report()
@@ -244,6 +263,9 @@ class Orders:
             raise InvariantViolation(
                 f"{len(self.live)} live and {len(self.finished)} finished of {len(self.by_cl_ord_id)} orders"
             )
+        for orig, order in self.replacements.items():
+            if order.order_id is not None or order.cl_ord_id not in self.live or order.request.orig_cl_ord_id != orig:
+                raise InvariantViolation(f"order {order.cl_ord_id} is not to replace {orig} any more")
         for (symbol, order_id), order in self.by_order_id.items():
             if (
                 order_id not in (order.order_id, *order.former_ids)

@@ -17,7 +17,7 @@ from decimal import Decimal
 
 from actors.account.order import FILL_TYPES, MEANING, Order, next_status
 from actors.account.orders import Orders
-from protocols.enums import ExecType, OrdStatus
+from protocols.enums import ExecType, OrdStatus, OrdType
 from protocols.ids import OrderID, TradeID
 from protocols.orders import ExecutionReport
 
@@ -25,6 +25,7 @@ ZERO = Decimal(0)
 
 _TRADE, _NEW, _REPLACED, _RESTATED = ExecType.TRADE, ExecType.NEW, ExecType.REPLACED, ExecType.RESTATED
 _ORDER_STATUS = ExecType.ORDER_STATUS
+_TELLS_TERMS = (_NEW, _REPLACED, _RESTATED)
 
 
 class Verdict(enum.Enum):
@@ -57,7 +58,10 @@ def judge(order: Order, report: ExecutionReport, orders: Orders, claimed: Decima
         order_qty = order.order_qty
         if cum_qty > order_qty and order.is_manual:
             order_qty = cum_qty  # its total was never ours to know
-        status = next_status(order.ord_status, kind, cum_qty, order_qty)
+        if order.amend_qty is not None and cum_qty >= order_qty:
+            order_qty, status = _full_while_amending(order, report, cum_qty)
+        else:
+            status = next_status(order.ord_status, kind, cum_qty, order_qty)
         # Written out, because this is the path of every trade; `_report` says the same for the others.
         return ExecutionReport(
             request.cl_ord_id,
@@ -86,18 +90,25 @@ def judge(order: Order, report: ExecutionReport, orders: Orders, claimed: Decima
             report.text,
             report.poss_dup,
             report.leg,
+            request.orig_cl_ord_id,
         )
     if kind in FILL_TYPES:
         return _judge_correction(order, report, orders)
     if kind is _ORDER_STATUS:
         kind = _meaning(order, report)
-    order_qty, price = _terms(order, report, kind)
+    if order.amend_qty is not None and kind in _TELLS_TERMS:
+        kind = _REPLACED if _confirms_amend(order, report, kind) else _RESTATED if kind is _REPLACED else kind
+    if kind is _REPLACED and order.amend_qty is not None:
+        order_qty, price = order.amend_qty, order.price if report.price is None else report.price
+    else:
+        order_qty, price = _terms(order, report, kind)
     status = next_status(order.ord_status, kind, order.cum_qty, order_qty)
     if kind is _ORDER_STATUS and not order.finished_ns:
         status = OrdStatus.FILLED
     if status is order.ord_status:
         if (
             order_qty == order.order_qty
+            and price == order.price
             and (order.order_id is not None or not report.order_id)
             and not order.is_renamed_by(report.order_id)
             and order.doubt is None
@@ -109,6 +120,19 @@ def judge(order: Order, report: ExecutionReport, orders: Orders, claimed: Decima
     return _report(order, report, kind, status, order_qty, price, order.cum_qty, order.cum_quote, None)
 
 
+def _full_while_amending(order: Order, report: ExecutionReport, cum_qty: Decimal) -> tuple[Decimal, OrdStatus]:
+    """Total and status of an order that is full by the terms that we know, while others are on their way.
+
+    It may have more to do: then the amend came first, and its confirmation is late.  It is over when the venue calls it
+    so, or when even the larger total is filled.
+    """
+    order_qty = order.order_qty
+    most = max(order_qty, order.amend_qty or order_qty)
+    if cum_qty < most and not (report.ord_status is OrdStatus.FILLED and cum_qty == order_qty):
+        return max(order_qty, cum_qty), order.ord_status
+    return most if cum_qty > order_qty else order_qty, next_status(order.ord_status, _TRADE, cum_qty, order_qty)
+
+
 def is_live(report: ExecutionReport) -> bool:
     """Whether the report says that the order works at the venue."""
     kind = MEANING[report.ord_status] if report.exec_type is _ORDER_STATUS else report.exec_type
@@ -116,19 +140,40 @@ def is_live(report: ExecutionReport) -> bool:
 
 
 def _meaning(order: Order, report: ExecutionReport) -> ExecType:
-    """What a query's answer says happened; an amend on its way is confirmed by the quantity it asked for."""
+    """What a query's answer says happened; a price that we did not know of is a restatement."""
     kind = MEANING[report.ord_status]
-    if kind is _NEW and order.amend_qty is not None and report.order_qty == order.amend_qty:
-        return _REPLACED
-    return kind
+    is_repriced = (
+        kind is _NEW
+        and order.request.ord_type is OrdType.LIMIT
+        and report.price is not None
+        and report.price != order.price
+        and report.transact_ns > order.terms_ns
+    )
+    return _RESTATED if is_repriced else kind
+
+
+def _confirms_amend(order: Order, report: ExecutionReport, kind: ExecType) -> bool:
+    """Whether a report tells the terms that the amend on its way asks for, and is not from before it.
+
+    Other terms are no answer to it, even under the name REPLACED: the same confirmation comes by several roads, and one
+    of an amend before this one may come after this one was sent.
+    """
+    if not order.asked_for(report.order_qty, report.price):
+        return False
+    if report.transact_ns != order.terms_ns:
+        return report.transact_ns > order.terms_ns
+    return kind is _REPLACED or report.exec_type is _ORDER_STATUS
 
 
 def _terms(order: Order, report: ExecutionReport, kind: ExecType) -> tuple[Decimal, Decimal | None]:
     """Total quantity and price after the report: the newest statement wins, of two at one time the smaller quantity."""
     order_qty = report.order_qty
-    newer = report.transact_ns > order.terms_ns
-    if order_qty <= 0 or not (newer or (report.transact_ns == order.terms_ns and order_qty < order.order_qty)):
+    if order_qty <= 0 or report.transact_ns < order.terms_ns:
         return order.order_qty, order.price
+    if report.transact_ns == order.terms_ns and (
+        order_qty >= order.order_qty or (report.exec_type is _NEW and order.amends)
+    ):
+        return order.order_qty, order.price  # a NEW from before an amend, of the same millisecond, may come after it
     if kind in (_REPLACED, _RESTATED) and report.price is not None:
         return order_qty, report.price
     return order_qty, order.price
@@ -204,4 +249,5 @@ def _report(
         report.text,
         report.poss_dup,
         report.leg,
+        request.orig_cl_ord_id,
     )

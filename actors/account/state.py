@@ -20,7 +20,7 @@ from actors.account.ledger import Entry, Ledger
 from actors.account.order import FILL_TYPES, Doubt, Order
 from actors.account.orders import FillRow, Orders, Retention
 from protocols.canonical import canonical_json, state_hash
-from protocols.enums import ExecType, OrdStatus
+from protocols.enums import CxlRejResponseTo, ExecType, OrdStatus
 from protocols.errors import InvariantViolation, JournalError
 from protocols.ids import MANUAL, AccountID, ClOrdID, StrategyID, Symbol, TradeID, Venue
 from protocols.journal import (
@@ -45,7 +45,12 @@ ZERO = Decimal(0)
 FORMAT = 1
 """Of `AccountSnapshot`; a snapshot with another number is refused."""
 
-_TRADE, _TRADE_CANCEL, _REPLACED = ExecType.TRADE, ExecType.TRADE_CANCEL, ExecType.REPLACED
+_TRADE, _TRADE_CANCEL, _REPLACED, _RESTATED = (
+    ExecType.TRADE,
+    ExecType.TRADE_CANCEL,
+    ExecType.REPLACED,
+    ExecType.RESTATED,
+)
 _ENDING = frozenset({ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED})
 
 
@@ -155,24 +160,44 @@ class AccountState:
             order.ord_status = OrdStatus.PENDING_CANCEL
             order.cancel_doubt = None
 
+    def cancel_refused(self, record: CancelIntent) -> bool:
+        """Take back the cancel of a replacement that never became durable; False when there is nothing to take back."""
+        order = self.orders.live.get(record.cl_ord_id)
+        if order is None or order.ord_status is not OrdStatus.PENDING_CANCEL:
+            return False
+        order.ord_status = order.resumed_status()
+        return True
+
     def amend_intent(self, record: AmendIntent) -> None:
-        """A reduction goes out."""
+        """A change of the terms goes out."""
         order = self.orders.live.get(record.cl_ord_id)
         if order is not None:
-            order.ord_status = OrdStatus.PENDING_REPLACE
-            order.amend_qty = record.order_qty
+            order.begin_amend(record.order_qty, record.price, record.request_id)
+
+    def amend_refused(self, record: AmendIntent) -> bool:
+        """Take back an amend that never became durable; False when there is nothing to take back."""
+        order = self.orders.live.get(record.cl_ord_id)
+        if order is None or order.amend_qty is None or order.amend_id != record.request_id:
+            return False
+        self._end_amend(order)
+        order.amends -= 1
+        return True
+
+    def _end_amend(self, order: Order) -> None:
+        order.end_amend()
+        if order.ord_status is OrdStatus.PENDING_REPLACE:
+            order.ord_status = order.resumed_status()
 
     def cancel_closed(self, record: CancelClosed) -> None:
-        """The cancel or amend on its way ended without effect; with both out, the amend is the older one."""
+        """The cancel or the amend on its way ended without effect."""
         order = self.orders.live.get(record.rejected.cl_ord_id)
         if order is None:
             return
-        order.cancel_doubt = None
-        if order.amend_qty is not None and order.ord_status is OrdStatus.PENDING_CANCEL:
-            order.amend_qty = None
-            return
-        order.amend_qty = None
-        if order.ord_status in (OrdStatus.PENDING_CANCEL, OrdStatus.PENDING_REPLACE):
+        is_amends = record.rejected.response_to is CxlRejResponseTo.REPLACE
+        if order.amend_qty is not None and (is_amends or order.ord_status is OrdStatus.PENDING_REPLACE):
+            self._end_amend(order)
+        elif order.ord_status is OrdStatus.PENDING_CANCEL:
+            order.cancel_doubt = None
             order.ord_status = order.resumed_status()
 
     # ---- certainty ---------------------------------------------------------------------------------------------
@@ -185,7 +210,9 @@ class AccountState:
         doubt = Doubt(record.reason, record.since_ns, record.settles_ns)
         if not record.cancel:
             order.doubt = doubt
-        elif order.ord_status in (OrdStatus.PENDING_CANCEL, OrdStatus.PENDING_REPLACE):
+        elif order.amend_qty is not None and (record.amend or order.ord_status is OrdStatus.PENDING_REPLACE):
+            order.amend_doubt = doubt
+        elif order.ord_status is OrdStatus.PENDING_CANCEL:
             order.cancel_doubt = doubt
 
     def doubt_closed(self, record: DoubtClosed) -> None:
@@ -193,10 +220,12 @@ class AccountState:
         order = self.orders.live.get(record.cl_ord_id)
         if order is None:
             return
-        if record.cancel:
-            order.cancel_doubt = None
-        else:
+        if not record.cancel:
             order.doubt = None
+        elif record.amend:
+            order.amend_doubt = None
+        else:
+            order.cancel_doubt = None
 
     def order_closed(self, record: OrderClosed) -> None:
         """The end of an order without a venue report."""
@@ -228,10 +257,10 @@ class AccountState:
             if report.transact_ns > order.terms_ns:
                 order.terms_ns = report.transact_ns
             if kind is _REPLACED:
-                order.amend_qty = None
+                order.end_amend()
                 order.price = report.price
-                if order.cancel_doubt is not None and order.ord_status is OrdStatus.PENDING_REPLACE:
-                    order.cancel_doubt = None
+            elif kind is _RESTATED:
+                order.price = report.price
             elif kind in _ENDING:
                 order.closed_by_us = False
         order.order_qty = report.order_qty

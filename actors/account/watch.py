@@ -65,6 +65,7 @@ def settles_ns(order: Order) -> int:
     return max(
         order.doubt.settles_ns if order.doubt is not None else 0,
         order.cancel_doubt.settles_ns if order.cancel_doubt is not None else 0,
+        order.amend_doubt.settles_ns if order.amend_doubt is not None else 0,
     )
 
 

@@ -389,11 +389,11 @@ def test_amends_that_cannot_be(rig: Rig) -> None:
     ]
 
 
-def test_with_cancel_and_amend_on_their_way_a_refusal_is_the_amends_first(rig: Rig) -> None:
+def test_with_cancel_and_amend_on_their_way_each_refusal_ends_its_own(rig: Rig) -> None:
     order = rig.placed()
     rig.amend(order, "0.5")
     rig.cancel(order)
-    rig.tell(VenueCancelReject(order.cl_ord_id, "-2038", "no amend", False))
+    rig.tell(VenueCancelReject(order.cl_ord_id, "-2038", "no amend", False, amend=1))
     ours = rig.state.orders.by_cl_ord_id[order.cl_ord_id]
     assert (ours.ord_status, ours.amend_qty) == (OrdStatus.PENDING_CANCEL, None)
     rig.tell(VenueCancelReject(order.cl_ord_id, "-2011", "no cancel", False))

@@ -192,8 +192,10 @@ def test_an_amend_on_its_way_is_confirmed_by_its_quantity() -> None:
     assert still is Verdict.DUPLICATE
     while_canceling = an_order(order_id="7", ord_status=OrdStatus.PENDING_CANCEL, amend_qty=Decimal("0.5"))
     answer = judged(while_canceling, a_report(ExecType.REPLACED))
-    assert isinstance(answer, ExecutionReport), "it changes nothing but that the amend is over"
-    assert answer.ord_status is OrdStatus.PENDING_CANCEL
+    assert answer is Verdict.DUPLICATE, "terms that nobody asked for now: it answers an amend before this one"
+    answer = judged(while_canceling, a_report(ExecType.REPLACED, order_qty=Decimal("0.5")))
+    assert isinstance(answer, ExecutionReport)
+    assert (answer.exec_type, answer.ord_status) == (ExecType.REPLACED, OrdStatus.PENDING_CANCEL)
 
 
 @pytest.mark.parametrize(

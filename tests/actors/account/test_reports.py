@@ -330,14 +330,14 @@ def test_a_restarted_account_doubts_what_was_on_its_way(rig: Rig) -> None:
     unanswered = rig.new_order()
     rig.crash()
     doubts = {
-        order.cl_ord_id: (order.doubt and order.doubt.reason, order.cancel_doubt and order.cancel_doubt.reason)
+        order.cl_ord_id: tuple(doubt and doubt.reason for doubt in (order.doubt, order.cancel_doubt, order.amend_doubt))
         for order in rig.state.orders.live.values()
     }
     assert doubts == {
-        resting.cl_ord_id: (None, None),
-        canceling.cl_ord_id: (None, DoubtReason.RESTARTED),
-        amending.cl_ord_id: (None, DoubtReason.RESTARTED),
-        unanswered.cl_ord_id: (DoubtReason.RESTARTED, None),
+        resting.cl_ord_id: (None, None, None),
+        canceling.cl_ord_id: (None, DoubtReason.RESTARTED, None),
+        amending.cl_ord_id: (None, None, DoubtReason.RESTARTED),
+        unanswered.cl_ord_id: (DoubtReason.RESTARTED, None, None),
     }
     assert not rig.ctx.ready
     rig.settle(40)
