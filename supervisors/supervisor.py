@@ -113,6 +113,7 @@ class Supervisor:
             self.running = True
             try:
                 for child in self.children:
+                    await trio.lowlevel.checkpoint_if_cancelled()
                     await self._start(child)
                 task_status.started()
                 await self._supervise(notes)
@@ -156,7 +157,8 @@ class Supervisor:
         child.started_ns = self.runtime.clock.monotonic_ns()
         child.scope = trio.CancelScope(shield=True)
         child.done = trio.Event()
-        await self._nursery.start(self._run_child, child, name=child.node.path)
+        with trio.CancelScope(shield=True):  # a start that is canceled half-way would wait for ever for its child
+            await self._nursery.start(self._run_child, child, name=child.node.path)
 
     async def _run_child(self, child: _Child, task_status: trio.TaskStatus[None]) -> None:
         end = Exit(ExitKind.SHUTDOWN)
@@ -277,9 +279,17 @@ async def run_tree(
     root = Supervisor(spec, runtime)
     if on_started is not None:
         on_started(root)
+    delivery = trio.CancelScope(shield=True)  # a canceled tree stops in order, which takes mail
+
+    async def deliver() -> None:
+        with delivery:
+            await runtime.run()
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(runtime.run)
+        nursery.start_soon(deliver)
         task_status.started(root)
-        end = await root.live()
-        nursery.cancel_scope.cancel()
+        try:
+            end = await root.live()
+        finally:
+            delivery.cancel()
     return end

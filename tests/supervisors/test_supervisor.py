@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
@@ -14,7 +15,9 @@ from protocols.base import Message
 from protocols.enums import MoneyPolicy
 from supervisors.actor import Actor
 from supervisors.cell import Phase
+from supervisors.clock import TrioClock
 from supervisors.ends import ExitKind
+from supervisors.runtime import Runtime
 from supervisors.spec import (
     SECOND_NS,
     Backoff,
@@ -27,8 +30,8 @@ from supervisors.spec import (
     actor_specs,
     validate,
 )
-from supervisors.supervisor import RestartBudget
-from tests.supervisors.support import Boom, Note, Recorder, recorder, running
+from supervisors.supervisor import RestartBudget, Supervisor, run_tree
+from tests.supervisors.support import Boom, HowMany, Note, Recorder, recorder, running
 
 
 class Worker(Actor):
@@ -345,6 +348,50 @@ async def test_cancelling_the_whole_program_still_stops_in_reverse_order(autojum
             program.cancel()
             await trio.lowlevel.checkpoint()
     assert stops == ["c", "b", "a"]
+
+
+async def test_actors_can_still_ask_each_other_while_a_canceled_program_stops(autojump_clock: MockClock) -> None:
+    answers: list[object] = []
+
+    class Curious(Recorder):
+        async def stopped(self, reason: str) -> None:
+            answers.append(await self.ctx.ask("/last", HowMany(), SECOND_NS))
+
+    children = (
+        ChildSpec(name="last", factory=recorder([])),
+        ChildSpec(name="first", factory=lambda: Curious([])),
+    )
+    with trio.CancelScope() as program:
+        async with running(SupervisorSpec(name="", children=children)) as world:
+            await world.ready("/first", "/last")
+            program.cancel()
+            await trio.lowlevel.checkpoint()
+    assert answers == [0]
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_tree_that_is_canceled_while_it_starts_ends(steps: int, autojump_clock: MockClock) -> None:
+    inner = SupervisorSpec(name="in", children=(ChildSpec(name="a", factory=recorder([])),))
+    spec = SupervisorSpec(name="", children=(inner, ChildSpec(name="b", factory=recorder([]))))
+    runtime = Runtime(clock=TrioClock(), seed=1)
+    program, over = trio.CancelScope(), trio.Event()
+    roots: list[Supervisor] = []
+
+    async def run() -> None:
+        with program:
+            await run_tree(spec, runtime, on_started=roots.append)
+        over.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        for _ in range(steps):
+            await trio.lowlevel.checkpoint()
+        program.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        ended = over.is_set()
+        for _, node in roots[0].walk() if roots else ():
+            node.request_stop("test over")  # a tree that did not end would keep the test from failing
+    assert ended
 
 
 @pytest.mark.parametrize(
