@@ -23,11 +23,11 @@ _HEADER_NAMES = {"used-weight": "weight", "order-count": "orders"}
 
 
 def stated_limits(rows: Iterable[RateLimit]) -> tuple[Limit, ...]:
-    """The limits that `exchangeInfo` states; kinds unknown to us are left out."""
+    """The limits that `exchangeInfo` states; kinds unknown to us, and rows that state no number, are left out."""
     return tuple(
         Limit(_NAMES[row.rateLimitType], _INTERVAL_NS[row.interval] * row.intervalNum, row.limit)
         for row in rows
-        if row.rateLimitType in _NAMES and row.interval in _INTERVAL_NS
+        if row.limit and row.rateLimitType in _NAMES and row.interval in _INTERVAL_NS
     )
 
 

@@ -8,6 +8,7 @@ import attrs
 import msgspec
 
 from protocols.venue import Disposition
+from protocols.venues.binance_common.nulls import decode
 from protocols.venues.binance_common.wire import ErrorData, ErrorRow
 from protocols.venues.values import REFUSED
 
@@ -30,7 +31,7 @@ class Refusal:
     status: int
     """HTTP status, or the `status` of a WebSocket API reply, which uses the same numbers."""
     code: int | None
-    """None: the body was not the venue's error object (a firewall's page, a gateway's)."""
+    """None: the venue's error object has none, or there was no such object."""
     text: str
     order: bool
     """True when the request could change orders."""
@@ -39,6 +40,8 @@ class Refusal:
     """REST: header `Retry-After`, seconds."""
     retry_after_ms: int | None = None
     """WebSocket API: `error.data.retryAfter`, epoch milliseconds of the venue's clock."""
+    page: bool = False
+    """The text is not the venue's but that of a page: a firewall's, a gateway's."""
     server_time_ms: int | None = None
     """WebSocket API: `error.data.serverTime`, which turns the above into our clock."""
 
@@ -48,7 +51,7 @@ def refusal_of_frame(status: int, error: ErrorRow | None, received_ns: int) -> R
     if error is None:
         return Refusal(status=status, code=None, text="", order=True, received_ns=received_ns)
     try:
-        data = _DATA.decode(error.data)
+        data = decode(_DATA, bytes(error.data))
     except REFUSED:
         data = ErrorData()
     return Refusal(

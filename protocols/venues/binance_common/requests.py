@@ -16,6 +16,7 @@ import msgspec
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.ids import OrderID
 from protocols.venue import HttpReply, HttpRequest, Lane, Signer
+from protocols.venues.binance_common.nulls import decode
 from protocols.venues.binance_common.refusals import Refusal
 from protocols.venues.binance_common.wire import ErrorRow
 from protocols.venues.values import REFUSED
@@ -77,7 +78,7 @@ def error_row(reply: HttpReply) -> ErrorRow | None:
     if 200 <= reply.status < 300:
         return None
     try:
-        return _ERROR.decode(reply.body)
+        return decode(_ERROR, reply.body)
     except REFUSED:
         return None
 
@@ -94,6 +95,7 @@ def refusal_of(reply: HttpReply, *, order: bool) -> Refusal | None:
         status=reply.status,
         code=code,
         text=text,
+        page=row is None,
         order=order,
         received_ns=reply.received_ns,
         retry_after_s=retry_after,
@@ -110,6 +112,6 @@ def check_success(reply: HttpReply) -> bytes:
 def decoded(decoder: msgspec.json.Decoder[Any], reply: HttpReply) -> Any:
     """The body of a successful reply, decoded.  Raises RemoteProtocolError, nothing else."""
     try:
-        return decoder.decode(check_success(reply))
+        return decode(decoder, check_success(reply))
     except REFUSED as error:
         raise RemoteProtocolError(f"answer refused: {error}: {reply.body[:200]!r}") from error

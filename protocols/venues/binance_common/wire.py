@@ -150,7 +150,7 @@ class ErrorRow(Struct, gc=False):
     `data` differs by code, and one that cannot be read must not cost us the code: it is decoded apart.
     """
 
-    code: Annotated[int, Meta(ge=-(10**9), le=10**9)]
+    code: Annotated[int, Meta(ge=-(10**9), le=10**9)] | None = None
     msg: str = ""
     data: msgspec.Raw = msgspec.Raw()
 

@@ -87,5 +87,5 @@ STREAM_RULES = SessionRules(
         Channel.TICKER: Expectation(quiet_ns=30 * _S),
     },
 )
-WS_API_RULES = attrs.evolve(STREAM_RULES, messages_per_s_max=0, subscriptions_max=1000)
+WS_API_RULES = attrs.evolve(STREAM_RULES, messages_per_s_max=0, subscriptions_max=1000, connect_weight=2)
 """The WebSocket API has no frame limit of its own: request weight and order count bound it."""

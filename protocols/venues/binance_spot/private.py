@@ -40,6 +40,7 @@ from protocols.venue import (
     VenueError,
 )
 from protocols.venues.binance_common.frames import frame
+from protocols.venues.binance_common.nulls import decode
 from protocols.venues.binance_common.refusals import refusal_of_frame
 from protocols.venues.binance_common.requests import decoded, error_row
 from protocols.venues.binance_common.wire import ErrorRow, RateLimit
@@ -232,7 +233,7 @@ class BinanceSpotPrivate:
     def _decode(self, raw: str | bytes, received_ns: int) -> Sequence[Reply | Message]:
         try:
             try:
-                whole = self._api_frame.decode(raw)
+                whole = decode(self._api_frame, raw)
             except msgspec.ValidationError as error:
                 return (self._decode_other(raw, error),)
             event = whole.event
@@ -259,7 +260,7 @@ class BinanceSpotPrivate:
         if isinstance(event, wire.StreamTerminatedEvent):
             return (StreamTerminated(VENUE, "the venue ended the user data subscription"),)
         if isinstance(event, wire.ServerShutdown):
-            return (StreamTerminated(VENUE, "the venue is shutting this connection down"),)
+            return (StreamTerminated(VENUE, "the venue is shutting this connection down", announced=True),)
         return ()
 
     def _of_reply(self, whole: wire.ApiFrame, raw: str | bytes, received_ns: int) -> Sequence[Reply | Message]:
@@ -306,7 +307,7 @@ class BinanceSpotPrivate:
         if error is None or status >= 500:
             return None
         try:
-            row = self._order_row.decode(error.data)
+            row = decode(self._order_row, bytes(error.data))
         except REFUSED:
             return None
         return row if row.cancelResult else None
@@ -409,9 +410,10 @@ class BinanceSpotPrivate:
 
     def _rest_reply(self, request_id: str, reply: HttpReply, usage: tuple[Usage, ...]) -> Reply:
         if reply.body.lstrip().startswith(b"["):
-            reports = self._reports_of(self._order_rows.decode(reply.body), reply.received_ns)
+            rows = decode(self._order_rows, reply.body)
+            reports = self._reports_of(rows, reply.received_ns)
             return Reply(request_id, payload={"orders": len(reports)}, usage=usage)
-        row = self._order_row.decode(reply.body)
+        row = decode(self._order_row, reply.body)
         halves = row.data or row
         if halves.cancelResult:
             return self._replaced(request_id, halves, reply.received_ns, usage)

@@ -33,6 +33,7 @@ from protocols.venue import (
     Usage,
     VenueError,
 )
+from protocols.venues.binance_common.nulls import without_nulls
 from protocols.venues.binance_common.requests import decoded
 from protocols.venues.binance_common.streams import (
     CANDLE_SUFFIX,
@@ -181,14 +182,16 @@ class BinanceSpotPublic:
         name = data.get("e")
         if isinstance(name, str):
             if name == "serverShutdown":
-                return (StreamTerminated(VENUE, "the venue is shutting this connection down"),)
+                return (StreamTerminated(VENUE, "the venue is shutting this connection down", announced=True),)
             known = self._by_event.get(name)
             if known is not None:
                 event_type, build = known
-                return build(msgspec.convert(data, event_type), received_ns, connection)
+                return build(msgspec.convert(without_nulls(data), event_type), received_ns, connection)
             return (_unrecognized("e", name, raw),)
         if name is None and "u" in data and "B" in data:
-            return self._book_ticker(msgspec.convert(data, wire.BookTickerEvent), received_ns, connection)
+            return self._book_ticker(
+                msgspec.convert(without_nulls(data), wire.BookTickerEvent), received_ns, connection
+            )
         if "id" in whole and ("result" in whole or "code" in whole or "error" in whole):
             return (control_reply(whole),)
         stream = whole.get("stream")

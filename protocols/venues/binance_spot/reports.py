@@ -30,6 +30,8 @@ Word = TypeVar("Word")
 
 CANCEL_SUFFIX = "-x"
 NO_STRATEGY = StrategyID("")
+PREVENTED_MAX = 10_000
+"""Orders whose prevented quantity is remembered; the oldest is forgotten first."""
 
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
 ORD_TYPES = {
@@ -101,11 +103,13 @@ def original_id(client_order_id: str, original: str = "") -> ClOrdID:
 class Reports:
     """Builds the reports of one account.  Raises RemoteProtocolError and UnknownWord, nothing else."""
 
-    __slots__ = ("_account", "_venue")
+    __slots__ = ("_account", "_prevented", "_venue")
 
     def __init__(self, venue: Venue, account: AccountID) -> None:
         self._venue = venue
         self._account = account
+        # What self-trade prevention took from orders that live on; events that are not about it may not repeat it.
+        self._prevented: dict[tuple[str, int], str] = {}
 
     def of_event(self, event: ExecutionReportEvent, received_ns: int) -> ExecutionReport:
         """`executionReport` of the user data stream."""
@@ -118,8 +122,8 @@ class Reports:
         cum_qty = amount(event.cumulative_quantity)
         order_qty = amount(event.quantity)
         text = event.reject_reason if event.reject_reason != "NONE" else event.expiry_reason
-        if event.prevented_quantity != "0":
-            order_qty = _without_prevented(order_qty, cum_qty, event.prevented_quantity)
+        if self._prevented or event.prevented_quantity != "0":
+            order_qty = _without_prevented(order_qty, cum_qty, self._prevented_of(event))
         last_qty = last_px = fee = ZERO
         trade_id, fee_asset, liquidity = None, "", _UNKNOWN
         if exec_type is _TRADE:
@@ -165,8 +169,18 @@ class Reports:
             text,
         )
 
+    def _prevented_of(self, event: ExecutionReportEvent) -> str:
+        """The total that self-trade prevention has taken from the order, as far as any event has told."""
+        known, key = self._prevented, (event.symbol, event.order_id)
+        if event.prevented_quantity == "0":
+            return known.get(key, "0")
+        if key not in known and len(known) >= PREVENTED_MAX:
+            del known[next(iter(known))]
+        known[key] = event.prevented_quantity
+        return event.prevented_quantity
+
     def of_reply(self, row: OrderRow, received_ns: int) -> OrderState:
-        """The order in a reply to place or cancel.  A bare ACK, and one in too few words, give a state without report."""
+        """The order in a reply to place or cancel.  A bare ACK, or too few words, give a state without report."""
         cl_ord_id, order_id = original_id(row.clientOrderId, row.origClientOrderId), _order_id(row.orderId)
         symbol, transact_ns = Symbol(row.symbol), stamp_ns(row.transactTime)
         if not (row.status and row.side and row.type):

@@ -94,5 +94,5 @@ STREAM_RULES = SessionRules(
         Channel.TICKER: Expectation(quiet_ns=30 * _S),
     },
 )
-WS_API_RULES = attrs.evolve(STREAM_RULES, messages_per_s_max=0, subscriptions_max=0)
+WS_API_RULES = attrs.evolve(STREAM_RULES, messages_per_s_max=0, subscriptions_max=0, connect_weight=5)
 """The WebSocket API has no frame limit of its own: request weight and order count bound it."""

@@ -5,7 +5,8 @@ read that failed inside the venue is asked again, an order request that failed i
 
 Readings that differ from a plain reject on purpose:
 
-* a 503 has four meanings, told apart by its text: one is UNKNOWN, three are certain failures (BUSY).
+* a 503 has four meanings, told apart by its text: one is UNKNOWN, three are certain failures (BUSY).  The text counts
+  in the venue's error object alone: the page of a gateway proves nothing.
 * -4116 (duplicate client id) is UNKNOWN: our ids are unique for ever, so the open order with this id *is* this order.
 * -2011 does not tell filled from canceled: ALREADY_FINAL means "ask why".
 * "no need to change ..." is OK: things are as we wished.
@@ -87,7 +88,7 @@ def _meaning(refusal: Refusal) -> _Meaning:
     if code == _THROTTLED:
         return _D.BUSY, _R.OVERLOADED  # certain failure, whatever the status
     if code == _INTERNAL or status >= 500:
-        failed = status in (503, 400) and refusal.text.lower().startswith(_FAILED_TEXTS)
+        failed = status in (503, 400) and not refusal.page and refusal.text.lower().startswith(_FAILED_TEXTS)
         return (_D.BUSY, _R.OVERLOADED) if failed else (_D.UNKNOWN, _R.VENUE)
     if code in _UNKNOWN_CODES or status == 408:
         return _D.UNKNOWN, _R.VENUE

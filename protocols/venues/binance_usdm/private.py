@@ -39,6 +39,7 @@ from protocols.venue import (
     UnrecognizedMessage,
     VenueError,
 )
+from protocols.venues.binance_common.nulls import decode, without_nulls
 from protocols.venues.binance_common.refusals import refusal_of_frame
 from protocols.venues.binance_common.streams import control_reply
 from protocols.venues.binance_usdm import wire
@@ -238,7 +239,7 @@ class BinanceUsdmPrivate(RestQueries):
         """Replies, and notices about the key (request id "").  Raises RemoteProtocolError, nothing else."""
         try:
             try:
-                whole = self._api_frame.decode(raw)
+                whole = decode(self._api_frame, raw)
             except msgspec.ValidationError as error:
                 return (_decode_other(raw, error),)
             if whole.status is not None:
@@ -252,7 +253,7 @@ class BinanceUsdmPrivate(RestQueries):
         raw = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
         try:
             try:
-                return self._of_event(self._user_event.decode(raw), received_ns)
+                return self._of_event(self._user_event.decode(raw), raw, received_ns)
             except msgspec.ValidationError as error:
                 return self._decode_private_other(raw, received_ns, error)
         except UnknownWord as unknown:
@@ -271,30 +272,35 @@ class BinanceUsdmPrivate(RestQueries):
             if isinstance(name, str):
                 if name not in _EVENT_NAMES:
                     return (_unrecognized(Unrecognized("e", name[:100]), raw),)
-                return self._of_event(msgspec.convert(data, wire.UserEvent), received_ns)
+                return self._of_event(msgspec.convert(without_nulls(data), wire.UserEvent), raw, received_ns)
             if "id" in whole and ("result" in whole or "code" in whole or "error" in whole):
                 return (control_reply(whole),)
         raise RemoteProtocolError(f"event refused: {error}: {_excerpt(raw, 200)}")
 
-    def _of_event(self, event: wire.UserEvent, received_ns: int) -> Sequence[Message]:
+    def _of_event(self, event: wire.UserEvent, raw: bytes, received_ns: int) -> Sequence[Message]:
         if type(event) is wire.OrderTradeUpdate:
             return (self._reports.of_event(event.order, received_ns),)
         if isinstance(event, wire.AccountUpdate):
-            return self._of_account(event)
+            return self._of_account(event, raw)
         if isinstance(event, wire.AlgoUpdate):
             return (self._reports.of_algo_event(event, received_ns),)
         if isinstance(event, wire.ListenKeyExpired):
             return (StreamTerminated(VENUE, "the listen key expired; this connection stays open and silent"),)
         return ()
 
-    def _of_account(self, event: wire.AccountUpdate) -> Sequence[Message]:
+    def _of_account(self, event: wire.AccountUpdate, raw: bytes) -> Sequence[Message]:
+        """What it says of coins holds, even where a position is told in words that we do not know."""
         event_ns = stamp_ns(event.event_time)
         change, reports = event.change, self._reports
         messages: list[Message] = []
         if change.balances:
             balances = tuple(reports.of_balance(row, event_ns) for row in change.balances)
             messages.append(BalancesChanged(self.account, VENUE, balances, False, event_ns))
-        messages += [reports.of_position_change(row, event_ns) for row in change.positions]
+        for row in change.positions:
+            try:
+                messages.append(reports.of_position_change(row, event_ns))
+            except UnknownWord as unknown:
+                messages.append(_unrecognized(unknown.what, raw))
         return messages
 
     def _of_reply(self, whole: wire.ApiFrame, raw: str | bytes, received_ns: int) -> Sequence[Reply | Message]:
@@ -392,10 +398,10 @@ class BinanceUsdmPrivate(RestQueries):
             return Reply(request_id, error=classify(refusal), usage=usage)
         try:
             if reply.body.lstrip().startswith(b"["):
-                rows = self._order_rows.decode(reply.body)
+                rows = decode(self._order_rows, reply.body)
                 parts = tuple(self._part(request_id, row, reply.received_ns) for row in rows)
                 return Reply(request_id, payload={"orders": len(parts)}, usage=usage, parts=parts)
-            part = self._part(request_id, self._order_row.decode(reply.body), reply.received_ns)
+            part = self._part(request_id, decode(self._order_row, reply.body), reply.received_ns)
             return Reply(request_id, part.report, part.error, part.payload, usage)
         except (RemoteProtocolError, *REFUSED) as error:
             return Reply(request_id, error=_not_understood(error), usage=usage)

@@ -35,6 +35,7 @@ from protocols.venue import (
     Usage,
     VenueError,
 )
+from protocols.venues.binance_common.nulls import without_nulls
 from protocols.venues.binance_common.streams import (
     CANDLE_SUFFIX,
     INTERVALS,
@@ -217,9 +218,9 @@ class BinanceUsdmPublic:
             known = self._by_event.get(name)
             if known is not None:
                 event_type, build = known
-                return build(msgspec.convert(data, event_type), received_ns, connection)
+                return build(msgspec.convert(without_nulls(data), event_type), received_ns, connection)
             if name == "depthUpdate" and isinstance(stream, str) and _kind(stream) == "depth":
-                return self._depth(msgspec.convert(data, wire.DepthUpdate), received_ns, connection)
+                return self._depth(msgspec.convert(without_nulls(data), wire.DepthUpdate), received_ns, connection)
             if isinstance(stream, str):
                 return (_unrecognized("stream", stream, raw),)
             return (_unrecognized("e", name, raw),)

@@ -53,6 +53,7 @@ ORD_TYPES = {
     "TAKE_PROFIT_MARKET": OrdType.TAKE_PROFIT,
     "TAKE_PROFIT": OrdType.TAKE_PROFIT_LIMIT,
     "TRAILING_STOP_MARKET": OrdType.TRAILING_STOP,
+    "LIQUIDATION": OrdType.LIMIT,
 }
 STATUSES = {
     "NEW": OrdStatus.NEW,
@@ -297,8 +298,11 @@ class Reports:
         """`exec_type` None: whatever the status says happened."""
         status = _word(ALGO_STATUSES, "algoStatus", row.algoStatus)
         order_qty, cum_qty = amount(row.quantity or "0"), amount(row.actualQty or "0")
-        triggered = bool(row.actualOrderId) and row.actualOrderId != "0"
-        if status is _FILLED and (not cum_qty or cum_qty < order_qty):
+        child = str(row.actualOrderId or "0")
+        triggered = child != "0"
+        if status is _FILLED and not row.actualQty:
+            status = _NEW  # the child ended, nobody said how: its own events and its query do
+        elif status is _FILLED and (not cum_qty or cum_qty < order_qty):
             status = _CANCELED
         elif status is _NEW and cum_qty:
             status = _PARTIALLY_FILLED
@@ -310,7 +314,7 @@ class Reports:
         cl_ord_id = ClOrdID(row.clientAlgoId)
         order_id = OrderID(f"{ALGO_PREFIX}{row.algoId}")
         if triggered:
-            order_id = self._adopt(row.symbol, str(row.actualOrderId), order_id, cl_ord_id)
+            order_id = self._adopt(row.symbol, child, order_id, cl_ord_id)
         return ExecutionReport(
             cl_ord_id,
             order_id,
@@ -389,7 +393,7 @@ class Reports:
             signed_amount(row.positionAmt),
             amount(row.entryPrice),
             amount(row.markPrice),
-            amount(row.liquidationPrice),
+            max(signed_amount(row.liquidationPrice), ZERO),
             amount(row.leverage),
             signed_amount(row.unRealizedProfit),
             stamp_ns(row.updateTime),

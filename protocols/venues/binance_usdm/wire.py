@@ -277,7 +277,7 @@ class AlgoEvent(
     quantity: str
     status: str
     price: str = "0"
-    child_id: str | None = ""
+    child_id: str | int | None = ""
     executed: str | None = ""
     reason: str | None = ""
 
@@ -356,7 +356,7 @@ class OrderRow(Struct, gc=False):
     orderType: str = ""
     quantity: str | None = ""
     algoStatus: str = ""
-    actualOrderId: str | None = ""
+    actualOrderId: str | int | None = ""
     actualQty: str | None = ""
     createTime: Stamp = 0
     countdownTime: str | int | None = None

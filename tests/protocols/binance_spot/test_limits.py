@@ -33,6 +33,12 @@ def test_limits_are_the_venues_own_and_unknown_kinds_are_left_out() -> None:
     )
 
 
+def test_a_row_without_a_number_is_no_limit() -> None:
+    """A limit of 0 would stop everything for ever."""
+    rows = msgspec.json.decode(b'[{"rateLimitType": "ORDERS", "interval": "DAY"}]', type=tuple[RateLimit, ...])
+    assert [limit.name for limit in limits_of(rows)] == ["connections"]
+
+
 def test_a_stated_connection_limit_wins() -> None:
     row = RateLimit("CONNECTIONS", "MINUTE", 5, 200)
     assert limits_of([row]) == (Limit("connections", 300 * SECOND, 200),)

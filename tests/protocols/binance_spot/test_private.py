@@ -43,8 +43,10 @@ CODEC = codec()
 
 
 def decode(raw: bytes) -> Reply | Message:
-    (event,) = CODEC.decode_private(raw, RECEIVED_NS)
-    assert CODEC.decode_entry(raw, RECEIVED_NS) == (event,)
+    """By a codec that has seen nothing else."""
+    private = codec()
+    (event,) = private.decode_private(raw, RECEIVED_NS)
+    assert private.decode_entry(raw, RECEIVED_NS) == (event,)
     return event
 
 
@@ -166,6 +168,40 @@ class TestExecutionReport:
     def test_a_fill_after_prevention_keeps_leaves_right(self) -> None:
         got = report(A="0.00030000")
         assert (got.last_qty, got.leaves_qty) == (D("0.0004"), D("0.0003"))
+
+    def test_later_events_need_not_repeat_what_was_prevented(self) -> None:
+        """DECREMENT and TRANSFER leave an order alive; only events of the prevention itself are sure to say `A`."""
+        private = codec()
+
+        def leaves(**changes: Any) -> Decimal:
+            (event,) = private.decode_private(execution_report(**changes), RECEIVED_NS)
+            assert isinstance(event, ExecutionReport)
+            return event.order_qty - event.cum_qty
+
+        assert leaves(z="0.00000000", x="NEW", X="NEW", **NOTHING_TRADED) == D("0.001")
+        assert leaves(x="TRADE_PREVENTION", X="NEW", A="0.0003", z="0.00000000", **NOTHING_TRADED) == D("0.0007")
+        assert leaves(l="0.0002", z="0.0002") == D("0.0005")
+        assert leaves(i=9002, l="0.0002", z="0.0002") == D("0.0008")
+        assert leaves(x="TRADE_PREVENTION", A="0.0005", z="0.0002", **NOTHING_TRADED) == D("0.0003")
+        assert leaves(l="0.0003", z="0.0005", X="FILLED") == ZERO
+
+    OPTIONAL = (
+        "C", "r", "eR", "t", "I", "Z", "n", "N", "m", "A", "w", "W", "O", "g", "P", "F", "f", "Y", "Q", "V", "d", "D",
+        "j", "J", "v", "u", "U", "Cs", "pl", "pL", "pY", "k", "uS", "gP",
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("key", OPTIONAL)
+    def test_null_and_absent_say_the_same(self, key: str) -> None:
+        """Fields that are shown only when they apply; some connections write null instead."""
+        event = msgspec.json.decode(execution_report())["event"]
+        absent = {name: value for name, value in event.items() if name != key}
+        assert decode(user_data(absent | {key: None})) == decode(user_data(absent))
+
+    @pytest.mark.parametrize("key", ["s", "S", "x", "X", "i", "T", "q", "p", "l", "z", "L"])
+    def test_null_is_not_taken_for_a_number_or_a_name(self, key: str) -> None:
+        event = msgspec.json.decode(execution_report())["event"]
+        with pytest.raises(RemoteProtocolError):
+            CODEC.decode_private(user_data(event | {key: None}), RECEIVED_NS)
 
     def test_a_trade_of_nothing_is_a_state_not_a_fill(self) -> None:
         got = report(l="0.00000000", L="0.00000000", t=12345678)
@@ -468,6 +504,21 @@ class TestReplies:
 
     def test_a_status_without_error_is_read_by_its_number(self) -> None:
         assert refusal(b'{"id":"p1","status":503}').disposition is Disposition.UNKNOWN
+
+    OPTIONAL = ("origClientOrderId", "transactTime", "updateTime", "preventedQuantity", "expiryReason", "fills")
+
+    @pytest.mark.parametrize("key", OPTIONAL)
+    def test_null_and_absent_say_the_same(self, key: str) -> None:
+        absent = {name: value for name, value in placed().items() if name != key}
+        assert decode(answer(absent | {key: None})) == decode(answer(absent))
+        rest = [CODEC.decode_rest_order("p1", reply(body)) for body in (absent, absent | {key: None})]
+        assert rest[0] == rest[1]
+        queries = [CODEC.decode_order_status(reply(body)) for body in (absent, absent | {key: None})]
+        assert queries[0] == queries[1]
+
+    def test_an_envelope_with_nulls(self) -> None:
+        whole = {"id": "p1", "status": 200, "result": placed(), "error": None, "event": None, "rateLimits": None}
+        assert decode(msgspec.json.encode(whole)) == decode(answer(placed()))
 
 
 class TestRestReplies:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from protocols.enums import OrdRejReason
-from protocols.venue import Disposition
+from protocols.venue import Disposition, HttpReply
+from protocols.venues.binance_common.requests import refusal_of
 from protocols.venues.binance_spot.errors import classify as spot_classify
 from protocols.venues.binance_usdm.errors import Refusal, classify
 from tests.protocols.binance_usdm.frames import RECEIVED_NS
@@ -36,6 +37,19 @@ def test_a_503_has_four_meanings(text: str, disposition: Disposition) -> None:
     for code in (None, -1000, -1001):
         assert meaning(code, text, 503) is disposition
     assert meaning(None, text, 503, order=False) is D.BUSY
+
+
+@pytest.mark.parametrize("text", ["Service Unavailable.", "<h1>503 Service Unavailable</h1>"])
+def test_a_gateways_page_proves_nothing(text: str) -> None:
+    got = refusal_of(HttpReply(503, {}, text.encode(), 0, RECEIVED_NS), order=True)
+    assert got is not None
+    assert classify(got).disposition is D.UNKNOWN
+
+
+def test_a_503_may_come_without_a_code() -> None:
+    got = refusal_of(HttpReply(503, {}, b'{"msg": "Service Unavailable."}', 0, RECEIVED_NS), order=True)
+    assert got is not None
+    assert classify(got).disposition is D.BUSY
 
 
 def test_throttling_is_a_certain_failure_whatever_the_status() -> None:

@@ -144,6 +144,19 @@ class TestOrderEvents:
         assert (got.exec_type, got.ord_status) == (ExecType.TRADE, OrdStatus.FILLED)
         assert (got.last_qty, got.trade_id, got.text) == (D("0.010"), "698759", owner)
 
+    OPTIONAL = ("n", "N", "t", "m", "ot", "er", "ps", "M", "AP", "cr", "rp", "gtd", "pm", "V", "ap", "sp")
+
+    @pytest.mark.parametrize("key", OPTIONAL)
+    def test_null_and_absent_say_the_same(self, key: str) -> None:
+        whole = msgspec.json.decode(order_event(**{key: None}))
+        null = msgspec.json.encode(whole | {"o": whole["o"] | {key: None}})
+        assert report(null) == report(msgspec.json.encode(whole))
+
+    def test_a_liquidation_is_a_type_of_its_own(self) -> None:
+        raw = order_event(c="autoclose-1", o="LIQUIDATION", ot="LIQUIDATION", x="CALCULATED", l="0.010", z="0.010")
+        got = report(raw)
+        assert (got.exec_type, got.ord_status, got.text) == (ExecType.TRADE, OrdStatus.FILLED, "liquidation")
+
     def test_a_liquidation_in_parts(self) -> None:
         got = report(order_event(c="autoclose-1", x="CALCULATED", X="NEW"))
         assert (got.exec_type, got.ord_status) == (ExecType.TRADE, OrdStatus.PARTIALLY_FILLED)
@@ -198,6 +211,8 @@ class TestConditionalOrders:
             ({"X": "FINISHED", "ai": CHILD, "aq": "0.010"}, (ExecType.ORDER_STATUS, OrdStatus.FILLED, "0.010")),
             ({"X": "FINISHED", "ai": CHILD, "aq": "0.004"}, (ExecType.ORDER_STATUS, OrdStatus.CANCELED, "0.004")),
             ({"X": "FINISHED", "ai": CHILD, "aq": "0"}, (ExecType.ORDER_STATUS, OrdStatus.CANCELED, "0")),
+            # Nobody says what the child did: it is not for this event to end the order.
+            ({"X": "FINISHED", "ai": CHILD, "aq": ""}, (ExecType.ORDER_STATUS, OrdStatus.NEW, "0")),
             # The quantity of a close-position order is known when it is done.
             (
                 {"X": "FINISHED", "ai": CHILD, "q": "0", "aq": "0.5"},
@@ -258,6 +273,12 @@ class TestConditionalOrders:
         (event,) = codec().decode_private(algo_event(X="PAUSED"), RECEIVED_NS)
         assert isinstance(event, UnrecognizedMessage)
 
+    def test_a_child_id_may_be_written_as_a_number(self) -> None:
+        assert report(algo_event(X="TRIGGERED", ai=int(CHILD))).order_id == CHILD
+        row = codec().decode_order_status(reply(algo_row(algoStatus="TRIGGERED", actualOrderId=int(CHILD))))
+        assert isinstance(row, ExecutionReport)
+        assert row.order_id == CHILD
+
     def test_a_child_id_that_is_no_number_is_refused(self) -> None:
         with pytest.raises(RemoteProtocolError, match="order id"):
             codec().decode_private(algo_event(X="TRIGGERED", ai="x"), RECEIVED_NS)
@@ -287,6 +308,18 @@ class TestAccountEvents:
         (position,) = codec().decode_private(account_event(B=[], P=[row]), RECEIVED_NS)
         assert isinstance(position, VenuePosition)
         assert (position.leg, position.qty) == (leg, D("-0.5"))
+
+    def test_a_leg_in_unknown_words_does_not_cost_the_wallet(self) -> None:
+        row = {"s": "BTCUSDT", "pa": "-0.5", "ep": "1", "up": "0", "ps": "SIDEWAYS"}
+        changed, unknown = codec().decode_private(account_event(P=[row]), RECEIVED_NS)
+        assert isinstance(changed, BalancesChanged)
+        assert isinstance(unknown, UnrecognizedMessage)
+        assert (unknown.what[0].field, unknown.what[0].raw) == ("ps", "SIDEWAYS")
+
+    @pytest.mark.parametrize("changes", [{"S": None}, {"B": None}, {"P": None}, {"m": None}])
+    def test_null_is_nothing(self, changes: dict[str, None]) -> None:
+        kinds = [type(event) for event in codec().decode_private(account_event(**changes), RECEIVED_NS)]
+        assert kinds == [kind for key, kind in (("B", BalancesChanged), ("P", VenuePosition)) if key not in changes]
 
     def test_a_wallet_may_be_in_debt(self) -> None:
         row = {"a": "USDT", "wb": "-5.0", "cw": "-5.0"}
@@ -507,6 +540,8 @@ class TestRestAnswers:
             D(-1),
             1790000000900 * MS,
         )
+        (doubtful,) = codec().decode_positions(reply([position_row(liquidationPrice="-3.2")]))
+        assert doubtful.liquidation_px == 0
         with pytest.raises(RemoteProtocolError, match="unknown word"):
             codec().decode_positions(reply([position_row(positionSide="DIAGONAL")]))
 
