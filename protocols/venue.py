@@ -137,6 +137,10 @@ class SessionRules:
     """Longest that the venue itself works on a request before it gives up."""
     messages_per_min_max: int = 0
     """As `messages_per_s_max`, for the minute; 0: no such rule."""
+    requests_per_h_max: int = 0
+    """As `messages_per_s_max`, for the hour, counting only subscriptions, their ends and logons; 0: no such rule."""
+    connect_weight: int = 0
+    """What one attempt to connect costs of the address's `weight`."""
     books_max: int = 0
     """As `subscriptions_max`, for books alone; 0: no such rule."""
     expectations: Mapping[Channel, Expectation] = attrs.field(factory=dict)
@@ -300,6 +304,8 @@ class StreamTerminated(Event):
 
     venue: Venue
     text: str
+    announced: bool = False
+    """The connection still works: open its successor before it ends.  False: nothing more comes over it."""
 
 
 @attrs.frozen

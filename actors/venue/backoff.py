@@ -48,23 +48,40 @@ class TokenBucket:
 
 
 class Pacer:
-    """At most `per_s` messages in any second and `per_min` in any minute; below 1: no such rule."""
+    """How fast one connection may be written to; a rule below 1 is no rule.
 
-    __slots__ = ("_windows",)
+    At most `per_s` messages in any second and `per_min` in any minute, and among them at most `requests_per_h`
+    requests in any hour, where the venue counts what asks for something (okx-v5 section 3).
+    """
 
-    def __init__(self, per_s: int, per_min: int = 0) -> None:
-        rules = ((per_s, 1.001), (per_min, 60.001))
-        self._windows = [(deque[float](maxlen=most), span) for most, span in rules if most > 0]
+    __slots__ = ("_messages", "_requests")
+
+    def __init__(self, per_s: int, per_min: int = 0, requests_per_h: int = 0) -> None:
+        self._messages = _windows((per_s, 1.001), (per_min, 60.001))
+        self._requests = _windows((requests_per_h, 3600.001))
+
+    def left_s(self, requests: int = 1) -> float:
+        """How long until so many more may leave; of more than a rule allows at once, as many as it allows."""
+        due = 0.0
+        for sent, span in (*self._messages, *self._requests):
+            most = sent.maxlen or 1
+            over = len(sent) + min(requests, most) - most
+            if over > 0:
+                due = max(due, sent[over - 1] + span)
+        return max(0.0, due - trio.current_time())
 
     async def wait(self) -> None:
-        """Wait for one's turn, and take it."""
-        due = max((sent[0] + span for sent, span in self._windows if len(sent) == sent.maxlen), default=0.0)
-        if due > trio.current_time():
-            await trio.sleep_until(due)
-        self.count()
+        """Wait for one's turn with a request, and take it."""
+        await trio.sleep(self.left_s())
+        self.count(request=True)
 
-    def count(self) -> None:
-        """A message was sent that could not wait."""
+    def count(self, *, request: bool = False) -> None:
+        """A message was sent, maybe one that could not wait for its turn."""
         now = trio.current_time()
-        for sent, _ in self._windows:
+        for sent, _ in (*self._messages, *(self._requests if request else ())):
             sent.append(now)
+
+
+def _windows(*rules: tuple[int, float]) -> list[tuple[deque[float], float]]:
+    """For each rule the times of its newest messages, as many as it allows, and its length in seconds."""
+    return [(deque[float](maxlen=most), span) for most, span in rules if most > 0]

@@ -24,7 +24,8 @@ more and more seldom while that does not help.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import attrs
 import trio
@@ -54,6 +55,12 @@ from protocols.venue import (
 _PICTURES = frozenset({Channel.TICKER, *CANDLE_CHANNELS.values()})
 """Each message stands for itself and may be older than what another connection has said: only the carrier's counts."""
 
+PREPARE_TIMEOUT_NS = 120 * SECOND
+"""A thousand streams at a venue's own pace; each answer has its own, shorter time."""
+_FRAMES_OF_A_CHANGE = 4
+"""What is ended, what begins, and the list of both, where that proves it."""
+_LONG_S = 3.0
+"""A connection that may not be written to for so long is replaced; the rules for a second never take it."""
 _OUR_BUG = (Disposition.BUG, Disposition.REJECTED, Disposition.NOT_FOUND)
 
 
@@ -105,6 +112,7 @@ class Feed:
             reconnect=parts.reconnect,
             tls=parts.tls,
             limiter=parts.limiter,
+            prepare_timeout_ns=PREPARE_TIMEOUT_NS,
         )
         self._nursery: trio.Nursery | None = None
         self._lines: dict[int, Line] = {}
@@ -189,8 +197,14 @@ class Feed:
         link = self._keeper.current
         if link is None:
             return  # the next link subscribes to everything that is wanted by then
+        line = self._line(link)
+        if line.pacer.left_s(_FRAMES_OF_A_CHANGE) > _LONG_S:
+            # This connection may say no more for a while.  A new one may, and takes over everything without a hole.
+            self._ctx.note("requests_used_up", self.url)
+            self._keeper.replace()
+            return
         try:
-            await self._adjust(self._line(link), again)
+            await self._adjust(line, again)
         except (VenueUnavailable, Backlogged) as error:
             link.socket.abort(f"subscription not confirmed: {error}")
 
@@ -251,17 +265,32 @@ class Feed:
         for request_id in awaited:
             line.replies.expect(request_id)
         error: VenueError | None = None
-        with trio.move_on_after(self._reconnect.handshake_timeout_ns / SECOND) as patience:
-            for frame in frames:
-                await line.pacer.wait()
-                patience.deadline = trio.current_time() + self._reconnect.handshake_timeout_ns / SECOND
+        for frame in frames:
+            await self._turn(line)
+            with self._in_time():
                 await line.link.socket.send(frame.text)
+        with self._in_time():
             for request_id in awaited:
                 reply = await line.replies.wait(request_id)
                 error = error or reply.error
+        return error
+
+    async def _turn(self, line: Line) -> None:
+        """Wait until the venue takes a further request on this connection, as long as there is one."""
+        while (left_s := line.pacer.left_s()) > 0 and not line.link.over.is_set():
+            with trio.move_on_after(left_s):
+                await line.link.over.wait()
+        if line.link.over.is_set():
+            raise VenueUnavailable(f"{self.url}: lost while a subscription waited for its turn")
+        line.pacer.count(request=True)
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """What the venue, and not our own pace, takes long over."""
+        with trio.move_on_after(self._reconnect.handshake_timeout_ns / SECOND) as patience:
+            yield
         if patience.cancelled_caught:
             raise VenueUnavailable(f"{self.url}: no answer to a subscription in time")
-        return error
 
     def _check(self, error: VenueError | None) -> None:
         if error is None:
@@ -330,7 +359,8 @@ class Feed:
         line = self._lines.get(link.number)
         if line is None:
             # One of each is left for the pong.
-            pacer = Pacer(self._rules.messages_per_s_max - 1, self._rules.messages_per_min_max - 1)
+            rules = self._rules
+            pacer = Pacer(rules.messages_per_s_max - 1, rules.messages_per_min_max - 1, rules.requests_per_h_max)
             line = self._lines[link.number] = Line(link, self._owner.next_connection(), pacer)
             line.kept_alive_ns = self._ctx.monotonic_ns
         return line
@@ -368,7 +398,8 @@ class Feed:
             if item.error is not None:
                 self._ctx.note("stream_error", f"{self.url}: {item.error.code} {item.error.text}")
         elif isinstance(item, StreamTerminated):
-            self._keeper.replace()
+            if not line.retired:
+                self._keeper.replace()
         elif isinstance(item, UnrecognizedMessage):
             self._owner.unrecognized(item)
         else:

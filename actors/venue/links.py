@@ -44,8 +44,6 @@ RETIRE_MAX_NS = 15 * SECOND
 UNAUTHORIZED = 401
 _ASKS_FOR_PATIENCE = (403, 418, 429)
 """Too many requests, or a ban (bybit-v5 section 4 says 403 for both)."""
-_CONNECT_COSTS = (("connections", 1), ("weight", 2))
-"""binance-spot section 2.3: connecting costs weight too; a venue without such limits ignores it."""
 
 
 @attrs.frozen
@@ -176,11 +174,13 @@ class LinkKeeper:
         dial: Callable[[], Awaitable[Dial]] | None = None,
         keep_alive: Callable[[], str] | None = None,
         probe_quiet: bool = False,
+        prepare_timeout_ns: int = 0,
     ) -> None:
         """`url` is shown; `dial` makes the address and headers of each attempt, without it `url` is the address.
 
         `keep_alive` makes the text to be sent every `rules.client_ping_interval_ns`, without it that is a WebSocket
-        ping.  `dial` may raise what `LinkSession.prepare` may.
+        ping.  `dial` may raise what `LinkSession.prepare` may.  `prepare_timeout_ns`: of all of the preparation, where
+        the session bounds its steps; 0: `reconnect.handshake_timeout_ns`.
         """
         self._ctx = ctx
         self._session = session
@@ -194,6 +194,8 @@ class LinkKeeper:
         self._dial = dial
         self._alive_text = keep_alive
         self._probe_quiet = probe_quiet
+        self._prepare_timeout_ns = prepare_timeout_ns or reconnect.handshake_timeout_ns
+        self._costs = (("connections", 1), ("weight", rules.connect_weight))
         self.current: Link | None = None
         """The link in use; None while there is none."""
         self._links: list[Link] = []
@@ -346,7 +348,7 @@ class LinkKeeper:
             dialed = True
             socket = await self._connect(nursery, dial)
         finally:
-            used, unused = (_CONNECT_COSTS, ()) if dialed else ((), _CONNECT_COSTS)
+            used, unused = (self._costs, ()) if dialed else ((), self._costs)
             settled = PermitSettled(permit.number, self._account, used, unused, (), self._ctx.now_ns)
             self._ctx.send(self._limiter, settled)
         self._count += 1
@@ -359,7 +361,7 @@ class LinkKeeper:
             nursery.start_soon(self._watch_quiet, link)
         prepared = False
         try:
-            with trio.fail_after(self._reconnect.handshake_timeout_ns / SECOND):
+            with trio.fail_after(self._prepare_timeout_ns / SECOND):
                 await self._prepare(nursery, link)
             prepared = True
         except trio.TooSlowError:
@@ -396,7 +398,7 @@ class LinkKeeper:
             await self._session.prepare(link)
 
     async def _permit(self) -> Permit:
-        query = PermitQuery(Lane.NEW, _CONNECT_COSTS, self._account, PERMIT_PATIENCE_NS)
+        query = PermitQuery(Lane.NEW, self._costs, self._account, PERMIT_PATIENCE_NS)
         try:
             permit = await self._ctx.ask(self._limiter, query, PERMIT_PATIENCE_NS + SECOND)
         except AskError as error:

@@ -172,6 +172,10 @@ class PrivateStreamActor(Actor):
                 if isinstance(item, Reply):
                     if not session.settle(item):
                         self._unmatched += 1
+                elif isinstance(item, StreamTerminated) and item.announced:
+                    for stream in self._streams:
+                        if stream.keeper.current is link:
+                            stream.keeper.replace()  # with overlap: nothing is missed
                 elif isinstance(item, StreamTerminated):
                     if self._listen_key is not None:
                         self._listen_key.forget()

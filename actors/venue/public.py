@@ -50,7 +50,8 @@ CHANNELS = (Channel.BOOK, Channel.BOOK_TICKER, Channel.TRADES)
 """What a book lives on, as far as the venue has it."""
 RESYNC_BURST = 20
 RESYNC_INTERVAL_NS = 15 * SECOND
-"""Beyond the burst: two requests every 15 s are what the strictest venue allows (okx-v5 section 3: 480 an hour)."""
+"""Beyond the burst: two requests every 15 s are what the strictest venue allows (okx-v5 section 3: 480 an hour); what
+else is subscribed and ended on a connection counts with it (`SessionRules.requests_per_h_max`)."""
 
 _SUMMED = frozenset(
     {"connects", "losses", "replacements", "failures_in_a_row", "subscribed", "silences", "resyncs", "twice", "others"}

@@ -20,6 +20,7 @@ __all__ = [
     "EEA_DEMO",
     "ENVIRONMENTS",
     "INST_TYPES",
+    "ORDER_TYPES",
     "PRODUCTION",
     "STREAM_RULES",
     "US",
@@ -39,6 +40,8 @@ WALLET = "okx-unified"
 """The one account that both products of a key draw on (section 9)."""
 INST_TYPES = {Product.SPOT: "SPOT", Product.LINEAR: "SWAP"}
 """The venue's word for a product."""
+ORDER_TYPES = {Product.SPOT: ("SPOT", "MARGIN"), Product.LINEAR: ("SWAP",)}
+"""What the venue calls orders on a product's symbols: spot pairs paid from a margin account are MARGIN."""
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +52,7 @@ class Paths:
     public: str = "/ws/v5/public"
     private: str = "/ws/v5/private"
     business: str = "/ws/v5/business"
-    """Candles come here, not on `public`."""
+    """Candles come here, not on `public`, and algo orders, not on `private`."""
     time: str = "/api/v5/public/time"
     instruments: str = "/api/v5/public/instruments"
     books: str = "/api/v5/market/books"
@@ -63,6 +66,9 @@ class Paths:
     batch_orders: str = "/api/v5/trade/batch-orders"
     cancel_batch_orders: str = "/api/v5/trade/cancel-batch-orders"
     cancel_all_after: str = "/api/v5/trade/cancel-all-after"
+    order_algo: str = "/api/v5/trade/order-algo"
+    cancel_algos: str = "/api/v5/trade/cancel-algos"
+    orders_algo_pending: str = "/api/v5/trade/orders-algo-pending"
     orders_pending: str = "/api/v5/trade/orders-pending"
     fills: str = "/api/v5/trade/fills"
     fills_history: str = "/api/v5/trade/fills-history"
@@ -108,7 +114,8 @@ STREAM_RULES = SessionRules(
     server_ping_interval_ns=0,
     silence_max_ns=30 * _S,  # the venue cuts after 30 s without data in either direction
     client_ping_interval_ns=20 * _S,  # the venue advises less than 30 s
-    messages_per_s_max=0,  # counted by the hour: 480 subscribe, unsubscribe and login requests
+    messages_per_s_max=0,
+    requests_per_h_max=480,  # subscribe, unsubscribe and login requests
     subscriptions_max=0,
     request_timeout_ns=10 * _S,  # assumed: the venue names no bound; orders bear `expTime` besides
     books_max=29,  # "fewer than 30" of the books of 50 and of 400 levels

@@ -21,9 +21,10 @@ import trio
 from websockets.frames import Opcode
 
 from actors.venue.limiter import LimiterActor
-from actors.venue.public import RESYNC_BURST, RESYNC_INTERVAL_NS, PublicStreamActor
+from actors.venue.public import CHANNELS, RESYNC_BURST, RESYNC_INTERVAL_NS, PublicStreamActor
 from actors.venue.settings import MS, ReconnectSettings, TransportSettings, VenueEndpoints
 from actors.venue.wants import Wants
+from protocols.enums import Channel
 from protocols.ids import Path, Symbol, Venue
 from protocols.reconcile import book_path, limiter_path, public_path
 from protocols.venue import Limit, PublicCodec, SessionRules
@@ -151,6 +152,7 @@ async def session(
     reconnect: ReconnectSettings = QUICK,
     actors: Mapping[Path, Callable[[], Actor]] | None = None,
     wants: Wants | None = None,
+    channels: Sequence[Channel] = CHANNELS,
     resync_burst: int = RESYNC_BURST,
     resync_interval_ns: int = RESYNC_INTERVAL_NS,
 ) -> AsyncIterator[Run]:
@@ -171,6 +173,7 @@ async def session(
                 transport=TRANSPORT,
                 reconnect=reconnect,
                 wants=wants,
+                channels=channels,
                 resync_burst=resync_burst,
                 resync_interval_ns=resync_interval_ns,
             ),

@@ -273,6 +273,58 @@ async def test_a_session_connects_no_more_often_than_the_venue_allows_however_of
     assert min(spans) > 0.9, "six connections within a second; the server may see them a little closer"
 
 
+def test_requests_are_counted_by_the_hour_and_other_messages_are_not_requests() -> None:
+    """480 an hour (okx-v5 section 3); the pings between them, 180 an hour, are none."""
+    times: list[float] = []
+
+    async def main() -> None:
+        pacer = Pacer(0, 0, 480)
+        for number in range(600):
+            pacer.count()
+            if number == 479:
+                assert pacer.left_s() == 0
+            await pacer.wait()
+            times.append(trio.current_time())
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert times[479] == times[0]
+    assert all(later - first >= 3600 for first, later in zip(times, times[480:], strict=False))
+
+
+@pytest.mark.req("R389", "R345")
+@pytest.mark.parametrize("kind", ["upbit", "okx-spot"])
+async def test_a_connection_that_may_ask_no_more_is_replaced_without_a_hole(kind: str) -> None:
+    """Upbit counts messages by the minute, OKX requests by the hour: nobody waits that long for a symbol."""
+    double, first = Double(kind), Symbol("KRW-BTC")
+    codec = UpbitPublic() if kind == "upbit" else OkxPublic(Product.SPOT)
+    rules = changed(messages_per_s_max=0, messages_per_min_max=6 if kind == "upbit" else 0, requests_per_h_max=5)
+    async with session(double, codec, (first,), rules=rules, channels=TRADES) as run:
+        await run.world.ready(run.public)
+        for number in range(12):
+            symbol = Symbol(f"KRW-A{number}")
+            run.world.tell(run.public, Subscribe(symbol, READER, TRADES))
+            await run.subscribed(("trade", symbol))
+        await run.reader.wait_for(StreamUp, 12)
+        assert run.inspect()["replacements"] >= 1
+        assert run.inspect()["losses"] == 0
+        assert not run.reader.of(StreamDown)
+        most = max(sum('"' in text and "ping" not in text for text in client.texts) for client in double.clients)
+        assert most <= 5
+
+
+@pytest.mark.req("R389")
+async def test_a_subscription_that_waits_for_its_turn_is_no_lost_connection() -> None:
+    """Our own pace may take longer than the venue has for an answer."""
+    double = Double("binance-spot")
+    rules, quick = changed(messages_per_s_max=2), attrs.evolve(QUICK, handshake_timeout_ns=300 * MS)
+    symbols = tuple(Symbol(f"A{number:03}USDT") for number in range(250))
+    async with session(double, BinanceSpotPublic(), symbols, rules=rules, reconnect=quick) as run:
+        await run.world.ready(run.public)
+        assert len(double.clients[0].texts) > 2
+        assert double.connections == 1
+        assert run.inspect()["losses"] == 0
+
+
 def test_a_pacer_without_rules_never_waits() -> None:
     async def main() -> float:
         pacer = Pacer(0, 0)

@@ -63,12 +63,21 @@ async def test_a_planned_replacement_keeps_the_gate_open_and_loses_nothing() -> 
         assert [event for event in spot.world.events if event.path == PRIVATE and event.what == "unready"] == []
 
 
-async def test_a_stream_that_the_venue_ends_is_opened_again() -> None:
-    async with sessions(only=(PRIVATE,)) as spot:
+@pytest.mark.req("R087")
+async def test_an_announced_end_is_answered_with_a_new_connection_before_the_old_one_goes() -> None:
+    """Both are read for a while, so the account hears everything and its gate stays open."""
+    async with sessions(only=(PRIVATE, ENTRY)) as spot:
         await spot.world.ready(PRIVATE)
-        spot.sim.strike(Fault(kind=FaultKind.SHUTDOWN_NOTICE, delay_ms=5_000))
-        await spot.world.until(lambda: spot.world.inspect(PRIVATE)["connects"] >= 2)
-        await spot.world.ready(PRIVATE)
+        await spot.trading()
+        spot.sim.strike(Fault(kind=FaultKind.SHUTDOWN_NOTICE, delay_ms=2_000))
+        wanted = []
+        while spot.world.inspect(PRIVATE)["replacements"] < 1:
+            wanted.append(spot.submit(spot.order()))
+            await trio.sleep(0.05)
+        for cl_ord_id in wanted:
+            await spot.account.wait_for(ExecutionReport, 2, lambda each, wanted=cl_ord_id: each.cl_ord_id == wanted)  # type: ignore[misc]
+        assert spot.world.inspect(PRIVATE)["losses"] == 0
+        assert [event for event in spot.world.events if event.path == PRIVATE and event.what == "unready"] == []
 
 
 async def test_executions_wait_for_a_full_account_and_are_all_delivered() -> None:
