@@ -130,8 +130,9 @@ class OrderAnswers:
 
     def of_socket(self, head: TradeFrameHead, received_ns: int) -> tuple[Reply | Message, ...]:
         """What became of a request of the trade socket; a service that restarts says so instead."""
-        usage = usage_of(head.op, head.header, self._product)
-        server_ms, reset_ms = _timenow(head.header), reset_ms_of(head.header)
+        header = head.header if isinstance(head.header, dict) else {}
+        usage = usage_of(head.op, header, self._product)
+        server_ms, reset_ms = _timenow(header), reset_ms_of(header)
         request_id = (head.reqId or "")[:64]
         if head.retCode:
             error = classify(

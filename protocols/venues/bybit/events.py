@@ -24,6 +24,9 @@ __all__ = ["AccountEvents"]
 
 CATEGORIES = frozenset({"spot", "linear", "inverse", "option"})
 _MONEY_ONLY = frozenset({"Funding", "Settle"})
+_UNIFIED = frozenset({None, "", "UNIFIED"})
+_OTHER_WALLETS = frozenset({"CONTRACT", "SPOT", "OPTION", "INVESTMENT", "FUND"})
+"""Of classic accounts, and the one that nothing trades from."""
 _UNSAID = frozenset({None, "", "UNKNOWN"})
 
 _Build = Callable[[msgspec.Raw, int], Sequence[Message]]
@@ -102,18 +105,16 @@ class AccountEvents:
         return (self._reports.of_position(self._position.decode(raw)),)
 
     def _of_wallet(self, frame: wire.PrivateFrame) -> Sequence[Message]:
-        updated_ns = stamp_ns(frame.creationTime)
-        return tuple(
-            BalancesChanged(
-                self._account,
-                self._venue,
-                tuple(self._reports.of_coin(coin, updated_ns) for coin in row.coin),
-                False,
-                updated_ns,
-            )
-            for row in map(self._wallet.decode, frame.data)
-            if row.accountType in (None, "", "UNIFIED")
-        )
+        events: list[Message] = []
+        updated_ns = stamp_ns(frame.creationTime or 0)
+        for raw in frame.data:
+            row = self._wallet.decode(raw)
+            if row.accountType in _UNIFIED:
+                coins = tuple(self._reports.of_coin(coin, updated_ns) for coin in row.coin)
+                events.append(BalancesChanged(self._account, self._venue, coins, False, updated_ns))
+            elif row.accountType not in _OTHER_WALLETS:
+                events.append(self._unrecognized(Unrecognized("accountType", str(row.accountType)[:100]), bytes(raw)))
+        return events
 
     def _unrecognized(self, what: Unrecognized, raw: str | bytes) -> UnrecognizedMessage:
         text = raw if isinstance(raw, str) else raw.decode("utf-8", "replace")

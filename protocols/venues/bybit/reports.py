@@ -86,6 +86,7 @@ _NEW, _PARTIALLY_FILLED, _FILLED, _CANCELED, _REJECTED = (
     OrdStatus.REJECTED,
 )
 _LEGS = {0: None, None: None, 1: Side.BUY, 2: Side.SELL}
+_NO_SIDE = frozenset({"", "None"})
 _LIQUIDITY = {True: Liquidity.MAKER, False: Liquidity.TAKER, None: Liquidity.UNKNOWN}
 
 
@@ -201,7 +202,7 @@ class Reports:
     def of_position(self, row: PositionRow) -> VenuePosition:
         """A contract position, signed."""
         size = _number(row.size)
-        if row.side:
+        if row.side not in _NO_SIDE:
             size *= _word(SIDES, "side", row.side).sign
         elif size:
             raise RemoteProtocolError(f"a position of {size} {row.symbol} on no side")
@@ -226,7 +227,7 @@ class Reports:
         """
         if self._product is not Product.SPOT or order_type != "Market" or market_unit == "baseCoin":
             return True
-        return side is Side.SELL and market_unit != "quoteCoin"
+        return side is Side.SELL and not market_unit
 
     def _settle_coin(self, symbol: str) -> str:
         """The fee's coin where the venue does not name it (before 2025-09-18); on spot it cannot be told."""
@@ -268,6 +269,8 @@ def _rises(row: OrderRow) -> bool | None:
     """Whether the trigger waits for a rise: as said, else (on spot) as the last price was when the order was made."""
     if row.triggerDirection in (_RISES_TO, _FALLS_TO):
         return row.triggerDirection == _RISES_TO
+    if row.triggerDirection:
+        raise UnknownWord("triggerDirection", str(row.triggerDirection))
     trigger_px, last_px = _number(row.triggerPrice), _number(row.lastPriceOnCreated)
     return trigger_px > last_px if trigger_px and last_px else None
 

@@ -46,7 +46,7 @@ class MergedTickers:
                 value = getattr(frame.data, name)
                 if value is not None:
                     setattr(row, name, value)
-        by_connection[connection] = (frame.cs, row)
+        by_connection[connection] = (frame.cs or 0, row)
         while len(by_connection) > CONNECTIONS_KEPT:
             del by_connection[min(by_connection)]
         return row

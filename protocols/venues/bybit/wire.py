@@ -42,10 +42,10 @@ class Book(
     bids: tuple[Row, ...]
     asks: tuple[Row, ...]
     update_id: UpdateID
-    sequence: int = -1
-    cts: Stamp = 0
+    sequence: int | None = -1
+    cts: Stamp | None = 0
     """REST; streams have it beside the data."""
-    ts: Stamp = 0
+    ts: Stamp | None = 0
 
 
 class BookFrame(Struct, gc=False):
@@ -55,7 +55,7 @@ class BookFrame(Struct, gc=False):
     type: str
     ts: Stamp
     data: Book
-    cts: Stamp = 0
+    cts: Stamp | None = 0
 
 
 class PublicTrade(
@@ -134,7 +134,7 @@ class TickerFrame(Struct, gc=False):
     type: str
     ts: Stamp
     data: TickerRow
-    cs: Annotated[int, Meta(ge=0)] = 0
+    cs: Stamp | None = 0
     """Grows from frame to frame; 0 where the venue leaves it out."""
 
 
@@ -312,7 +312,7 @@ class PrivateFrame(Struct, gc=False):
 
     topic: str
     data: tuple[msgspec.Raw, ...]
-    creationTime: Stamp = 0
+    creationTime: Stamp | None = 0
 
 
 class CategoryOnly(Struct, gc=False):
@@ -413,6 +413,7 @@ class TradeFrameHead(Struct, gc=False):
     retCode: int
     reqId: Maybe = ""
     retMsg: Maybe = ""
-    header: dict[str, object] = {}
+    header: object = None
+    """Names and values, which say how much of a bucket is left; whatever else it is says nothing."""
     data: msgspec.Raw = msgspec.Raw(b"{}")
     retExtInfo: msgspec.Raw = msgspec.Raw(b"{}")
