@@ -204,14 +204,12 @@ class AmendOrder(Command):
 
 
 def refuse_amend(
-    amend: AmendOrder, reason: CxlRejReason, text: str
+    amend: AmendOrder, reason: CxlRejReason, text: str, gates: tuple[Path, ...] = ()
 ) -> tuple[tuple[Path, CancelRejected | AmendClosed], ...]:
-    """Those who must hear that `amend` changes nothing: its maker, and the gates where it went through them."""
+    """Those who must hear that `amend` changes nothing: its maker, and the gates that let this very message pass."""
     rejected = CancelRejected(amend.cl_ord_id, reason, text, CxlRejResponseTo.REPLACE)
-    if not amend.request_id:
-        return ((amend.reply_to, rejected),)
     closed = AmendClosed(amend.cl_ord_id, amend.account, amend.venue, amend.request_id)
-    return ((amend.reply_to, rejected), (FIRM_GATE, closed), (account_gate(amend.account), closed))
+    return ((amend.reply_to, rejected), *((gate, closed) for gate in gates))
 
 
 @message
@@ -231,7 +229,7 @@ class FirmApprovedAmend(Command):
     amend: AmendOrder
 
     def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, CancelRejected | AmendClosed], ...]:
-        return self.amend.refusals(reason, by)
+        return refuse_amend(self.amend, CxlRejReason.NOT_READY, f"{by}: {reason.value}", (FIRM_GATE,))
 
 
 @message
@@ -241,7 +239,8 @@ class RiskApprovedAmend(Command):
     amend: AmendOrder
 
     def refusals(self, reason: RefusalReason, by: str) -> tuple[tuple[str, CancelRejected | AmendClosed], ...]:
-        return self.amend.refusals(reason, by)
+        gates = (FIRM_GATE, account_gate(self.amend.account))
+        return refuse_amend(self.amend, CxlRejReason.NOT_READY, f"{by}: {reason.value}", gates)
 
 
 @message

@@ -16,6 +16,8 @@ from protocols.ids import ClOrdID, Path, StrategyID, Symbol
 from protocols.instruments import Product
 from protocols.journal import AmendIntent, CancelIntent, OrderIntent, Record, SymbolDefined
 from protocols.orders import (
+    FIRM_GATE,
+    ROUTER,
     AmendOrder,
     CancelOrder,
     CancelRejected,
@@ -159,7 +161,7 @@ class Commands(Desk):
                 record.price,
                 record.request_id,
             )
-            for path, told in refuse_amend(amend, CxlRejReason.JOURNAL, text):
+            for path, told in refuse_amend(amend, CxlRejReason.JOURNAL, text, (FIRM_GATE, self.gate)):
                 self.ctx.send(path, told)
             self.tidy(order)
 
@@ -243,63 +245,65 @@ class Commands(Desk):
         self._amend(approved.amend, is_approved=True)
 
     def _amend(self, command: AmendOrder, *, is_approved: bool) -> None:
+        objection = self._amend_objection(command, is_approved=is_approved)
+        if objection is not None:
+            reason, text = objection
+            self.counts[f"amend refused {reason.value}"] += 1
+            gates = (FIRM_GATE, self.gate) if is_approved else ()
+            for path, told in refuse_amend(command, reason, text, gates):
+                self.ctx.send(path, told)
+            return
+        order = self.state.orders.live[command.cl_ord_id]
+        price = None if command.price == order.price else command.price
+        self.amenders[order.cl_ord_id] = command.reply_to
+        submit = SubmitAmend(
+            order.cl_ord_id,
+            order.order_id,
+            order.symbol,
+            command.order_qty,
+            self.ctx.path,
+            order.request.side,
+            order.price if price is None else price,
+            price is not None or command.order_qty > order.order_qty,
+            order.amends + 1,
+        )
+        request_id = command.request_id if is_approved else ""
+        intent = AmendIntent(order.cl_ord_id, command.order_qty, self.ctx.now_ns, price, request_id)
+        self.record(self.subjects(order.symbol)[0], intent, ((self.entry, submit),))
+
+    def _amend_objection(self, command: AmendOrder, *, is_approved: bool) -> tuple[CxlRejReason, str] | None:
         """Only a confirmed order can be amended, and only while no other change of it is on its way."""
         order = self.state.orders.by_cl_ord_id.get(command.cl_ord_id)
         if order is None:
-            self._refuse_amend(command, CxlRejReason.UNKNOWN_ORDER, f"{self.ctx.path} has no such order")
-        elif order.finished_ns or command.order_qty <= order.cum_qty:
-            text = f"the order is {order.ord_status.value}, {order.cum_qty} are filled"
-            self._refuse_amend(command, CxlRejReason.TOO_LATE, text)
-        elif order.ord_status in PENDING:
-            self._refuse_amend(command, CxlRejReason.ALREADY_PENDING, f"the order is {order.ord_status.value}")
-        elif order.order_id is None or order.doubt is not None:
-            self._refuse_amend(command, CxlRejReason.NOT_READY, "the venue has not confirmed the order yet")
-        else:
-            self._amend_confirmed(order, command, is_approved=is_approved)
-
-    def _amend_confirmed(self, order: Order, command: AmendOrder, *, is_approved: bool) -> None:
-        now_ns = self.ctx.now_ns
-        price = None if command.price == order.price else command.price
-        is_free = price is not None or command.order_qty > order.order_qty
-        if is_free and not is_approved:
+            return CxlRejReason.UNKNOWN_ORDER, f"{self.ctx.path} has no such order"
+        if order.finished_ns or command.order_qty <= order.cum_qty:
+            return CxlRejReason.TOO_LATE, f"the order is {order.ord_status.value}, {order.cum_qty} are filled"
+        if order.ord_status in PENDING:
+            return CxlRejReason.ALREADY_PENDING, f"the order is {order.ord_status.value}"
+        if order.order_id is None or order.doubt is not None:
+            return CxlRejReason.NOT_READY, "the venue has not confirmed the order yet"
+        if command.price is None or command.price == order.price:
+            if command.order_qty < order.order_qty:
+                return None
             text = f"order_qty was {command.order_qty}, must be less than {order.order_qty} at the same price"
-            self._refuse_amend(command, CxlRejReason.UNSUPPORTED, f"{text}; what adds risk goes by /router")
-        elif price is None and command.order_qty == order.order_qty:
-            text = f"order_qty was {command.order_qty}, must be less than {order.order_qty} or come with another price"
-            self._refuse_amend(command, CxlRejReason.UNSUPPORTED, text)
-        elif is_free and order.request.ord_type is not OrdType.LIMIT:
-            text = f"a {order.request.ord_type.value} order can only be made smaller"
-            self._refuse_amend(command, CxlRejReason.UNSUPPORTED, text)
-        elif is_free and self.draining:
-            self._refuse_amend(command, CxlRejReason.NOT_READY, f"{self.ctx.path} takes nothing that adds risk now")
-        elif is_free and command.created_ns and now_ns - command.created_ns > self.settings.stale_ns:
-            age_ms = (now_ns - command.created_ns) // 1_000_000
-            text = f"made {age_ms} ms ago, at most {self.settings.stale_ns // 1_000_000} ms allowed"
-            self._refuse_amend(command, CxlRejReason.STALE, text)
-        else:
-            self.amenders[order.cl_ord_id] = command.reply_to
-            request_id = command.request_id if is_approved else ""
-            submit = SubmitAmend(
-                order.cl_ord_id,
-                order.order_id,
-                order.symbol,
-                command.order_qty,
-                self.ctx.path,
-                order.request.side,
-                order.price if price is None else price,
-                is_free,
-                order.amends + 1,
-            )
-            self.record(
-                self.subjects(order.symbol)[0],
-                AmendIntent(order.cl_ord_id, command.order_qty, now_ns, price, request_id),
-                ((self.entry, submit),),
-            )
+            if not is_approved or command.order_qty == order.order_qty:
+                return CxlRejReason.UNSUPPORTED, text
+        elif not is_approved:
+            return CxlRejReason.UNSUPPORTED, f"price was {command.price}, is {order.price}: send it to {ROUTER}"
+        return self._free_amend_objection(order, command)
 
-    def _refuse_amend(self, command: AmendOrder, reason: CxlRejReason, text: str) -> None:
-        self.counts[f"amend refused {reason.value}"] += 1
-        for path, told in refuse_amend(command, reason, text):
-            self.ctx.send(path, told)
+    def _free_amend_objection(self, order: Order, command: AmendOrder) -> tuple[CxlRejReason, str] | None:
+        """To an amend that may add risk."""
+        if order.request.ord_type is not OrdType.LIMIT:
+            text = f"a {order.request.ord_type.value} order can only be made smaller"
+            return CxlRejReason.UNSUPPORTED, text
+        if self.draining:
+            return CxlRejReason.NOT_READY, f"{self.ctx.path} takes nothing that adds risk now"
+        age_ns = self.ctx.now_ns - command.created_ns
+        if command.created_ns and age_ns > self.settings.stale_ns:
+            age_ms, most_ms = age_ns // 1_000_000, self.settings.stale_ns // 1_000_000
+            return CxlRejReason.STALE, f"made {age_ms} ms ago, at most {most_ms} ms allowed"
+        return None
 
     def _reject(self, command: CancelOrder, reason: CxlRejReason, text: str) -> None:
         self.ctx.send(command.reply_to, CancelRejected(command.cl_ord_id, reason, text))

@@ -1,7 +1,8 @@
 """The gates as actors: `/risk/firm` decides for all accounts together, `/risk/<account>` for one.
 
 A gate owns one scope: its limits, its exposure, its trading state.  It is the only one that can say `FirmApproved`
-(firm) or `RiskApproved` (account), and an account sends nothing else.
+(firm) or `RiskApproved` (account), and an account sends nothing else.  Amends that may raise risk go the same way
+(`FirmApprovedAmend`, `RiskApprovedAmend`) and count as orders.
 
 **Ready only when proven.**  A gate that came (back) to life knows nothing, so it stays not ready, and orders are
 refused, until it has
@@ -31,7 +32,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from actors.risk.gate import DAY_NS, Refusal, RiskGate
+from actors.risk.gate import DAY_NS, AmendRefusal, Refusal, RiskGate
 from actors.risk.limits import AccountLimits, FirmLimits
 from protocols.base import Message, Query
 from protocols.canonical import state_hash
@@ -42,7 +43,7 @@ from protocols.control import (
     SetTradingState,
     TradingStateIs,
 )
-from protocols.enums import OrdRejReason, TradingState
+from protocols.enums import CxlRejReason, OrdRejReason, TradingState
 from protocols.ids import AccountID, Path, Venue
 from protocols.journal import (
     JOURNAL,
@@ -57,15 +58,20 @@ from protocols.journal import (
 from protocols.market import TRADE_STREAM, GapClosed, GapOpened, Quote
 from protocols.orders import (
     FIRM_GATE,
+    AmendClosed,
     ExecutionReport,
     FirmApproved,
+    FirmApprovedAmend,
     NewOrder,
     OrderRefused,
     RiskApproved,
+    RiskApprovedAmend,
+    RoutedAmend,
     RoutedOrder,
     account_gate,
     account_path,
     refuse,
+    refuse_amend,
 )
 from protocols.positions import AccountPicture, AccountQuery, AccountResynced
 from protocols.reconcile import InstrumentsQuery, instruments_path
@@ -100,6 +106,10 @@ class _Gate(Actor):
 
     COMMAND: ClassVar[type[RoutedOrder] | type[FirmApproved]]
     APPROVED: ClassVar[type[FirmApproved] | type[RiskApproved]]
+    AMEND: ClassVar[type[RoutedAmend] | type[FirmApprovedAmend]]
+    APPROVED_AMEND: ClassVar[type[FirmApprovedAmend] | type[RiskApprovedAmend]]
+    BEFORE: ClassVar[tuple[Path, ...]]
+    """Gates that have let pass what comes here."""
 
     def __init__(
         self,
@@ -118,6 +128,7 @@ class _Gate(Actor):
         self._cause = ""
         self._waiting_for = ""
         self._refused: dict[OrdRejReason, int] = {}
+        self._amends_refused: dict[CxlRejReason, int] = {}
         self._ignored: dict[str, int] = {}
         # The day's order count is saved now and then; after a restart it is taken as high as it can have been.
         self._count_stride = max(1, limits.max_orders_per_day // _COUNT_SAVES_PER_DAY)
@@ -133,6 +144,8 @@ class _Gate(Actor):
             SetTradingState: self._on_set_trading_state,
             JournalState: self._on_journal_state,
             Drain: self._on_drain,
+            self.AMEND: self._on_amend,
+            AmendClosed: self.gate.exposure.close_amend,
         }
 
     # ---- coming to life ---------------------------------------------------------------------------------------
@@ -241,9 +254,30 @@ class _Gate(Actor):
                 self._save(())
             return
         self._refuse(order, refusal)
-        if gate.tripped:
-            self._change(TradingState.REDUCING, principal=ctx.path, cause=gate.tripped)
-            gate.tripped = ""
+        self._heed_breaker()
+
+    def _heed_breaker(self) -> None:
+        if self.gate.tripped:
+            self._change(TradingState.REDUCING, principal=self.ctx.path, cause=self.gate.tripped)
+            self.gate.tripped = ""
+
+    def _on_amend(self, command: RoutedAmend | FirmApprovedAmend) -> None:
+        ctx, gate, amend = self.ctx, self.gate, command.amend
+        to = self._approved.get((amend.account, amend.venue))
+        if to is None:
+            text = f"{ctx.path} has no account {amend.account} on {amend.venue}"
+            refusal: AmendRefusal | None = AmendRefusal(CxlRejReason.UNKNOWN_ORDER, text)
+        else:
+            refusal = gate.decide_amend(amend, ctx.now_ns, ctx.monotonic_ns)
+        if refusal is None and to is not None:
+            ctx.send(to, self.APPROVED_AMEND(amend))
+            if not gate.orders_today % self._count_stride:
+                self._save(())
+        elif refusal is not None:
+            self._amends_refused[refusal.reason] = self._amends_refused.get(refusal.reason, 0) + 1
+            for path, told in refuse_amend(amend, refusal.reason, f"{ctx.path}: {refusal.text}", self.BEFORE):
+                ctx.send(path, told)
+            self._heed_breaker()
 
     def _refuse(self, order: NewOrder, refusal: Refusal) -> None:
         reason = refusal.reason
@@ -352,6 +386,7 @@ class _Gate(Actor):
             "unproven": sorted(account_path(*pair) for pair in self._unproven),
             "orders_today": gate.orders_today,
             "refused": {reason.value: count for reason, count in self._refused.items()},
+            "amends_refused": {reason.value: count for reason, count in self._amends_refused.items()},
             "ignored": dict(self._ignored),
         }
 
@@ -361,6 +396,9 @@ class FirmGate(_Gate):
 
     COMMAND = RoutedOrder
     APPROVED = FirmApproved
+    AMEND = RoutedAmend
+    APPROVED_AMEND = FirmApprovedAmend
+    BEFORE = ()
 
     def __init__(
         self,
@@ -383,6 +421,9 @@ class AccountGate(_Gate):
 
     COMMAND = FirmApproved
     APPROVED = RiskApproved
+    AMEND = FirmApprovedAmend
+    APPROVED_AMEND = RiskApprovedAmend
+    BEFORE = (FIRM_GATE,)
 
     def __init__(
         self,

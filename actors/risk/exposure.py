@@ -9,6 +9,10 @@ No subset of fills can carry the position further than the larger of the two, so
 worth is counted with what a fill may cost at most (`value_px` of each order, fixed at approval) and never below the
 present mark.  A leg whose net is not above zero can only reduce.
 
+An amend that may raise risk reserves the larger of the order's terms and of what it asks for, in quantity and in worth,
+until it is over; both its prices count as resting meanwhile.  An order that replaces another is an order like any
+other, reserved beside the one that it replaces.
+
 What is reserved at approval is released by fills, cancels, rejects and refusals; an order in doubt has none of these
 and stays reserved.  A fill moves quantity from the leg to the position: the worst case never grows by it.
 
@@ -17,7 +21,10 @@ Events may come twice, late, out of order, and around a picture that already con
 * an order's fills are counted by its `cum_qty`, so a repeated or overtaken report adds nothing;
 * a report that was received before the account's picture was taken moves no position, unless its order is in the
   picture with less filled;
-* orders that were approved here but not yet seen by the account when it took its picture (in flight) stay reserved.
+* orders and amends that were approved here but not yet seen by the account when it took its picture (in flight) stay
+  reserved;
+* what an order's terms are is told by reports that are newer than the picture, and by the end of each amend, which is
+  known by its id: the end of another one gives nothing back.
 
 One file because every increment has to be read beside the one that takes it back.
 """
@@ -35,7 +42,7 @@ from protocols.enums import FINAL_STATUSES, ExecType, OrdRejReason, OrdType, Sid
 from protocols.ids import AccountID, StrategyID, Symbol, Venue
 from protocols.instruments import Instrument
 from protocols.market import Quote
-from protocols.orders import ExecutionReport, NewOrder
+from protocols.orders import AmendClosed, ExecutionReport, NewOrder
 from protocols.positions import AccountPicture, OpenOrder
 
 __all__ = ["Breach", "Exposure", "Leg", "LiveOrder", "Repeats", "Row", "SymbolTotal", "worth_of"]
@@ -46,6 +53,7 @@ FINISHED_KEPT = 10_000
 """At least so many finished orders are remembered, so that a late or repeated report of theirs counts once."""
 
 _BUY, _TRADE, _LIMIT = Side.BUY, ExecType.TRADE, OrdType.LIMIT
+_RESTATEMENTS = (ExecType.REPLACED, ExecType.RESTATED)
 _CORRECTIONS = (ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT)
 _FINAL = tuple(FINAL_STATUSES)  # found by identity; a set would hash the member by name, in Python
 
@@ -168,21 +176,36 @@ class Row:
         self.sell_repeats: dict[StrategyID, Repeats] = {}
 
 
+@attrs.define
+class PendingAmend:
+    """An amend that was approved and is not over: the order has the terms that were, or those that it asks for."""
+
+    request_id: str
+    price: Decimal
+    value_px: Decimal
+    was_qty: Decimal
+    """The order's own terms, as far as we have heard."""
+    was_px: Decimal | None
+    was_value_px: Decimal
+
+
 class LiveOrder:
     """A reservation: an order that may still trade, as far as we can prove."""
 
-    __slots__ = ("cum_qty", "key", "leg", "order_qty", "reported", "resting_px", "value_px")
+    __slots__ = ("amend", "cum_qty", "key", "leg", "order_qty", "reported", "resting_px", "value_px")
 
     def __init__(self, key: str, leg: Leg, order_qty: Decimal, value_px: Decimal, resting_px: Decimal | None) -> None:
         self.key = key
         self.leg = leg
         self.order_qty = order_qty
+        """While an amend is on its way, the larger of both; so is `value_px`."""
         self.cum_qty = ZERO
         self.value_px = value_px
         self.resting_px = resting_px
         """Where a LIMIT order may rest; None for all others."""
         self.reported = False
         """The account has been heard about it; False: in flight."""
+        self.amend: PendingAmend | None = None
 
     @property
     def leaves_qty(self) -> Decimal:
@@ -363,6 +386,95 @@ class Exposure:
             self.orders[key] = LiveOrder(key, leg, order.order_qty, value_px, None)
         leg.row.orders += 1
 
+    def reserve_amend(
+        self, live: LiveOrder, request_id: str, order_qty: Decimal, price: Decimal, value_px: Decimal, *, limited: bool
+    ) -> Breach | None:
+        """Count an order by the larger of its terms and of these, unless (`limited`) that would break a limit."""
+        leg, row = live.leg, live.leg.row
+        most_qty, most_px = max(order_qty, live.order_qty), max(value_px, live.value_px)
+        leaves_qty = max(most_qty - live.cum_qty, ZERO)
+        if limited:
+            market, total = row.market, row.market.total
+            base_qty = order_qty * market.contract_size
+            if base_qty > total.max_order_qty:
+                return Breach(Why.MAX_ORDER_QTY, "max_order_qty", base_qty, total.max_order_qty)
+            if order_qty * value_px > total.max_order_notional:
+                value = order_qty * value_px
+                return Breach(Why.MAX_ORDER_NOTIONAL, "max_order_notional", value, total.max_order_notional)
+            more_qty = leaves_qty - live.leaves_qty
+            more_cost = leaves_qty * most_px - live.leaves_qty * live.value_px
+            breach = self._breach(row, leg.net + more_qty, leg.cost + more_cost)
+            if breach is not None:
+                return breach
+        live.amend = PendingAmend(request_id, price, value_px, live.order_qty, live.resting_px, live.value_px)
+        if self._own_prices:
+            row.market.rest(leg.is_buy, price)
+        self._retune(live, most_qty, most_px)
+        self._settle(row)
+        return None
+
+    def _breach(self, row: Row, net: Decimal, cost: Decimal) -> Breach | None:
+        """What `reserve` looks at for every order, for a leg that would stand there."""
+        market, total = row.market, row.market.total
+        worth = worth_of(net, cost, row.mark)
+        if net > row.qty:
+            position = total.qty + (net - row.qty) * market.contract_size
+            if position > total.max_position_qty:
+                return Breach(Why.MAX_POSITION, "max_position_qty", position, total.max_position_qty)
+        if worth > row.worth:
+            notional = total.notional + worth - row.worth
+            if notional > total.max_position_notional:
+                return Breach(Why.MAX_POSITION, "max_position_notional", notional, total.max_position_notional)
+            gross = self.worth_with_unproven(row.account, worth - row.worth)
+            if gross > self._max_exposure:
+                return Breach(Why.MAX_EXPOSURE, "max_exposure", gross, self._max_exposure)
+        return None
+
+    def close_amend(self, closed: AmendClosed) -> None:
+        """An amend is over: from now on the order counts by the terms that it has."""
+        live = self.orders.get(closed.cl_ord_id)
+        if live is None or live.amend is None or live.amend.request_id != closed.request_id:
+            return
+        amend = live.amend
+        order_qty, price = closed.order_qty, closed.price
+        if order_qty is None or price is None:
+            order_qty, price = amend.was_qty, amend.was_px
+        value_px = self._value_of(live, amend, price)
+        self._unrest(live)
+        live.amend, live.resting_px = None, price
+        self._rest(live)
+        self._retune(live, order_qty, value_px)
+        self._settle(live.leg.row)
+
+    def _value_of(self, live: LiveOrder, amend: PendingAmend, price: Decimal | None) -> Decimal:
+        """What one contract may cost at most, as it was reckoned when the terms with this price were approved."""
+        if price == amend.price:
+            return amend.value_px
+        if price == amend.was_px or price is None:
+            return amend.was_value_px
+        return max(live.value_px, price * live.leg.row.market.unit)
+
+    def _retune(self, live: LiveOrder, order_qty: Decimal, value_px: Decimal) -> None:
+        """Count a live order by other terms; the row is settled by who calls."""
+        leg = live.leg
+        _reduce(leg, live.leaves_qty, live.value_px)
+        live.order_qty, live.value_px = order_qty, value_px
+        leaves_qty = live.leaves_qty
+        leg.qty += leaves_qty
+        leg.value += leaves_qty * value_px
+
+    def _rest(self, live: LiveOrder) -> None:
+        if self._own_prices and live.resting_px is not None:
+            live.leg.row.market.rest(live.leg.is_buy, live.resting_px)
+            if live.amend is not None:
+                live.leg.row.market.rest(live.leg.is_buy, live.amend.price)
+
+    def _unrest(self, live: LiveOrder) -> None:
+        if self._own_prices and live.resting_px is not None:
+            live.leg.row.market.unrest(live.leg.is_buy, live.resting_px)
+            if live.amend is not None:
+                live.leg.row.market.unrest(live.leg.is_buy, live.amend.price)
+
     def release(self, key: str) -> None:
         """The order ended without a report: refused, rejected, or proven never to have arrived."""
         live = self.orders.get(key)
@@ -379,10 +491,14 @@ class Exposure:
             return
         live.reported = True
         leg, known_qty = live.leg, live.cum_qty
-        cum_qty = _cum_qty(report, known_qty) if report.exec_type is _TRADE else report.cum_qty
+        if report.exec_type is _TRADE:
+            cum_qty = _cum_qty(report, known_qty)
+            restated = report.order_qty != live.order_qty
+        else:
+            cum_qty = report.cum_qty
+            restated = report.order_qty != live.order_qty or report.exec_type in _RESTATEMENTS
         is_final = report.ord_status in _FINAL
-        amended = ZERO < report.order_qty < live.order_qty
-        if cum_qty == known_qty and not is_final and not amended:
+        if cum_qty == known_qty and not is_final and not restated:
             return
         before = live.leaves_qty
         if cum_qty > known_qty or (cum_qty < known_qty and report.exec_type in _CORRECTIONS):
@@ -390,14 +506,34 @@ class Exposure:
             if not (key in self._unpictured and self._is_in_picture(report)):
                 filled = cum_qty - known_qty
                 leg.row.position += filled if leg.is_buy else -filled
-        if amended:
-            live.order_qty = report.order_qty
         if is_final:
             _reduce(leg, before, live.value_px)
             self._drop(live)
         else:
             _reduce(leg, before - live.leaves_qty, live.value_px)
+            if restated:
+                self._restate(live, report)
         self._settle(leg.row)
+
+    def _restate(self, live: LiveOrder, report: ExecutionReport) -> None:
+        """The order has other terms, by an amend that needed no gate, by the venue, or by somebody else."""
+        order_qty, price, amend = report.order_qty, report.price, live.amend
+        known_qty = live.order_qty if amend is None else amend.was_qty
+        is_restatement = report.exec_type in _RESTATEMENTS
+        if order_qty <= ZERO or self._is_in_picture(report) or (order_qty > known_qty and not is_restatement):
+            return
+        if amend is not None:  # what it asks for stays reserved, and so does what the order was, if that is more
+            amend.was_qty = order_qty
+            if order_qty > live.order_qty:
+                self._retune(live, order_qty, live.value_px)
+            return
+        value_px = live.value_px
+        if is_restatement and live.resting_px is not None and price is not None and price != live.resting_px:
+            self._unrest(live)
+            live.resting_px = price
+            self._rest(live)
+            value_px = max(value_px, price * live.leg.row.market.unit)
+        self._retune(live, order_qty, value_px)
 
     def _report_of_unknown(self, key: str, report: ExecutionReport) -> None:
         """An order that is not live here: finished before, or made by somebody else."""
@@ -485,9 +621,29 @@ class Exposure:
         key = order.cl_ord_id or order.order_id or ""
         row = self.row(order.account, self.market(order.venue, order.symbol))
         leg = row.buy if order.side is _BUY else row.sell
-        value_px = believed.value_px if believed is not None else ZERO
+        amend = believed.amend if believed is not None else None
+        value_px = ZERO
+        if amend is not None and believed is not None:
+            value_px = self._value_of(believed, amend, order.price)
+        elif believed is not None and believed.resting_px in (None, order.price):
+            value_px = believed.value_px
         self._adopt(key, leg, order.ord_type, order.order_qty, order.cum_qty, order.price, value_px)
+        if order.amend_qty is not None and order.amend_id:
+            self._keep_amend(key, order.amend_id, order.amend_qty, order.amend_price)
+        elif amend is not None and believed is not None:  # approved, and not at the account yet
+            most_qty = believed.order_qty
+            self._keep_amend(key, amend.request_id, most_qty, amend.price, amend.value_px)
         return row
+
+    def _keep_amend(
+        self, key: str, request_id: str, order_qty: Decimal, price: Decimal | None, value_px: Decimal = ZERO
+    ) -> None:
+        """Reserve for an amend that was approved before."""
+        live = self.orders[key]
+        price = live.resting_px if price is None else price
+        if price is not None:
+            value_px = value_px or max(price * live.leg.row.market.unit, live.leg.row.market.mark)
+            self.reserve_amend(live, request_id, order_qty, price, value_px, limited=False)
 
     # ---- increments -------------------------------------------------------------------------------------------
 
@@ -497,8 +653,7 @@ class Exposure:
         leg.row.orders += 1
         leg.qty += leaves_qty
         leg.value += leaves_qty * live.value_px
-        if self._own_prices and live.resting_px is not None:
-            leg.row.market.rest(leg.is_buy, live.resting_px)
+        self._rest(live)
 
     def _end(self, live: LiveOrder) -> None:
         _reduce(live.leg, live.leaves_qty, live.value_px)
@@ -510,6 +665,8 @@ class Exposure:
         del self.orders[key]
         if self._own_prices and live.resting_px is not None:
             leg.row.market.unrest(leg.is_buy, live.resting_px)
+            if live.amend is not None:
+                leg.row.market.unrest(leg.is_buy, live.amend.price)
         if self._unpictured:
             self._unpictured.discard(key)
         self._remember(key, live.cum_qty)

@@ -15,6 +15,9 @@ any other order      ACTIVE, not draining, proven reference, price band, size, p
                      gate: no crossing of our own orders
 ===================  ====================================================================================
 
+An amend that may raise risk is decided as the order would be that it makes of the old one (`decide_amend`): the same
+rules in the same order, for the larger of both.  One that only makes an order smaller passes whatever the state.
+
 An order is *reducing* when it cannot make the position larger whatever happens to the live orders of its side: all of
 them and itself together are not more than the position they close.  Reductions always pass the limits: a limit that
 keeps somebody in a position would be a danger of its own.
@@ -29,16 +32,16 @@ from decimal import Decimal
 
 import attrs
 
-from actors.risk.exposure import Exposure, Repeats, Row
+from actors.risk.exposure import Exposure, Leg, LiveOrder, Repeats, Row
 from actors.risk.limits import AccountLimits, FirmLimits, Limits
 from actors.risk.market import Market
 from actors.risk.rate import Pace
 from protocols.control import ExposurePicture, ExposureRow
-from protocols.enums import ExecInst, OrdRejReason, OrdType, Side, TradingState
+from protocols.enums import CxlRejReason, ExecInst, OrdRejReason, OrdType, Side, TimeInForce, TradingState
 from protocols.instruments import Instrument, Product, Violation, plain
-from protocols.orders import NewOrder
+from protocols.orders import AmendOrder, NewOrder
 
-__all__ = ["DAY_NS", "Refusal", "RiskGate"]
+__all__ = ["DAY_NS", "AmendRefusal", "Refusal", "RiskGate"]
 
 ZERO = Decimal(0)
 DAY_NS = 86_400 * 1_000_000_000
@@ -58,6 +61,14 @@ class Refusal:
     """Why an order may not leave."""
 
     reason: OrdRejReason
+    text: str
+
+
+@attrs.frozen
+class AmendRefusal:
+    """Why an amend may not leave."""
+
+    reason: CxlRejReason
     text: str
 
 
@@ -128,6 +139,67 @@ class RiskGate:
         self.orders_today += 1
         self._pace.add()
         return None
+
+    def decide_amend(self, amend: AmendOrder, now_ns: int, monotonic_ns: int) -> AmendRefusal | None:
+        """None: the amend may pass, and the larger of both terms is reserved."""
+        live = self.exposure.orders.get(amend.cl_ord_id)
+        if live is None:
+            return AmendRefusal(CxlRejReason.UNKNOWN_ORDER, f"{self.scope} knows no live order {amend.cl_ord_id}")
+        leg, row, market = live.leg, live.leg.row, live.leg.row.market
+        if (row.account, market.venue, market.symbol) != (amend.account, amend.venue, amend.symbol):
+            text = f"order {live.key} is of account {row.account} in {market.symbol} on {market.venue}"
+            return AmendRefusal(CxlRejReason.UNKNOWN_ORDER, text)
+        if live.amend is not None:
+            return AmendRefusal(CxlRejReason.ALREADY_PENDING, "an amend of this order is on its way")
+        if amend.price in (None, live.resting_px) and amend.order_qty <= live.order_qty:
+            return None
+        if not amend.request_id:
+            return AmendRefusal(CxlRejReason.UNSUPPORTED, "an amend that may raise risk needs a request_id")
+        if live.resting_px is None or market.instrument is None:
+            return AmendRefusal(CxlRejReason.UNSUPPORTED, "only the terms of a LIMIT order can be changed")
+        price = live.resting_px if amend.price is None else amend.price
+        wish = _as_order(amend, leg, price, market)
+        refusal = self._refuse_amended(wish, live, now_ns, monotonic_ns)
+        if refusal is None:
+            more_qty = max(amend.order_qty, live.order_qty) - live.order_qty
+            breach = self.exposure.reserve_amend(
+                live,
+                amend.request_id,
+                amend.order_qty,
+                price,
+                worst_price(wish, market),
+                limited=leg.net + more_qty > ZERO,
+            )
+            if breach is not None:
+                refusal = exceeds(breach.reason, breach.limit, breach.value, breach.bound)
+        if refusal is not None:
+            return AmendRefusal(CxlRejReason.RISK, f"{refusal.reason.value}: {refusal.text}")
+        self.orders_today += 1
+        self._pace.add()
+        return None
+
+    def _refuse_amended(self, wish: NewOrder, live: LiveOrder, now_ns: int, monotonic_ns: int) -> Refusal | None:
+        """All but the limits on exposure, for the order that the amend would make."""
+        leg, row, market = live.leg, live.leg.row, live.leg.row.market
+        assert market.instrument is not None
+        if self.state is _HALTED:
+            return Refusal(Why.HALTED, f"{self.scope} is halted")
+        if not self.journal_healthy:
+            return Refusal(Why.JOURNAL, "the journal cannot write, so no amend may leave")
+        proven = monotonic_ns - market.proven_at_ns <= self._max_quote_age_ns
+        if self._firm is not None:
+            refusal = refuse_impossible(wish, market, market.instrument, proven)
+            if refusal is not None:
+                return refusal
+        if monotonic_ns >= self._pace.next_ns:
+            self._pace.advance(monotonic_ns)
+        if now_ns >= self._day_ends_ns:
+            self._begin_day(now_ns)
+        if leg.net + max(wish.order_qty - live.order_qty, ZERO) <= ZERO:
+            return None
+        if not proven or self.state is not _ACTIVE or self.draining or not market.unit or self.exposure.unvalued:
+            return self._refuse_state(market)
+        return self._refuse_price(wish, market, market.instrument) or self._refuse_pace(wish, row, monotonic_ns)
 
     def _refuse_state(self, market: Market) -> Refusal:
         """Why nothing that adds risk may leave now."""
@@ -251,6 +323,24 @@ class RiskGate:
             use.append((f"max_position_qty {symbol}", total.qty, total.max_position_qty))
             use.append((f"max_position_notional {symbol}", total.notional, total.max_position_notional))
         return ExposurePicture(self.scope, self.state, rows, len(exposure.orders), tuple(use))
+
+
+def _as_order(amend: AmendOrder, leg: Leg, price: Decimal, market: Market) -> NewOrder:
+    """The order that an amend would make of the one that rests."""
+    return NewOrder(
+        amend.cl_ord_id,
+        amend.account,
+        amend.strategy,
+        amend.venue,
+        amend.symbol,
+        _BUY if leg.is_buy else Side.SELL,
+        _LIMIT,
+        amend.order_qty,
+        price,
+        amend.created_ns,
+        amend.reply_to,
+        next(iter(market.times_in_force), TimeInForce.GTC),
+    )
 
 
 def exceeds(reason: OrdRejReason, limit: str, value: Decimal | int, bound: Decimal | int) -> Refusal:

@@ -2,7 +2,7 @@
 
 An order that names its venue goes there.  One that does not goes where `choice` finds it served best, among the venues
 that its account trades on and whose books are proven.  With one venue there is nothing to choose.  Orders of a batch
-are decided one by one: one that cannot be routed is refused alone.
+are decided one by one: one that cannot be routed is refused alone.  What changes an order goes where the order is.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import attrs
 
 from actors.router.choice import Fees, Offer, best_offer, choose
 from protocols.base import Message, Query
-from protocols.enums import OrdRejReason
+from protocols.enums import CxlRejReason, OrdRejReason
 from protocols.ids import AccountID, Symbol, Venue
 from protocols.market import TRADE_STREAM, BestPrice, BestPriceQuery, GapClosed, GapOpened, Quote
-from protocols.orders import FIRM_GATE, NewOrder, OrderBatch, RoutedOrder, refuse
+from protocols.orders import FIRM_GATE, AmendOrder, NewOrder, OrderBatch, RoutedAmend, RoutedOrder, refuse, refuse_amend
 from supervisors.actor import Actor
 
 __all__ = ["RouterActor"]
@@ -25,7 +25,8 @@ _NO_FEES = Fees()
 
 
 class RouterActor(Actor):
-    """`NewOrder` and `OrderBatch` in, `RoutedOrder` out; `BestPriceQuery` is answered from the same quotes."""
+    """`NewOrder`, `OrderBatch` and `AmendOrder` in, `RoutedOrder` and `RoutedAmend` out; `BestPriceQuery` is answered
+    from the same quotes."""
 
     def __init__(
         self,
@@ -53,6 +54,8 @@ class RouterActor(Actor):
                 self._route(order)
         elif isinstance(message, Quote):
             self._quotes[message.venue, message.symbol] = message
+        elif isinstance(message, AmendOrder):
+            self._route_amend(message)
         elif isinstance(message, GapOpened):
             if message.stream == TRADE_STREAM:
                 return  # nothing is priced from trades
@@ -68,7 +71,19 @@ class RouterActor(Actor):
         else:
             self._refuse(order, f"account {order.account} does not trade on {order.venue}")
 
+    def _route_amend(self, amend: AmendOrder) -> None:
+        if (amend.account, amend.venue) in self._pairs:
+            self.ctx.send(FIRM_GATE, RoutedAmend(amend))
+            return
+        self._refused += 1
+        text = f"{self.ctx.path}: account {amend.account} does not trade on {amend.venue or 'no venue'}"
+        for to, rejected in refuse_amend(amend, CxlRejReason.UNKNOWN_ORDER, text):
+            self.ctx.send(to, rejected)
+
     def _choose(self, order: NewOrder) -> None:
+        if order.orig_cl_ord_id is not None:
+            self._refuse(order, "an order that replaces another must name the venue where that one is")
+            return
         venues = self._venues.get(order.account, [])
         if len(venues) == 1:
             self._pass_on(attrs.evolve(order, venue=venues[0]))
