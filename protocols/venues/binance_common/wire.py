@@ -92,12 +92,12 @@ class TickerEvent(
     event_time: Stamp
     symbol: Text
     last_px: str
-    last_qty: str
-    open_px: str
-    high_px: str
-    low_px: str
-    volume: str
-    turnover: str
+    last_qty: str = ""
+    open_px: str = ""
+    high_px: str = ""
+    low_px: str = ""
+    volume: str = ""
+    turnover: str = ""
     bid_px: str = ""
     bid_qty: str = ""
     ask_px: str = ""
@@ -111,12 +111,12 @@ class TickerRow(Struct, gc=False):
     symbol: Text
     closeTime: Stamp
     lastPrice: str
-    lastQty: str
-    openPrice: str
-    highPrice: str
-    lowPrice: str
-    volume: str
-    quoteVolume: str
+    lastQty: str = ""
+    openPrice: str = ""
+    highPrice: str = ""
+    lowPrice: str = ""
+    volume: str = ""
+    quoteVolume: str = ""
     bidPrice: str = ""
     bidQty: str = ""
     askPrice: str = ""

@@ -183,7 +183,7 @@ class Reports:
         """The order in a reply to place or cancel.  A bare ACK, or too few words, give a state without report."""
         cl_ord_id, order_id = original_id(row.clientOrderId, row.origClientOrderId), _order_id(row.orderId)
         symbol, transact_ns = Symbol(row.symbol), stamp_ns(row.transactTime)
-        if not (row.status and row.side and row.type):
+        if not _says_its_state(row):
             return OrderState(cl_ord_id, order_id, symbol, None, (), transact_ns)
         status = _word(STATUSES, "status", row.status)
         exec_type = _EXEC_TYPE_OF_REPLY.get(status, _ORDER_STATUS)
@@ -215,6 +215,8 @@ class Reports:
 
     def of_query(self, row: OrderRow, received_ns: int) -> ExecutionReport:
         """An order of a query, type ORDER_STATUS."""
+        if not row.clientOrderId:
+            raise RemoteProtocolError(f"order {row.orderId} of {row.symbol} does not say its client id")
         status = _word(STATUSES, "status", row.status)
         return self._state(row, _ORDER_STATUS, status, received_ns, stamp_ns(row.updateTime or row.time))
 
@@ -245,6 +247,8 @@ class Reports:
     def _state(
         self, row: OrderRow, exec_type: ExecType, status: OrdStatus, received_ns: int, transact_ns: int
     ) -> ExecutionReport:
+        if row.origQty is None or row.executedQty is None or not _says_its_state(row):
+            raise RemoteProtocolError(f"order {row.orderId} does not say symbol, side, type, status or quantities")
         cum_qty = amount(row.executedQty)
         return ExecutionReport(
             original_id(row.clientOrderId, row.origClientOrderId),
@@ -302,6 +306,12 @@ class Reports:
                 )
             )
         return tuple(fills)
+
+
+def _says_its_state(row: OrderRow) -> bool:
+    """Whether a row is more than an acknowledgement."""
+    words = row.symbol and row.side and row.type and row.status
+    return bool(words) and row.origQty is not None and row.executedQty is not None
 
 
 def _word(words: Mapping[str, Word], field: str, raw: str) -> Word:

@@ -268,7 +268,8 @@ class AmendedOrder(Struct, gc=False):
 class OrderRow(Struct, gc=False):
     """Whatever the venue answers with that may be an order: ACK, RESULT, FULL, a cancel, a query, an amend, a list.
 
-    An order has `orderId`; anything else (a logon, a subscription) leaves it None.  The answer to a cancel-replace has
+    An order has `orderId`; anything else (a logon, a subscription) leaves it None.  Its quantities have no default: a
+    report of an order must not say 0 where the venue said nothing.  The answer to a cancel-replace has
     two orders, either of which may be a refusal (`code`, `msg`); where it did not wholly succeed it is the `data` of an
     error.
     """
@@ -281,8 +282,8 @@ class OrderRow(Struct, gc=False):
     updateTime: Stamp = 0
     time: Stamp = 0
     price: str = "0"
-    origQty: str = "0"
-    executedQty: str = "0"
+    origQty: str | None = None
+    executedQty: str | None = None
     cummulativeQuoteQty: str = "0"
     status: str = ""
     type: str = ""
@@ -324,7 +325,6 @@ class TradeRow(Struct, gc=False):
     orderId: UpdateID
     price: str
     qty: str
-    quoteQty: str
     commission: str
     commissionAsset: str
     time: Stamp

@@ -194,7 +194,7 @@ class Reports:
         if row.algoId is not None:
             return self._algo_reply(row, received_ns)
         transact_ns = stamp_ns(row.updateTime or row.time)
-        if not (row.status and row.side and row.type):
+        if not _says_its_state(row):
             order_id = OrderID(str(row.orderId))
             cl_ord_id = self._parent(row.symbol, order_id, row.clientOrderId)
             return OrderState(cl_ord_id, order_id, Symbol(row.symbol), None, (), transact_ns)
@@ -207,6 +207,8 @@ class Reports:
 
     def of_query(self, row: OrderRow, received_ns: int) -> ExecutionReport:
         """An order of a query, plain or conditional, type ORDER_STATUS."""
+        if not (row.clientAlgoId if row.algoId is not None else row.clientOrderId):
+            raise RemoteProtocolError(f"an order of {row.symbol} does not say its client id")
         if row.algoId is not None:
             return self._algo(row, _ORDER_STATUS, received_ns)
         status = _word(STATUSES, "status", row.status)
@@ -241,8 +243,8 @@ class Reports:
     def _state(
         self, row: OrderRow, exec_type: ExecType, status: OrdStatus, received_ns: int, transact_ns: int
     ) -> ExecutionReport:
-        if row.orderId is None:
-            raise RemoteProtocolError("an order without orderId")
+        if row.origQty is None or row.executedQty is None or not _says_its_state(row):
+            raise RemoteProtocolError(f"order {row.orderId} does not say its symbol, side, type, status or quantities")
         order_id = OrderID(str(row.orderId))
         return ExecutionReport(
             self._parent(row.symbol, order_id, row.clientOrderId),
@@ -311,6 +313,8 @@ class Reports:
             exec_type = _ORDER_STATUS if triggered or row.algoStatus != "NEW" else ExecType.NEW
             if not triggered and status.is_final:
                 exec_type = _EXEC_TYPE_OF_REPLY.get(status, _ORDER_STATUS)
+        if not row.symbol:
+            raise RemoteProtocolError(f"conditional order {row.algoId} does not say its symbol")
         cl_ord_id = ClOrdID(row.clientAlgoId)
         order_id = OrderID(f"{ALGO_PREFIX}{row.algoId}")
         if triggered:
@@ -398,6 +402,12 @@ class Reports:
             signed_amount(row.unRealizedProfit),
             stamp_ns(row.updateTime),
         )
+
+
+def _says_its_state(row: OrderRow) -> bool:
+    """Whether a row of a plain order is more than an acknowledgement."""
+    words = row.orderId is not None and row.symbol and row.side and row.type and row.status
+    return bool(words) and row.origQty is not None and row.executedQty is not None
 
 
 def _happened(event: OrderEvent, order_qty: Decimal, cum_qty: Decimal, last_qty: Decimal) -> tuple[ExecType, OrdStatus]:

@@ -332,7 +332,8 @@ UserEvent = (
 class OrderRow(Struct, gc=False):
     """Whatever the venue answers with that may be an order, plain (`orderId`) or conditional (`algoId`).
 
-    Anything else (a logon, a countdown) has neither.  In an answer to a batch a member may be an error (`code`, `msg`);
+    Anything else (a logon, a countdown) has neither.  Quantities of plain orders have no default: a report must not say
+    0 where the venue said nothing.  In an answer to a batch a member may be an error (`code`, `msg`);
     a positive code is a success, and the answer to an algo cancel writes it as text.
     """
 
@@ -344,8 +345,8 @@ class OrderRow(Struct, gc=False):
     origType: str = ""
     status: str = ""
     price: str = "0"
-    origQty: str = "0"
-    executedQty: str = "0"
+    origQty: str | None = None
+    executedQty: str | None = None
     cumQuote: str = "0"
     avgPrice: str = "0"
     time: Stamp = 0
@@ -446,11 +447,10 @@ class SymbolRow(Struct, gc=False):
 
     symbol: Text
     status: str
-    contractType: str
     baseAsset: Text
     quoteAsset: Text
-    marginAsset: Text
     filters: tuple[msgspec.Raw, ...]
+    contractType: str = ""
     orderTypes: tuple[str, ...] = ()
     timeInForce: tuple[str, ...] = ("GTC", "IOC", "FOK")
 

@@ -647,6 +647,16 @@ class TestQueries:
         with pytest.raises(RemoteProtocolError):
             CODEC.decode_fills(SYMBOL, bad)
 
+    @pytest.mark.parametrize(
+        "key", ["symbol", "orderId", "clientOrderId", "origQty", "executedQty", "status", "type", "side"]
+    )
+    def test_an_order_that_leaves_out_what_counts_is_refused(self, key: str) -> None:
+        """An absent quantity is not 0, an absent name is nobody's."""
+        row = {name: value for name, value in order_row().items() if name != key}
+        for read, body in ((CODEC.decode_order_status, row), (CODEC.decode_open_orders, [row])):
+            with pytest.raises(RemoteProtocolError):
+                read(reply(body))
+
     @pytest.mark.parametrize("changes", [{"status": "OF_NEXT_YEAR"}, {"type": "WISH"}, {"side": "BOTH"}])
     def test_an_order_in_unknown_words_is_refused_loudly(self, changes: dict[str, str]) -> None:
         (word,) = changes.values()

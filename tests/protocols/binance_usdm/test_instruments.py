@@ -141,7 +141,13 @@ def test_rules_of_another_shape_are_refused(rule: object) -> None:
         instrument(filters=[rule])
 
 
-@pytest.mark.parametrize("key", ["symbol", "status", "contractType", "baseAsset", "marginAsset", "filters"])
+def test_a_contract_of_no_kind_is_not_tradable() -> None:
+    row = {name: value for name, value in BTCUSDT.items() if name not in ("contractType", "marginAsset")}
+    (found,), _ = CODEC.decode_instruments(reply({"symbols": [row]}))
+    assert found.status is InstrumentStatus.HALTED
+
+
+@pytest.mark.parametrize("key", ["symbol", "status", "baseAsset", "quoteAsset", "filters"])
 def test_a_row_without_its_fields_is_refused(key: str) -> None:
     row = {name: value for name, value in BTCUSDT.items() if name != key}
     with pytest.raises(RemoteProtocolError):

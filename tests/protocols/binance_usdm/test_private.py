@@ -505,6 +505,30 @@ class TestRestAnswers:
         assert not isinstance(missing, ExecutionReport)
         assert missing.disposition is Disposition.NOT_FOUND
 
+    @pytest.mark.parametrize(
+        "key", ["symbol", "orderId", "clientOrderId", "origQty", "executedQty", "status", "type", "side"]
+    )
+    def test_an_order_that_leaves_out_what_counts_is_refused(self, key: str) -> None:
+        """An absent quantity is not 0, an absent name is nobody's."""
+        row = {name: value for name, value in order_row().items() if name != key}
+        with pytest.raises(RemoteProtocolError):
+            codec().decode_order_status(reply(row))
+        with pytest.raises(RemoteProtocolError):
+            codec().decode_open_orders(reply([row]))
+
+    @pytest.mark.parametrize("key", ["symbol", "algoId", "clientAlgoId", "algoStatus", "orderType", "side"])
+    def test_nor_may_a_conditional_one(self, key: str) -> None:
+        row = {name: value for name, value in algo_row().items() if name != key}
+        with pytest.raises(RemoteProtocolError):
+            codec().decode_open_orders(reply([row]))
+
+    @pytest.mark.parametrize("key", ["symbol", "origQty", "executedQty", "status", "type", "side"])
+    def test_an_answer_in_too_few_words_is_an_acknowledgement(self, key: str) -> None:
+        row = {name: value for name, value in placed().items() if name != key}
+        got = entry(answer(row))
+        assert got.report is not None
+        assert (got.report.order_id, got.report.report) == ("22542179", None)
+
     def test_open_orders_of_both_kinds(self) -> None:
         plain, waiting = codec().decode_open_orders(reply([order_row(), algo_row()]))
         assert (plain.order_id, waiting.order_id) == ("22542179", "A2146760")
