@@ -1,0 +1,62 @@
+"""The engine at work on the simulated Bybit, where that needs more than at other venues: orders that wait on spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import pytest
+
+from actors.account.settings import AccountSettings
+from actors.venue.settings import MS
+from protocols.enums import OrdStatus, OrdType, Side
+from protocols.orders import NewOrder
+from tests.actors.venue.anywhere import ACCOUNT, PROMPT, Anywhere, anywhere
+
+KINDS = ("bybit-spot", "bybit-linear")
+AUDITING: AccountSettings = attrs.evolve(PROMPT, audit_ns=500 * MS)
+
+
+def waiting(here: Anywhere) -> NewOrder:
+    """A market buy that waits for the middle of the offers to be gone."""
+    offers = here.depth(Side.SELL)
+    order = here.order(ord_type=OrdType.STOP, stop_px=offers[len(offers) // 2][0])
+    return attrs.evolve(order, price=None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_waiting_order_is_canceled(kind: str, tmp_path: Path) -> None:
+    async with anywhere(kind, tmp_path, account=AUDITING) as here:
+        (one, other) = here.place(waiting(here), waiting(here))
+        for each in (one, other):
+            await here.status(each, OrdStatus.NEW)
+        here.cancel(one)
+        await here.status(one, OrdStatus.CANCELED)
+        here.cancel_all()
+        await here.status(other, OrdStatus.CANCELED)
+        assert here.sim.open_orders(ACCOUNT) == []
+        await here.agreement()
+
+
+async def test_a_waiting_order_of_spot_is_canceled_after_a_reconnect(tmp_path: Path) -> None:
+    """What the reconciliation shows of it names its kind too."""
+    async with anywhere("bybit-spot", tmp_path, account=AUDITING) as here:
+        (order,) = here.place(waiting(here))
+        await here.status(order, OrdStatus.NEW)
+        here.sim.cut_connections()
+        await here.ready()
+        here.cancel(order)
+        await here.status(order, OrdStatus.CANCELED)
+        await here.agreement()
+
+
+async def test_a_triggered_order_of_spot_stays_ours(tmp_path: Path) -> None:
+    async with anywhere("bybit-spot", tmp_path, account=AUDITING, lax=True) as here:
+        (order,) = here.place(waiting(here))
+        named = (await here.status(order, OrdStatus.NEW)).order_id
+        offers = here.depth(Side.SELL)
+        here.outside(Side.BUY, sum((qty for _, qty in offers[: len(offers) // 2 + 1]), here.small))
+        ended = await here.status(order, OrdStatus.FILLED)
+        assert named == f"StopOrder:{ended.order_id}"
+        await here.agreement()
+        assert not (await here.picture()).open_orders
