@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.simulator.wire import binance
 from tools.simulator import GeneratorConfig, ManualClock, SimulatorConfig, demo_account
 from tools.simulator.core.clock import MINUTE, MS, SECOND
+from tools.simulator.core.generator import LATE_NS, TICK_NS
 from tools.simulator.core.hub import Message
 from tools.simulator.core.model import Order, OrdStatus, OrdType, Side, StpMode
 from tools.simulator.simulator import Simulator
@@ -177,3 +178,29 @@ async def test_prices_stay_near_their_start(symbol: str) -> None:
     market = sim.exchange.markets[symbol]
     start = {"BTCUSDT": Decimal(90_000), "DOGEUSDT": Decimal("0.15"), "ETHBTC": Decimal("0.0333")}[symbol]
     assert abs(market.last_px / start - 1) < Decimal("0.05")
+
+
+async def test_what_a_slow_machine_has_missed_does_not_happen_later() -> None:
+    """After a stall of a minute: no more than usual happens at once, the depth goes on where it was, on its grid."""
+    import json
+
+    tape, sim = await tape_of(6, 2)
+    usual, ids = len(tape.messages), {}
+    for stream, data in tape.messages:
+        if stream.endswith("@depth@100ms"):
+            ids[stream] = json.loads(data)["u"]
+    tape.messages.clear()
+    assert sim.generator is not None
+    stalled_ns = sim.clock.now_ns() + 60 * SECOND
+    sim.generator.skip_until(stalled_ns - LATE_NS)
+    sim.advance(stalled_ns + 2 * SECOND)
+    assert usual / 4 < len(tape.messages) < usual * 4
+    times = []
+    for stream, data in tape.messages:
+        message = json.loads(data)
+        if stream.endswith("@depth@100ms"):
+            assert message["U"] == ids[stream] + 1
+            ids[stream] = message["u"]
+            times.append(message["E"])
+    assert times[0] * MS >= stalled_ns - LATE_NS
+    assert all(time * MS % TICK_NS == 0 for time in times)

@@ -25,6 +25,7 @@ from tools.simulator.core.model import Order, OrdType, Side, TimeInForce
 
 TICK_NS = 100 * MS  # the grid on which dialects publish depth
 POLL_S = 0.005  # how often the live driver catches up with the clock
+LATE_NS = TICK_NS  # what the live driver is later with than this does not happen any more
 
 
 @attrs.frozen(kw_only=True)
@@ -269,8 +270,24 @@ class Generator:
             self._historic.add(symbol)
             self.models[symbol].invent_history(self._ex.clock.now_ns())
 
+    def skip_until(self, now_ns: int) -> None:
+        """Put off to `now_ns` what is due before it, with the market as it stands."""
+        if self._queue[0][0] < now_ns:
+            tick_ns = now_ns - now_ns % TICK_NS + TICK_NS
+            self._queue = [
+                (time_ns if time_ns >= now_ns else now_ns if symbol else tick_ns, sequence, symbol)
+                for time_ns, sequence, symbol in self._queue
+            ]
+            heapq.heapify(self._queue)
+
     async def run(self) -> None:
-        """Follow the exchange's clock for ever."""
+        """Follow the exchange's clock for ever.
+
+        A machine that is too slow for the market gets a slower market: to make up for lost time would take the time
+        of everything else in this program, and so lose more of it.
+        """
         while True:
-            self.run_until(self._true_ns())
+            now_ns = self._true_ns()
+            self.skip_until(now_ns - LATE_NS)
+            self.run_until(now_ns)
             await trio.sleep(POLL_S)
