@@ -844,6 +844,17 @@ class ChecksPositionMode(SetsPositionMode, Protocol):
 
 
 @runtime_checkable
+class ChecksPositionModeBySymbol(SetsPositionMode, Protocol):
+    """One whose venue keeps the mode symbol by symbol: it is asked of each that the account trades."""
+
+    def position_mode_of_request(self, symbol: Symbol, stamp_venue_ns: int) -> HttpRequest: ...
+
+    def decode_position_mode_of(self, reply: HttpReply) -> bool | None:
+        """True in hedge mode; None where the answer does not tell."""
+        ...
+
+
+@runtime_checkable
 class ListsClosedOrders(Protocol):
     """A codec of a venue without a list of own trades (`capabilities.fills_by_time` False)."""
 

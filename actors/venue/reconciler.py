@@ -52,6 +52,7 @@ from protocols.reconcile import (
 )
 from protocols.venue import (
     ChecksPositionMode,
+    ChecksPositionModeBySymbol,
     ContinuesAnswers,
     Disposition,
     HttpReply,
@@ -163,7 +164,7 @@ class ReconcilerActor(Actor):
     async def _picture(self, wanted: Reconcile) -> Reconciled:
         codec = self._codec
         asked_ns = self.ctx.now_ns
-        await self._check_position_mode()
+        await self._check_position_mode([since.symbol for since in wanted.fills_since])
         open_orders = await self._all_of(
             lambda: codec.open_orders_request(None, self._session.stamp_ns()), codec.decode_open_orders
         )
@@ -199,14 +200,24 @@ class ReconcilerActor(Actor):
             positions,
         )
 
-    async def _check_position_mode(self) -> None:
+    async def _check_position_mode(self, symbols: Sequence[Symbol]) -> None:
         """Once an incarnation: an account that is set up otherwise refuses every order, or takes it for another."""
         codec = self._codec
-        if self._mode_checked or not (codec.capabilities.hedge_mode and isinstance(codec, ChecksPositionMode)):
+        if self._mode_checked or not codec.capabilities.hedge_mode:
             return
-        reply = await self._ask(lambda: codec.position_mode_request(self._session.stamp_ns()))
-        self._compare_mode(codec.decode_position_mode(reply), codec.hedge_mode)
+        if isinstance(codec, ChecksPositionMode):
+            reply = await self._ask(lambda: codec.position_mode_request(self._session.stamp_ns()))
+            self._compare_mode(codec.decode_position_mode(reply), codec.hedge_mode)
+        elif isinstance(codec, ChecksPositionModeBySymbol):
+            for symbol in symbols:
+                reply = await self._ask(partial(self._mode_request, codec, symbol))
+                theirs = codec.decode_position_mode_of(reply)
+                if theirs is not None:
+                    self._compare_mode(theirs, codec.hedge_mode)
         self._mode_checked = True
+
+    def _mode_request(self, codec: ChecksPositionModeBySymbol, symbol: Symbol) -> HttpRequest:
+        return codec.position_mode_of_request(symbol, self._session.stamp_ns())
 
     def _compare_mode(self, theirs: bool, ours: bool) -> None:
         if theirs is ours:

@@ -432,6 +432,18 @@ class BybitPrivate:
         except UnknownWord as unknown:
             raise RemoteProtocolError(f"positions: unknown word {unknown}") from None
 
+    def position_mode_of_request(self, symbol: Symbol, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /v5/position/list` of one symbol, which shows flat positions too (assumed): there is no other question.
+
+        The mode is set by symbol, else by coin, else it is one-way (section 10).
+        """
+        return self._queries.positions(symbol, stamp_venue_ns)
+
+    def decode_position_mode_of(self, reply: HttpReply) -> bool | None:
+        """One row of index 0, or one for each leg; None where there is no row."""
+        positions = self.decode_positions(reply)
+        return any(position.leg is not None for position in positions) if positions else None
+
     def continuation(self, request: HttpRequest, reply: HttpReply, stamp_venue_ns: int) -> HttpRequest | None:
         """The request that goes on where this answer ended: page, coin, week, the history, what is left to cancel."""
         return self._queries.continuation(request, reply, stamp_venue_ns)

@@ -12,7 +12,9 @@ from protocols.venue import (
     AmendsByTerms,
     BatchCodec,
     BookSequencer,
+    CancelsAllByRest,
     Channel,
+    ChecksPositionModeBySymbol,
     ContinuesAnswers,
     KeepsAlive,
     PrivateCodec,
@@ -30,6 +32,7 @@ PRIVATE: PrivateCodec = codec()
 SEQUENCER: BookSequencer = BybitSequencer()
 ALIVE: tuple[KeepsAlive, ...] = (public(), codec())
 AMENDS: AmendsByTerms = codec()
+MODES: ChecksPositionModeBySymbol = codec()
 PAGES: tuple[ContinuesAnswers, ...] = (public(), codec())
 BATCHES: BatchCodec = codec()
 
@@ -43,6 +46,8 @@ BATCHES: BatchCodec = codec()
         (BookSequencer, SEQUENCER),
         (BatchCodec, BATCHES),
         (AmendsByTerms, AMENDS),
+        (CancelsAllByRest, AMENDS),
+        (ChecksPositionModeBySymbol, MODES),
         *((KeepsAlive, thing) for thing in ALIVE),
         *((ContinuesAnswers, thing) for thing in PAGES),
     ],

@@ -650,3 +650,13 @@ class TestQueries:
     def test_no_order_of_ours_is_ever_renamed(self) -> None:
         assert CODEC.other_names(ClOrdID("a")) == ()
         assert CODEC.usage(reply(envelope({}), headers=HEADER)) == ()
+
+
+@pytest.mark.parametrize(
+    "legs, hedge",
+    [((0,), False), ((1, 2), True), ((1,), True), ((), None)],
+)
+def test_the_position_mode_of_a_symbol(legs: tuple[int, ...], hedge: bool | None) -> None:
+    """A flat symbol has its rows too: one, or one for each leg (section 10)."""
+    rows = [position_row(positionIdx=leg, side="", size="0") for leg in legs]
+    assert codec().decode_position_mode_of(reply(listed(*rows))) is hedge

@@ -11,7 +11,9 @@ from actors.account.settings import AccountSettings
 from actors.venue.settings import MS
 from protocols.enums import OrdStatus, OrdType, Side
 from protocols.orders import NewOrder
+from protocols.venues.registry import VenueOptions
 from tests.actors.venue.anywhere import ACCOUNT, PROMPT, Anywhere, anywhere
+from tools.simulator import Simulator
 
 KINDS = ("bybit-spot", "bybit-linear")
 AUDITING: AccountSettings = attrs.evolve(PROMPT, audit_ns=500 * MS)
@@ -60,3 +62,16 @@ async def test_a_triggered_order_of_spot_stays_ours(tmp_path: Path) -> None:
         assert named == f"StopOrder:{ended.order_id}"
         await here.agreement()
         assert not (await here.picture()).open_orders
+
+
+@pytest.mark.parametrize("hedge", [False, True])
+async def test_the_position_mode_is_asked_for_before_there_is_a_position(hedge: bool, tmp_path: Path) -> None:
+    """Symbol by symbol: the venue has no question about the account's."""
+
+    def otherwise(sim: Simulator) -> None:
+        sim.account(ACCOUNT).hedge = not hedge
+
+    options = VenueOptions(request_window_ms=800, hedge_mode=hedge)
+    async with anywhere("bybit-linear", tmp_path, options=options, before=otherwise, wait=False) as here:
+        wanted = f"venues.bybit-linear.hedge_mode is {str(hedge).lower()}: set it to {str(not hedge).lower()}"
+        await here.until(lambda: wanted in here.not_ready().get(here.account, ""), "the mode to be refused")
