@@ -30,6 +30,7 @@ from tools.simulator.core.generator import GeneratorConfig
 from tools.simulator.core.latency import Latency
 from tools.simulator.core.live import FeedBroken, LiveConfig, fetch
 from tools.simulator.core.server import ServerConfig
+from tools.simulator.core.statefile import StateError
 from tools.simulator.simulator import DEFAULT_VENUE, AccountConfig, Simulator, SimulatorConfig, demo_account
 
 
@@ -97,6 +98,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--accounts",
         type=Path,
         help="JSON file: a list of {name, balances, keys: [{api_key, kind, secret}], passphrase?}",
+    )
+    accounts.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="remember accounts, orders and trades in this file; what was acknowledged survives any end of the process",
+    )
+    accounts.add_argument(
+        "--fresh", action="store_true", help="begin anew: what the state file holds is put aside as FILE.before"
     )
     accounts.add_argument("--show-keys", action="store_true", help="print the demo accounts' keys when ready")
     trouble = parser.add_argument_group("trouble")
@@ -177,6 +187,8 @@ def build_config(options: argparse.Namespace) -> SimulatorConfig:
         market = GeneratorConfig(events_per_s=_positive(str(options.rate), "--rate"), burst_every_s=options.burst_every)
     accounts = [] if options.accounts is None else read_accounts(options.accounts)
     accounts += [demo_account(name, seed=options.seed) for name in options.demo_account]
+    if options.fresh and options.state is None:
+        raise ValueError("--fresh: there is nothing to put aside without --state FILE")
     faults = [Fault.parse(text) for text in options.fault]
     if options.gap_probability:
         gap = Fault(kind=FaultKind.DROP, match="*@depth*", count=None, probability=options.gap_probability)
@@ -206,6 +218,8 @@ def build_config(options: argparse.Namespace) -> SimulatorConfig:
             seed=options.seed,
         ),
         faults=tuple(faults),
+        state=options.state,
+        fresh=options.fresh,
     )
 
 
@@ -317,6 +331,12 @@ def _announce(simulator: Simulator, options: argparse.Namespace) -> None:
         **simulator.urls,
         "port": simulator.port,
     }
+    if options.state is not None:
+        said = "begins anew" if simulator.restored is None else f"restored {simulator.restored}"
+        if options.json:
+            print(json.dumps({"event": "state", "file": str(options.state), "said": said}), flush=True)
+        else:
+            print(f"{options.state}: {said}")
     shown = {}
     if options.show_keys:
         for name in options.demo_account:
@@ -343,16 +363,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
     try:
         simulator = Simulator(build_config(options))
-    except (ValueError, InvalidOperation) as error:
+    except (ValueError, InvalidOperation, StateError) as error:
         print(f"bulkhead sim: {error}", file=sys.stderr)
         return 2
     code = 0
     try:
         trio.run(_run, simulator, options)
     except* OSError as group:
-        cause = group.exceptions[0]
-        while isinstance(cause, BaseExceptionGroup):
-            cause = cause.exceptions[0]
-        print(f"bulkhead sim: cannot listen on {options.host}:{options.port}: {cause}", file=sys.stderr)
+        print(f"bulkhead sim: cannot listen on {options.host}:{options.port}: {_cause(group)}", file=sys.stderr)
+        code = 1
+    except* StateError as group:
+        print(f"bulkhead sim: {_cause(group)}", file=sys.stderr)
         code = 1
     return code
+
+
+def _cause(group: BaseExceptionGroup[Exception]) -> BaseException:
+    """The first error of a nest of groups."""
+    cause: BaseException = group.exceptions[0]
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    return cause

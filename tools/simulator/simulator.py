@@ -11,7 +11,7 @@ The same object is what a test reads and breaks things with: it answers directly
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,13 @@ from tools.simulator.core.dialect import Arrival, Dialect, Family, Instrument, P
 from tools.simulator.core.exchange import Exchange
 from tools.simulator.core.faults import IMMEDIATE, Fault, FaultKind, FaultPlan
 from tools.simulator.core.generator import TICK_NS, Generator, GeneratorConfig
+from tools.simulator.core.keeper import Keeper
 from tools.simulator.core.latency import Latency
 from tools.simulator.core.live import LiveConfig, LiveFeed
 from tools.simulator.core.model import Fill, Order, PositionSide, Side
 from tools.simulator.core.scheduler import Scheduler
 from tools.simulator.core.server import Server, ServerConfig
+from tools.simulator.core.statefile import StateError, start_afresh
 from tools.simulator.credentials import Credentials, derive_credentials
 
 DEFAULT_VENUE = "binance-spot"
@@ -78,6 +80,8 @@ class SimulatorConfig:
     limits: Any = None  # an object of the family's limits class; None: what the venue allows
     latency: Latency = attrs.field(factory=Latency)
     faults: tuple[Fault, ...] = ()
+    state: Path | None = None  # file in which the venue remembers its accounts; None: it forgets them
+    fresh: bool = False  # put the file aside and begin anew
 
 
 class Simulator:
@@ -110,10 +114,19 @@ class Simulator:
         )
         self.venue.hub.delay_s = config.latency.market_ms / 1000
         self.venue.user_data.delay_s = config.latency.event_ms / 1000
+        self.keeper = None if config.state is None else self._open_state(config.state)
+        self.restored = None if self.keeper is None else self.keeper.restore()
+        self.failure: StateError | None = None
         for account in config.accounts:
             self.create_account(account)
         front = Front(self.venue, Admin(self))
-        self.server = Server(front, self.faults, config.server, ping_every_s=self.family.ping_every_s)
+        self.server = Server(
+            front,
+            self.faults,
+            config.server,
+            ping_every_s=self.family.ping_every_s,
+            before_send=None if self.keeper is None else self._write_state,
+        )
         self.generator: Generator | None = None
         self.replay: Replay | None = None
         self.live: LiveFeed | None = None
@@ -121,9 +134,30 @@ class Simulator:
         for fault in config.faults:
             self.strike(fault)
 
+    def _open_state(self, path: Path) -> Keeper:
+        """Raises StateError where the file cannot be used."""
+        if self.config.fresh:
+            start_afresh(path)
+        return Keeper(path, self.family.name, self.exchange, self.venue)
+
+    def _write_state(self, *, now_ns: int | None = None) -> None:
+        """What has changed goes to disk.  A venue that cannot write ends, and nobody hears of what it did not write."""
+        assert self.keeper is not None
+        if self.failure is not None:
+            raise self.failure
+        try:
+            self.keeper.flush() if now_ns is None else self.keeper.tick(now_ns)
+        except StateError as error:
+            self.failure = error
+            self.stop()
+            raise
+
     def _choose_market(self, config: SimulatorConfig, instruments: Sequence[Instrument]) -> None:
         if isinstance(config.market, GeneratorConfig):
-            prices = {each.spec.symbol: _start_price(config, each) for each in instruments}
+            prices = {
+                each.spec.symbol: self.exchange.markets[each.spec.symbol].last_px or _start_price(config, each)
+                for each in instruments
+            }
             market = attrs.evolve(config.market, seed=config.market.seed * 1_000_003 + config.seed)
             self.generator = Generator(self.exchange, prices, market)
             self.generator.on_tick.append(self._tick)
@@ -137,6 +171,9 @@ class Simulator:
         """Every 100 ms."""
         contracts.tick(self.exchange, now_ns)
         self.venue.tick(now_ns)
+        if self.keeper is not None and self.failure is None:
+            with suppress(StateError):  # kept as `failure`, and the end of the run
+                self._write_state(now_ns=now_ns)
 
     # ------------------------------------------------------------------------------------------ running
     def open_market(self) -> None:
@@ -148,7 +185,21 @@ class Simulator:
         self.venue.begin()
 
     async def run(self, task_status: trio.TaskStatus[Simulator] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled or stopped; started once the port is open."""
+        """Serve until cancelled or stopped; started once the port is open.  Raises StateError where the state file can
+        no longer be written."""
+        try:
+            await self._run(task_status)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the state file, with everything in it."""
+        if self.keeper is None:
+            return
+        keeper, self.keeper = self.keeper, None
+        keeper.close(write=self.failure is None)
+
+    async def _run(self, task_status: trio.TaskStatus[Simulator]) -> None:
         self.open_market()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.scheduler.run)
@@ -164,6 +215,8 @@ class Simulator:
             task_status.started(self)
             await self.stopping.wait()
             nursery.cancel_scope.cancel()
+        if self.failure is not None:
+            raise self.failure
 
     async def _tick_for_ever(self) -> None:
         """A replay has no events of its own for candles and statistics; the clock gives them."""
@@ -208,7 +261,32 @@ class Simulator:
 
     # ------------------------------------------------------------------------------------------ handles
     def create_account(self, config: AccountConfig) -> Account:
-        """Open an account with its keys. Raises ValueError for names or keys that are taken."""
+        """Open an account with its keys. Raises ValueError for names or keys that are taken.
+
+        One that the state file remembers keeps its money; keys and rates are those that are given.
+        """
+        account = self._remembered(config) or self._opened(config)
+        if config.maker_rate is None and config.taker_rate is None:
+            account.rates.update(self.family.rates)
+        for api_key, kind, secret in config.keys:
+            self.exchange.accounts.add_key(account, api_key, kind, secret, passphrase=config.passphrase)
+        if self.keeper is not None:
+            self.keeper.touch(account)
+        return account
+
+    def _remembered(self, config: AccountConfig) -> Account | None:
+        """An account of an earlier run to which nobody has the keys yet."""
+        accounts = self.exchange.accounts
+        found = accounts.by_name.get(config.name)
+        if self.restored is None or found is None or any(key.account is found for key in accounts.keys.values()):
+            return None
+        family = self.family
+        found.maker_rate = family.maker_rate if config.maker_rate is None else config.maker_rate
+        found.taker_rate = family.taker_rate if config.taker_rate is None else config.taker_rate
+        found.trade_group = config.trade_group
+        return found
+
+    def _opened(self, config: AccountConfig) -> Account:
         family = self.family
         account = self.exchange.accounts.create(
             config.name,
@@ -217,11 +295,7 @@ class Simulator:
             taker_rate=family.taker_rate if config.taker_rate is None else config.taker_rate,
             trade_group=config.trade_group,
         )
-        if config.maker_rate is None and config.taker_rate is None:
-            account.rates.update(family.rates)
         account.update_ns = self.clock.now_ns()
-        for api_key, kind, secret in config.keys:
-            self.exchange.accounts.add_key(account, api_key, kind, secret, passphrase=config.passphrase)
         return account
 
     def account(self, name: str) -> Account:
@@ -308,6 +382,8 @@ class Simulator:
             raise ValueError(f"{account} has {holder.balance(asset).free} {asset} free, cannot take {-amount}")
         holder.credit(asset, amount)
         holder.update_ns = self.clock.now_ns()
+        if self.keeper is not None:
+            self.keeper.touch(holder)
         self.venue.deposited(holder, asset, amount)
 
     # ------------------------------------------------------------------------------------------- faults

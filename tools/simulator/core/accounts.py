@@ -179,7 +179,7 @@ class AccountBook:
                 raise ValueError(f"account {name!r}: balance of {asset} must be zero or more, got {amount}")
         account = Account(
             name=name,
-            uid=len(self.by_name) + 1,
+            uid=1 + max((each.uid for each in self.by_name.values()), default=0),
             maker_rate=maker_rate,
             taker_rate=taker_rate,
             trade_group=trade_group,

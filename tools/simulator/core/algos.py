@@ -103,13 +103,13 @@ class AlgoBook:
 
     def __init__(self, ex: Exchange) -> None:
         self._ex = ex
-        self._last_id = 0
+        self.last_id = 0
         self.by_id: dict[int, Algo] = {}
 
     def place(self, algo: Algo) -> Algo:
         """Let it wait.  The dialect has checked the request; `would_fire` tells whether it would fire at once."""
-        self._last_id += 1
-        algo.algo_id = self._last_id
+        self.last_id += 1
+        algo.algo_id = self.last_id
         algo.created_ns = algo.updated_ns = self._ex.clock.now_ns()
         self.by_id[algo.algo_id] = algo
         market = self._ex.markets[algo.symbol]

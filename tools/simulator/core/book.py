@@ -60,6 +60,7 @@ class BookSide:
         self.descending = descending
         self._levels: SortedDict = SortedDict()
         self._best_index = -1 if descending else 0
+        self._places = 0
 
     def __len__(self) -> int:
         return len(self._levels)
@@ -132,6 +133,8 @@ class BookSide:
 
     def add(self, order: Order) -> None:
         """Queue an order behind all others at its price."""
+        self._places += 1
+        order.place = self._places
         self.level(order.price).queue.append(order)
 
     def remove(self, order: Order) -> None:
@@ -141,6 +144,11 @@ class BookSide:
             raise KeyError(f"order {order.order_id} is not resting at {order.price}")
         level.queue.remove(order)
         self.tidy(level)
+
+    def move_back(self, order: Order) -> None:
+        """Put a resting order behind all others at its price."""
+        self.level(order.price).queue.remove(order)
+        self.add(order)
 
 
 class Book:

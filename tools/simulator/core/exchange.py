@@ -54,7 +54,7 @@ class Exchange:
         self.name_order: Callable[[Order], str] = lambda order: str(order.order_id)
         self.by_venue_id: dict[str, Order] = {}  # filled where order ids are shared by all symbols
         self._first_id = first_id
-        self._last_order_id = first_id - 1
+        self.last_order_id = first_id - 1  # of ids that all symbols share
         self.accounts = AccountBook()
         self.markets: dict[str, Market] = {}
         self.listeners: list[Listener] = []
@@ -62,7 +62,7 @@ class Exchange:
         self.orders: dict[tuple[str, int], Order] = {}  # (symbol, order id), user orders only
         self.open_by_cl: dict[tuple[str, str, str], Order] = {}  # (account, symbol, client id)
         self.last_by_cl: dict[tuple[str, str, str], Order] = {}  # newest bearer of the id, open or not
-        self._next_list_id = 0
+        self.last_list_id = 0
         self.algos = AlgoBook(self)
         self.name_liquidation: Callable[[Position], str] = lambda position: f"liquidation-{position.update_ns}"
         self.after_action: list[Callable[[], None]] = []  # done when the action's consequences are
@@ -86,8 +86,8 @@ class Exchange:
         return market if market is not None and market.spec.category == category else None
 
     def next_list_id(self) -> int:
-        self._next_list_id += 1
-        return self._next_list_id
+        self.last_list_id += 1
+        return self.last_list_id
 
     # --------------------------------------------------------------------------------------- intake
     def submit(self, order: Order) -> list[Fill]:
@@ -159,8 +159,8 @@ class Exchange:
     def number(self, market: Market, order: Order) -> None:
         """Give the order its number."""
         if self.shared_order_ids:
-            self._last_order_id += 1
-            order.order_id = self._last_order_id
+            self.last_order_id += 1
+            order.order_id = self.last_order_id
         else:
             order.order_id = market.next_order_id()
         if order.account is not None:
@@ -177,6 +177,19 @@ class Exchange:
         account.orders.append(order)
         account.open_orders[order.symbol, order.order_id] = order
         market.open_orders[order.order_id] = order
+
+    def remember_again(self, order: Order) -> None:
+        """Find an order of an earlier run wherever orders are looked for; nobody is told."""
+        account = order.account
+        assert account is not None
+        key = (account.name, order.symbol, order.cl_ord_id)
+        self.last_by_cl[key] = self.orders[order.symbol, order.order_id] = order
+        account.orders.append(order)
+        if self.shared_order_ids:
+            self.by_venue_id[order.venue_id] = order
+        if order.is_live:
+            self.open_by_cl[key] = account.open_orders[order.symbol, order.order_id] = order
+            self.markets[order.symbol].open_orders[order.order_id] = order
 
     def enter(self, market: Market, order: Order) -> list[Fill]:
         """Let an admitted order act: wait for its trigger, or match and then rest or expire."""

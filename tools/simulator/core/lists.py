@@ -61,8 +61,7 @@ def submit_oco(ex: Exchange, order_list: OrderList) -> None:
     _open(ex, order_list)
     for leg in order_list.legs:
         ex.admit(market, leg)
-    for leg in order_list.legs:
-        ex.enter(market, leg)
+    _enter_all(ex, market, order_list.legs)
     ex.finish_action(market)
 
 
@@ -207,7 +206,12 @@ def activate(ex: Exchange, order: Order) -> None:
         if not leg.is_conditional:
             leg.is_working, leg.working_ns = True, now
         ex.report(market, leg, ExecType.NEW)
-    for leg in legs:
+    _enter_all(ex, market, legs)
+
+
+def _enter_all(ex: Exchange, market: Market, legs: list[Order]) -> None:
+    """What waits for a price first: a leg that trades at once ends its twin, which must stand somewhere by then."""
+    for leg in sorted(legs, key=lambda each: not each.is_conditional):
         if leg.is_live:
             ex.enter(market, leg)
 

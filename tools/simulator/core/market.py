@@ -21,6 +21,14 @@ from tools.simulator.core.model import Order, PriceKind, Side, SymbolSpec, Trade
 if TYPE_CHECKING:
     from tools.simulator.core.algos import Algo
 
+_COUNTERS = (
+    "update_id",
+    "_next_order_id",
+    "_next_trade_id",
+    "_next_exec_id",
+    "_next_agg_id",
+    "_next_prevented_id",
+)
 TRADES_KEPT = 5_000  # enough for the largest public query of every dialect
 
 
@@ -53,6 +61,7 @@ class Market:
     def __init__(self, spec: SymbolSpec, *, publishes_queue: bool = True, first_id: int = 1) -> None:
         self.spec = spec
         self.symbol = spec.symbol
+        self._first_id = first_id
         self.publishes_queue = publishes_queue
         self.book = Book()
         self.last_px = ZERO
@@ -87,8 +96,11 @@ class Market:
         return self._next_trade_id
 
     def start_trade_ids(self, first: int) -> None:
-        """A replayed market keeps the recording's trade ids apart from those of the user's own fills."""
-        self._next_trade_id = first
+        """A replayed market keeps the recording's trade ids apart from those of the user's own fills.
+
+        Those of an earlier run are not given again: where the numbers began then is below where they begin now.
+        """
+        self._next_trade_id = max(self._next_trade_id, first + self._first_id - 1)
 
     def next_exec_id(self) -> int:
         self._next_exec_id += 1
@@ -101,6 +113,15 @@ class Market:
     def next_prevented_id(self) -> int:
         self._next_prevented_id += 1
         return self._next_prevented_id
+
+    def numbers(self) -> dict[str, int]:
+        """All counters, by name."""
+        return {name: getattr(self, name) for name in _COUNTERS}
+
+    def go_on_from(self, numbers: dict[str, int]) -> None:
+        """No number that is not above these is given any more.  Raises KeyError for a counter that is missing."""
+        for name in _COUNTERS:
+            setattr(self, name, max(getattr(self, name), numbers[name]))
 
     # ----------------------------------------------------------------------------------------- book
     def touch(self, side: Side, price: Decimal) -> None:

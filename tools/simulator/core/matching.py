@@ -164,8 +164,7 @@ def fill_maker(ex: Exchange, market: Market, maker: Order, trade: Trade) -> None
         maker.ord_status = OrdStatus.PARTIALLY_FILLED
         if maker.iceberg_qty and maker.visible_qty <= 0:
             maker.visible_qty = min(maker.iceberg_qty, maker.open_qty)
-            level.queue.remove(maker)
-            level.queue.append(maker)
+            side.move_back(maker)
     market.touch(maker.side, maker.price)
     ex.report_fill(market, maker, fill)
 

@@ -230,6 +230,7 @@ class Order:
     lock_rate: Decimal = ZERO  # commission that a buy must have locked on top (Upbit)
     is_working: bool = False  # on the book, or past it
     visible_qty: Decimal = ZERO  # the slice of an iceberg that shows
+    place: int = 0  # in the queue: of two at one price the lower one stands in front
     trail_px: Decimal = ZERO  # best price seen since a trailing stop became active; 0 = not active
     transact_ns: int = 0
     update_ns: int = 0

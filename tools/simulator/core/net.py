@@ -23,8 +23,10 @@ OUTBOX_FRAMES = 200_000  # a client that lags this far behind is dropped
 class FaultyStream(trio.abc.Stream):
     """A TCP stream with a prefix that was read ahead, and with faults."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, before_send: Callable[[], None] | None = None) -> None:
+        """`before_send`: called before any byte leaves; where it raises, none does."""
         self._stream = stream
+        self._before_send = before_send
         self._prefix = b""
         self._send_lock = trio.StrictFIFOLock()
         self._silent = False
@@ -63,6 +65,8 @@ class FaultyStream(trio.abc.Stream):
                 self._silent = True
             if self._silent:
                 return
+            if self._before_send is not None:
+                self._before_send()
             if self._cut_after is not None and self.sent_bytes + len(data) >= self._cut_after:
                 keep = max(0, self._cut_after - self.sent_bytes)
                 await self._stream.send_all(bytes(data)[:keep])

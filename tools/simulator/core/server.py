@@ -86,12 +86,22 @@ class ServerConfig:
 class Server:
     """Accepts and serves until cancelled."""
 
-    def __init__(self, app: App, faults: FaultPlan, config: ServerConfig, *, ping_every_s: float = 20.0) -> None:
+    def __init__(
+        self,
+        app: App,
+        faults: FaultPlan,
+        config: ServerConfig,
+        *,
+        ping_every_s: float = 20.0,
+        before_send: Callable[[], None] | None = None,
+    ) -> None:
+        """`before_send`: see `FaultyStream`."""
         self._app = app
         self._faults = faults
         self.config = config
         self._ping_every_s = ping_every_s if config.ping_every_s is None else config.ping_every_s
         self.port = config.port
+        self._before_send = before_send
         self.sockets: dict[int, WsConnection] = {}
         self.streams: dict[int, tuple[str, FaultyStream]] = {}
         self.accepted = 0
@@ -130,7 +140,7 @@ class Server:
     async def _handle(self, raw: trio.SocketStream) -> None:
         self.accepted += 1
         connection_id = self.accepted
-        stream = FaultyStream(raw)
+        stream = FaultyStream(raw, self._before_send)
         peer = str(raw.socket.getpeername()[0]) if raw.socket.fileno() != -1 else ""
         try:
             await self._serve(connection_id, stream, peer)

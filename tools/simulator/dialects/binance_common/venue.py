@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import string
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import attrs
@@ -291,6 +291,10 @@ class BinanceVenue(Listener):
     def need_history(self, symbol: str) -> None:
         if self.history_of is not None:
             self.history_of(symbol)
+
+    def rebuild(self, refused: Sequence[Order]) -> None:
+        """A venue that remembers ids must not give them again."""
+        self._random.seed(f"{self.clock.now_ns()}/client-ids")
 
     def random_id(self) -> str:
         """A client id for who sent none."""

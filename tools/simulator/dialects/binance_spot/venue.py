@@ -19,6 +19,7 @@ from tools.simulator.core.decimals import text8
 from tools.simulator.core.dialect import Parts
 from tools.simulator.core.limits import LimitConfig
 from tools.simulator.core.live import LiveConfig, LiveFeed
+from tools.simulator.core.memory import Memory
 from tools.simulator.core.model import ExecType, Execution, Order, Reject
 from tools.simulator.core.net import WsConnection
 from tools.simulator.core.server import HttpResponse
@@ -95,7 +96,6 @@ class BinanceSpot(BinanceVenue):
         self.user_data.on_first_fill = self._first_fill
         self.streams = PublicStreams(self.exchange.markets, self.hub, self.clock)
         self.exchange.listeners += [self.user_data, self.streams, self]
-        self._amendments: dict[tuple[str, int], list[Amendment]] = defaultdict(list)
         self._prevented: dict[tuple[str, str], list[PreventedMatch]] = defaultdict(list)
 
     # ----------------------------------------------------------------------------------- server's calls
@@ -151,6 +151,9 @@ class BinanceSpot(BinanceVenue):
     def state(self) -> dict[str, Any]:
         return {}
 
+    def memory(self) -> Memory:
+        return Memory(logs={"prevented": self._prevented}, rebuild=self.rebuild)
+
     def replay_codec(self) -> ReplayCodec:
         return replay.SpotReplay(self)
 
@@ -158,7 +161,7 @@ class BinanceSpot(BinanceVenue):
         return LiveFeed(self.hub, self.replay_codec(), config, tuple(self.infos))
 
     def note_amend(self, order: Order, exec_id: int, original: str, old_qty: Any) -> None:
-        self._amendments[order.symbol, order.order_id].append(
+        order.extra.setdefault("amendments", []).append(
             Amendment(
                 exec_id=exec_id,
                 old_cl_ord_id=original,
@@ -170,7 +173,8 @@ class BinanceSpot(BinanceVenue):
         )
 
     def amendments(self, order: Order) -> list[Amendment]:
-        return self._amendments[order.symbol, order.order_id]
+        kept: list[Amendment] = order.extra.get("amendments", [])
+        return kept
 
     def prevented(self, account: Account, symbol: str) -> list[PreventedMatch]:
         return self._prevented[account.name, symbol]

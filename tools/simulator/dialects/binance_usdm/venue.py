@@ -16,6 +16,7 @@ from tools.simulator.core.decimals import text8
 from tools.simulator.core.dialect import Parts
 from tools.simulator.core.listener import WalletChange
 from tools.simulator.core.live import LiveConfig, LiveFeed
+from tools.simulator.core.memory import Memory
 from tools.simulator.core.model import Execution, Order, OrdType, Reject
 from tools.simulator.core.net import WsConnection
 from tools.simulator.dialects.binance_common.errors import VenueError
@@ -63,7 +64,6 @@ class BinanceUsdm(BinanceVenue):
         self.exchange.name_liquidation = lambda position: f"autoclose-{position.update_ns // MS}"
         self.listen_keys = ListenKeys(parts.seed)
         self._countdowns: dict[tuple[Account, str], int] = {}
-        self._amendments: dict[Order, list[dict[str, Any]]] = defaultdict(list)
         self._ledgers: dict[Account, list[dict[str, Any]]] = defaultdict(list)
         self._multi_assets: set[Account] = set()
         self._called: set[Position] = set()
@@ -129,6 +129,14 @@ class BinanceUsdm(BinanceVenue):
     def state(self) -> dict[str, Any]:
         return {"countdowns": {f"{account.name}/{symbol}": due for (account, symbol), due in self._countdowns.items()}}
 
+    def memory(self) -> Memory:
+        """Listen keys and countdowns end with the process: a client asks for a key, and arms its switch, anew."""
+        return Memory(
+            logs={"ledger": self._ledgers},
+            values={"multi_assets": (lambda: self._multi_assets, self._multi_assets.update)},
+            rebuild=self.rebuild,
+        )
+
     def replay_codec(self) -> ReplayCodec:
         return replay.UsdmReplay(self)
 
@@ -182,7 +190,7 @@ class BinanceUsdm(BinanceVenue):
         self._called = strained
 
     def note_amendment(self, order: Order, before: tuple[Decimal, Decimal]) -> None:
-        info, rows = self.infos[order.symbol], self._amendments[order]
+        info, rows = self.infos[order.symbol], order.extra.setdefault("amendments", [])
         rows.append(
             {
                 "amendmentId": order.order_id * 10_000 + order.amends,
@@ -200,7 +208,8 @@ class BinanceUsdm(BinanceVenue):
         )
 
     def amendments(self, order: Order) -> list[dict[str, Any]]:
-        return self._amendments[order]
+        kept: list[dict[str, Any]] = order.extra.get("amendments", [])
+        return kept
 
     def child_id(self, algo: Algo) -> str:
         """The client id of the order that a conditional one sets free.  Nothing says that it is the same; it is not."""

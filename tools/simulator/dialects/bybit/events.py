@@ -7,6 +7,7 @@ Order rows are pictures and repeat; positions are told with every change of an o
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -168,6 +169,16 @@ class AccountEvents(Listener):
         rows.append(row)
         if len(rows) > EXECUTIONS_KEPT:
             del rows[: EXECUTIONS_KEPT // 10]
+
+    def rebuild(self, refused: Sequence[Order]) -> None:
+        """After a restart: who bears which client id, and what is held."""
+        for account in self._venue.exchange.accounts.by_name.values():
+            mine = [order for order in refused if order.account is account]
+            self.refused[account] += mine
+            for order in sorted([*account.orders, *mine], key=lambda each: each.transact_ns):
+                self._remember(account, order, self._venue.infos[order.symbol])
+            for (symbol, side), position in account.positions.items():
+                self._held[account, symbol, side] = position.qty
 
     def on_balances(self, account: Account, assets: set[str]) -> None:
         self.wallet(account, assets)

@@ -72,6 +72,15 @@ class PositionExits:
         self._venue = venue
         self._orders: dict[Key, dict[str, Order]] = {}
 
+    def rebuild(self) -> None:
+        """After a restart: which of the open orders are exits."""
+        names = {word: name for name, word in WORDS.items()}
+        for account in self._venue.exchange.accounts.by_name.values():
+            for order in account.open_orders.values():
+                name = names.get(terms_of(order).stop_order_type)
+                if name is not None:
+                    self._orders.setdefault((account, order.symbol, order.position_side), {})[name] = order
+
     def shown(self, position: Position, name: str) -> str:
         """What the position's row says."""
         order = self._orders.get(_key(position), {}).get(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +18,7 @@ from tools.simulator.core.hub import Hub
 from tools.simulator.core.listener import Listener, WalletChange
 from tools.simulator.core.live import LiveConfig, LiveFeed
 from tools.simulator.core.market import Market
+from tools.simulator.core.memory import Memory
 from tools.simulator.core.model import MarginMode, Order
 from tools.simulator.core.net import WsConnection
 from tools.simulator.core.private import PrivateChannel
@@ -171,6 +172,24 @@ class Bybit(Listener):
             "limited_until_ns": {peer: limits.silent_until_ns for peer, limits in self._peers.items()},
             "snapshots": dict(self.snapshots),
         }
+
+    def memory(self) -> Memory:
+        return Memory(
+            logs={"executions": self.events.executions},
+            values={
+                "hidden": (lambda: self._hidden, self._go_on_hiding),
+                "margin_modes": (lambda: self.margin_modes, self.margin_modes.update),
+                "institutions": (lambda: self.institutions, self.institutions.update),
+            },
+            rebuild=self._rebuild,
+        )
+
+    def _go_on_hiding(self, number: int) -> None:
+        self._hidden = number
+
+    def _rebuild(self, refused: Sequence[Order]) -> None:
+        self.events.rebuild(refused)
+        self.exits.rebuild()
 
     def replay_codec(self) -> ReplayCodec:
         return BybitReplay(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +23,7 @@ from tools.simulator.core.latency import Latency
 from tools.simulator.core.limits import Window
 from tools.simulator.core.live import LiveConfig, LiveFeed
 from tools.simulator.core.market import Market
+from tools.simulator.core.memory import Memory
 from tools.simulator.core.model import ExecType, Execution, Fill, Order, OrdStatus, OrdType, RejectReason, Side
 from tools.simulator.core.net import WsConnection
 from tools.simulator.core.private import PrivateChannel
@@ -208,6 +209,30 @@ class OkxVenue(Listener):
             ],
             "rate_limited": self.buckets.refused,
         }
+
+    def memory(self) -> Memory:
+        """Numbers begin where they began: conditional orders are known by theirs.  Timers end with the process."""
+        return Memory(
+            logs={"bills": self._bills},
+            values={
+                "numbers": (self._numbers, self._go_on_from),
+                "settings": (lambda: self._settings, self._settings.update),
+            },
+            rebuild=self._rebuild,
+        )
+
+    def _numbers(self) -> list[int]:
+        return [self._first_id, self._last_bill, self._last_nameless]
+
+    def _go_on_from(self, numbers: list[int]) -> None:
+        self._first_id, self._last_bill, self._last_nameless = numbers
+
+    def _rebuild(self, refused: Sequence[Order]) -> None:
+        for bills in self._bills.values():
+            for bill in bills:
+                self._fills[bill.order].append(bill)
+        for order in refused:
+            self.keep_unborn(order)
 
     def replay_codec(self) -> ReplayCodec:
         self.replay = OkxReplay(self)

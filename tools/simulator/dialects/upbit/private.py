@@ -184,7 +184,7 @@ class PrivateStreams(Listener):
     def __init__(self, channel: PrivateChannel, clock: Clock) -> None:
         self._channel = channel
         self._clock = clock
-        self._told = 0
+        self.told = 0
 
     def on_execution(self, order: Order, execution: Execution) -> None:
         if order.account is None or execution.exec_type is ExecType.REJECTED:
@@ -210,10 +210,10 @@ class PrivateStreams(Listener):
     def assets_changed(self, account: Account, assets: set[str]) -> None:
         """`myAsset`: the currencies that changed, and no others."""
         now_ns = self._clock.now_ns()
-        self._told += 1
+        self.told += 1
         event = {
             "type": "myAsset",
-            "asset_uuid": made_up_uuid("asset", account.name, self._told),
+            "asset_uuid": made_up_uuid("asset", account.name, self.told),
             "assets": [
                 {
                     "currency": asset,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,8 @@ from tools.simulator.core.exchange import Listener
 from tools.simulator.core.hub import Hub
 from tools.simulator.core.live import LiveConfig, LiveFeed
 from tools.simulator.core.market import TRADES_KEPT, Market
-from tools.simulator.core.model import ExecType, Execution, Order, OrdStatus, Reject
+from tools.simulator.core.memory import Memory
+from tools.simulator.core.model import ExecType, Execution, Fill, Order, OrdStatus, Reject, Side
 from tools.simulator.core.net import WsConnection
 from tools.simulator.core.private import PrivateChannel
 from tools.simulator.core.server import HttpRequest, HttpResponse
@@ -70,6 +71,7 @@ class Upbit(Listener):
         self._budgets: dict[Account, Budget] = {}
         self._statistics: dict[str, Statistics] = {}
         self._identifiers: dict[tuple[str, str], Order | None] = {}
+        self._spent: dict[str, list[str]] = defaultdict(list)  # by account: identifiers in the order of their use
         self._costs: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}  # what was bought, and what it cost in KRW
 
     # ----------------------------------------------------------------------------------- server's calls
@@ -159,6 +161,32 @@ class Upbit(Listener):
     def state(self) -> dict[str, Any]:
         return {"identifiers": len(self._identifiers)}
 
+    def memory(self) -> Memory:
+        """Identifiers are used up for good, those of refused orders too."""
+        return Memory(
+            logs={"identifiers": self._spent},
+            values={"names": (self._names_given, self._go_on_naming)},
+            rebuild=self._rebuild,
+        )
+
+    def _names_given(self) -> list[int]:
+        return [self._nameless, self.own_streams.told]
+
+    def _go_on_naming(self, given: list[int]) -> None:
+        self._nameless, self.own_streams.told = given
+
+    def _rebuild(self, refused: Sequence[Order]) -> None:
+        """Whose each identifier is, and what the buys have cost."""
+        for name, identifiers in self._spent.items():
+            self._identifiers |= {(name, identifier): None for identifier in identifiers}
+        for account in self.exchange.accounts.by_name.values():
+            for order in account.orders:
+                if (identifier := ticket_of(order).identifier) is not None:
+                    self._identifiers[account.name, identifier] = order
+            for symbol, fills in account.fills.items():
+                for fill in fills if symbol in self.exchange.markets else ():
+                    self._count_cost(account, fill)
+
     def replay_codec(self) -> ReplayCodec:
         return UpbitReplay(self)
 
@@ -234,6 +262,7 @@ class Upbit(Listener):
         if self.is_used(account, identifier):
             raise errors.duplicated()
         self._identifiers[account.name, identifier] = None
+        self._spent[account.name].append(identifier)
 
     def find(self, account: Account, *, uuid: str | None = None, identifier: str | None = None) -> Order | None:
         """An order of this account by either name; the venue's own counts where both are given."""
@@ -278,11 +307,15 @@ class Upbit(Listener):
         if execution.exec_type is ExecType.NEW and ticket.identifier is not None:
             self._identifiers[account.name, ticket.identifier] = order
             self.arrivals[ticket.identifier].accepted += 1
-        elif execution.exec_type is ExecType.TRADE and order.is_buy:
+        elif execution.exec_type is ExecType.TRADE:
             assert execution.fill is not None
-            base = self.exchange.markets[order.symbol].spec.base
+            self._count_cost(account, execution.fill)
+
+    def _count_cost(self, account: Account, fill: Fill) -> None:
+        if fill.side is Side.BUY:
+            trade = fill.trade
+            base = self.exchange.markets[trade.symbol].spec.base
             bought, cost = self._costs.get((account.name, base), (ZERO, ZERO))
-            trade = execution.fill.trade
             self._costs[account.name, base] = (bought + trade.qty, cost + trade.quote_qty)
 
     def average_price(self, account: Account, asset: str) -> Decimal:
