@@ -275,7 +275,7 @@ def _okx(product: Product) -> VenueParts:
         product=product,
         capabilities=okx_capabilities(product),
         rules=OKX_RULES,
-        limits=okx_limits.DOCUMENTED,
+        limits=okx_limits.DOCUMENTED[product],
         limits_as_of=okx_limits.LIMITS_AS_OF,
         environments={
             name: Environment(

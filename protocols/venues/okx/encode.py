@@ -26,6 +26,7 @@ from protocols.venues.values import amount_text
 
 __all__ = [
     "LOGIN_ID",
+    "PLACES",
     "STP_MODES",
     "TRADE_MODES",
     "InstrumentCodes",
@@ -89,8 +90,7 @@ class OrderRules:
         spot = self._product is Product.SPOT
         ord_type = self._ord_type(order)
         fields: Fields = {
-            "tdMode": self._trade_mode,
-            "side": "buy" if order.side is Side.BUY else "sell",
+            **self.position_fields(order),
             "ordType": ord_type,
             "sz": amount_text(order.order_qty, "order_qty", PLACES),
             "clOrdId": legal_cl_ord_id(order.cl_ord_id),
@@ -104,6 +104,11 @@ class OrderRules:
             # Without these a buy counts quote money, and the venue shrinks what the balance does not cover.
             fields["tgtCcy"] = "base_ccy"
             fields["banAmend"] = True
+        return fields
+
+    def position_fields(self, order: NewOrder) -> Fields:
+        """Margin mode, side and leg: what every kind of order has to say."""
+        fields: Fields = {"tdMode": self._trade_mode, "side": "buy" if order.side is Side.BUY else "sell"}
         reduces = bool(order.exec_inst & _REDUCE_ONLY)
         if self._hedged:
             fields["posSide"] = "long" if (order.side is Side.BUY) is not reduces else "short"
@@ -123,9 +128,7 @@ class OrderRules:
                 raise LocalProtocolError("POST_ONLY needs ord_type LIMIT and time_in_force GTC")
             return "market"
         if order.ord_type is not OrdType.LIMIT:
-            raise LocalProtocolError(
-                f"ord_type was {order.ord_type.value}; OKX's trigger orders (order-algo) are not carried out"
-            )
+            raise LocalProtocolError(f"ord_type was {order.ord_type.value}; here that is no order of the engine's")
         lifetime = _LIFETIMES.get(order.time_in_force)
         if lifetime is None:
             raise LocalProtocolError(f"time_in_force was {order.time_in_force.value}, OKX has GTC, IOC and FOK")
@@ -145,10 +148,17 @@ def cancel_fields(cl_ord_id: ClOrdID, order_id: OrderID | None) -> Fields:
     return {"clOrdId": legal_cl_ord_id(cl_ord_id)}
 
 
-def amend_fields(cl_ord_id: ClOrdID, order_id: OrderID | None, order_qty: Decimal, request_id: str) -> Fields:
-    """A new total quantity, filled part included.  Should it fail later, the order keeps its old one."""
+def amend_fields(
+    cl_ord_id: ClOrdID, order_id: OrderID | None, order_qty: Decimal, request_id: str, price: Decimal | None = None
+) -> Fields:
+    """A new total quantity, filled part included, and perhaps price.  Should it fail later, the order keeps its terms.
+
+    The venue's terms are of the order, whatever its side is, so no side is said.
+    """
     fields = cancel_fields(cl_ord_id, order_id)
     fields |= {"newSz": amount_text(order_qty, "order_qty", PLACES), "cxlOnFail": False}
+    if price is not None:
+        fields["newPx"] = amount_text(price, "price", PLACES)
     if request_id:
         fields["reqId"] = request_id
     return fields

@@ -23,14 +23,16 @@ from protocols.enums import OrdType
 from protocols.errors import RemoteProtocolError
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument, InstrumentStatus, PriceStep, Product, plain
+from protocols.venues.okx.algos import CONDITIONAL
 from protocols.venues.okx.endpoints import INST_TYPES
-from protocols.venues.okx.limits import OPEN_ORDERS_MAX
+from protocols.venues.okx.limits import ALGO_ORDERS_MAX, OPEN_ORDERS_MAX
 from protocols.venues.okx.wire import InstrumentRow
 from protocols.venues.values import ZERO, amount
 
 __all__ = ["ORD_TYPES", "instruments_of"]
 
-ORD_TYPES = frozenset({OrdType.LIMIT, OrdType.MARKET})
+_PLAIN = frozenset({OrdType.LIMIT, OrdType.MARKET})
+ORD_TYPES = {Product.SPOT: _PLAIN, Product.LINEAR: _PLAIN | CONDITIONAL}
 _ONE = Decimal(1)
 _STATUSES = {"live": InstrumentStatus.TRADING, "post_only": InstrumentStatus.CANCEL_ONLY}
 
@@ -64,7 +66,8 @@ def _instrument(venue: Venue, product: Product, row: InstrumentRow) -> Instrumen
         market_max_qty=ZERO if spot else _bound(row.maxMktSz),
         contract_size=_ONE if spot else _contract_size(row),
         max_open_orders=OPEN_ORDERS_MAX,
-        ord_types=ORD_TYPES,
+        max_algo_orders=0 if spot else ALGO_ORDERS_MAX,
+        ord_types=ORD_TYPES[product],
         venue_code=row.instIdCode or 0,
     )
 

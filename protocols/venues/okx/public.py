@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import InvalidOperation
 from typing import Any
 
-import msgspec
-
 from protocols.base import Message
 from protocols.enums import Side, Source
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, Unrecognized
@@ -100,7 +98,7 @@ _CHANNELS: Mapping[Channel, str] = {
 }
 BUSINESS_CHANNELS = frozenset(_CANDLES)
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
-_FRAME = msgspec.json.Decoder(wire.Frame)
+_FRAME: wire.Reader[wire.Frame] = wire.Reader(wire.Frame)
 
 _Build = Callable[[wire.Frame, bytes, int, int], Sequence[Message]]
 
@@ -139,6 +137,7 @@ def capabilities_of(product: Product) -> Capabilities:
         ws_batches=True,
         positions=contracts,
         wallet=WALLET,
+        amends_price=True,
         channels=frozenset(_CHANNELS),
         candles_max=HISTORY_CANDLES_MAX,
     )
@@ -177,17 +176,15 @@ class OkxPublic:
             "trades-all": self._trades,
             "tickers": self._tickers,
         }
-        self._book_rows: msgspec.json.Decoder[tuple[wire.BookRow, ...]] = (
-            msgspec.json.Decoder(tuple[wire.CheckedBookRow, ...])
-            if checksums
-            else msgspec.json.Decoder(tuple[wire.BookRow, ...])
+        self._book_rows: wire.Reader[tuple[wire.BookRow, ...]] = (
+            wire.Reader(tuple[wire.CheckedBookRow, ...]) if checksums else wire.Reader(tuple[wire.BookRow, ...])
         )
-        self._snapshot_rows = msgspec.json.Decoder(tuple[wire.SnapshotRow, ...])
-        self._trade_rows = msgspec.json.Decoder(tuple[wire.PublicTradeRow, ...])
-        self._ticker_rows = msgspec.json.Decoder(tuple[wire.TickerRow, ...])
-        self._candle_rows = msgspec.json.Decoder(tuple[wire.Candle, ...])
-        self._time_rows = msgspec.json.Decoder(tuple[wire.TimeRow, ...])
-        self._instrument_rows = msgspec.json.Decoder(tuple[wire.InstrumentRow, ...])
+        self._snapshot_rows: wire.Reader[tuple[wire.SnapshotRow, ...]] = wire.Reader(tuple[wire.SnapshotRow, ...])
+        self._trade_rows: wire.Reader[tuple[wire.PublicTradeRow, ...]] = wire.Reader(tuple[wire.PublicTradeRow, ...])
+        self._ticker_rows: wire.Reader[tuple[wire.TickerRow, ...]] = wire.Reader(tuple[wire.TickerRow, ...])
+        self._candle_rows: wire.Reader[tuple[wire.Candle, ...]] = wire.Reader(tuple[wire.Candle, ...])
+        self._time_rows: wire.Reader[tuple[wire.TimeRow, ...]] = wire.Reader(tuple[wire.TimeRow, ...])
+        self._instrument_rows: wire.Reader[tuple[wire.InstrumentRow, ...]] = wire.Reader(tuple[wire.InstrumentRow, ...])
 
     # ---- streams -----------------------------------------------------------------------------------------------
 
@@ -325,13 +322,13 @@ class OkxPublic:
             self.venue,
             symbol,
             interval_ns,
-            stamp_ns(int(row[0])),
-            amount(row[1]),
-            amount(row[2]),
-            amount(row[3]),
-            amount(row[4]),
-            amount(row[5]),
-            row[8] == "1",
+            stamp_ns(int(row.ts)),
+            amount(row.open),
+            amount(row.high),
+            amount(row.low),
+            amount(row.close),
+            amount(row.vol),
+            row.confirm == "1",
             received_ns=received_ns,
             source=source,
         )
@@ -356,7 +353,9 @@ class OkxPublic:
     def decode_instruments(self, reply: HttpReply) -> tuple[Sequence[Instrument], Sequence[Limit]]:
         """All instruments of the product, with their `venue_code`; the limits are those documented."""
         try:
-            return instruments_of(self.venue, self.product, _decoded(self._instrument_rows, reply)), DOCUMENTED
+            return instruments_of(self.venue, self.product, _decoded(self._instrument_rows, reply)), DOCUMENTED[
+                self.product
+            ]
         except REFUSED as error:
             raise RemoteProtocolError(f"instruments refused: {error}") from error
 
@@ -419,18 +418,28 @@ class OkxPublic:
 
 
 def event_of(
-    venue: Venue, product: Product, frame: wire.Frame, raw: bytes, received_ns: int, acks: PendingAcks
+    venue: Venue,
+    product: Product,
+    frame: wire.Frame,
+    raw: bytes,
+    received_ns: int,
+    acks: PendingAcks,
+    *,
+    order: bool = False,
 ) -> Sequence[Message | Reply]:
-    """Events that every connection knows: confirmed topics, errors, notices."""
+    """Events that every connection knows: confirmed topics, errors, notices.
+
+    `order`: the connection takes orders too, and an error may be the answer to one.
+    """
     name, request_id = frame.event, _id_of(frame)
     if name in ("subscribe", "unsubscribe"):
         return (Reply(request_id, payload={"event": name}),) if acks.confirmed(request_id) else ()
     if name == "error":
         acks.refused(request_id)
-        refusal = Refusal(status=200, code=frame.code, text=frame.msg, order=False, received_ns=received_ns)
+        refusal = Refusal(status=200, code=frame.code, text=frame.msg, order=order, received_ns=received_ns)
         return (Reply(request_id, error=classify(product, refusal)),)
     if name == "notice" and frame.code == NOTICE_OF_UPGRADE:
-        return (StreamTerminated(venue, f"the venue closes this connection soon: {frame.msg[:200]}"),)
+        return (StreamTerminated(venue, f"the venue closes this connection soon: {frame.msg[:200]}", announced=True),)
     if name == "channel-conn-count-error":
         return (StreamTerminated(venue, "the venue ended a subscription: too many connections have it"),)
     if name == "channel-conn-count":
@@ -455,7 +464,7 @@ def _only(rows: Sequence[Any]) -> Any:
     return rows[0]
 
 
-def _decoded(decoder: msgspec.json.Decoder[Any], reply: HttpReply) -> Any:
+def _decoded(decoder: wire.Reader[Any], reply: HttpReply) -> Any:
     try:
         return decoder.decode(success(reply))
     except REFUSED as error:
@@ -465,14 +474,16 @@ def _decoded(decoder: msgspec.json.Decoder[Any], reply: HttpReply) -> Any:
 def _levels(rows: tuple[wire.Row, ...]) -> tuple[Level, ...]:
     """Refuse NaN (which does not compare), infinities, negatives and absurd sizes; quantity 0 removes a level."""
     low, end = AMOUNT_MIN, AMOUNT_END
+    levels: list[Level] = []
     try:
-        for price, qty, _, _ in rows:
+        for row in rows:
+            price, qty = row.price, row.qty
             if not (low <= price < end and (not qty or low <= qty < end)):
                 raise RemoteProtocolError(f"impossible level: {price} {qty}")
+            levels.append((price, qty or ZERO))  # a zero may come with any exponent, and would keep it
     except InvalidOperation:
         raise RemoteProtocolError("a level is not a number") from None
-    # A zero may come with any exponent, and would keep it.
-    return tuple([(price, qty or ZERO) for price, qty, _, _ in rows])
+    return tuple(levels)
 
 
 def _unrecognized(venue: Venue, field: str, raw: str, message: bytes) -> UnrecognizedMessage:

@@ -16,9 +16,9 @@ import msgspec
 from protocols.errors import RemoteProtocolError
 from protocols.venue import HttpReply, HttpRequest, Lane
 from protocols.venues.okx.errors import Refusal
-from protocols.venues.okx.limits import COMMANDS
+from protocols.venues.okx.limits import COMMANDS, SINGLE
 from protocols.venues.okx.signer import OkxSigner
-from protocols.venues.okx.wire import AckRow, Envelope
+from protocols.venues.okx.wire import AckRow, Envelope, Reader
 from protocols.venues.values import REFUSED
 
 __all__ = [
@@ -33,8 +33,8 @@ __all__ = [
 ]
 
 Params = Sequence[tuple[str, str]]
-_ENVELOPE = msgspec.json.Decoder(Envelope)
-_ITEMS = msgspec.json.Decoder(tuple[AckRow, ...])
+_ENVELOPE: Reader[Envelope] = Reader(Envelope)
+_ITEMS: Reader[tuple[AckRow, ...]] = Reader(tuple[AckRow, ...])
 
 
 def encoded(params: Params) -> str:
@@ -78,7 +78,7 @@ class SignedRequests:
         expiry = {"expTime": str(stamp_venue_ns // 1_000_000 + window_ms)} if window_ms else {}
         text = msgspec.json.encode(body).decode()
         units = len(body) if isinstance(body, list | tuple) else 1
-        return self._build("POST", path, "", text, stamp_venue_ns, lane, _group_of(path), expiry, units)
+        return self._build("POST", path, "", text, stamp_venue_ns, lane, _group_of(path, units), expiry, units)
 
     def _build(
         self,
@@ -99,13 +99,18 @@ class SignedRequests:
         return HttpRequest(method, path, query, headers, body, 0, lane, group, units)
 
 
-def _group_of(path: str) -> str:
+def _group_of(path: str, units: int) -> str:
     name = path.rpartition("/")[2]
+    if units == 1:
+        name = SINGLE.get(name, name)
     return COMMANDS.get(name, name)
 
 
 def refusal_of(reply: HttpReply, *, order: bool) -> Refusal | None:
-    """The refusal in a REST reply, or None for a success, also a partial one.  The status is mostly 200 either way."""
+    """The refusal in a REST reply; None for a success, also a partial one, and for a batch of which each part failed.
+
+    The status is mostly 200 either way.
+    """
     try:
         envelope = _ENVELOPE.decode(reply.body)
     except REFUSED:
@@ -119,11 +124,13 @@ def refusal_of(reply: HttpReply, *, order: bool) -> Refusal | None:
         )
     if 200 <= reply.status < 300 and envelope.code in ("0", "2"):
         return None
+    if envelope.code == "1":
+        items = _items(envelope)
+        if len(items) > 1 and 200 <= reply.status < 300:
+            return None  # all failed, each for a reason of its own: the answer has to be read part by part
+        if items and items[0].sCode != "0":
+            return refusal_of_item(items[0], order=order, received_ns=reply.received_ns, status=reply.status)
     code, text = envelope.code, envelope.msg
-    if code == "1":
-        item = _first_refused(envelope)
-        if item is not None:
-            return refusal_of_item(item, order=order, received_ns=reply.received_ns, status=reply.status)
     return Refusal(status=reply.status, code=code, text=text, order=order, received_ns=reply.received_ns)
 
 
@@ -144,8 +151,8 @@ def success(reply: HttpReply) -> msgspec.Raw:
     return envelope.data
 
 
-def _first_refused(envelope: Envelope) -> AckRow | None:
+def _items(envelope: Envelope) -> tuple[AckRow, ...]:
     try:
-        return next((item for item in _ITEMS.decode(envelope.data) if item.sCode != "0"), None)
+        return _ITEMS.decode(envelope.data)
     except REFUSED:
-        return None
+        return ()

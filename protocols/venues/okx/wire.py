@@ -1,25 +1,63 @@
-"""The venue's JSON as msgspec structs, under the venue's own field names.
+"""The venue's JSON as msgspec structs, under the venue's own field names, and how it is read.
 
 Only what is used is declared; msgspec skips the rest without building it.  Numbers and times are JSON strings at OKX,
 and "" stands for "does not apply": those stay text until somebody needs the number.  Sequence numbers are JSON
-integers.  Amounts in books are decoded to Decimal by msgspec (there are hundreds in each).
+integers.  Amounts in books are decoded to Decimal by msgspec (there are hundreds in each).  Rows that are lists may
+grow at their end.
+
+A key that is null is read as if it were not there (`Reader`), whatever it is: venues write both.
 """
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
+
+T = TypeVar("T")
 
 SequenceID = Annotated[int, Meta(ge=-1, lt=2**62)]
 Text = Annotated[str, Meta(min_length=1, max_length=64)]
 """A name that we go on to use as a key: symbols, assets, ids."""
 Digits = Annotated[str, Meta(pattern=r"^[0-9]{1,16}$")]
 """A time in milliseconds."""
-Row = tuple[Decimal, Decimal, str, str]
-"""Price, quantity, "0", number of orders."""
+
+
+class Reader(Generic[T]):
+    """A decoder of one type that forgives keys which are null.  Raises what `values.REFUSED` names."""
+
+    __slots__ = ("_decoder",)
+
+    def __init__(self, kind: Any) -> None:
+        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
+
+    def decode(self, raw: bytes | msgspec.Raw) -> T:
+        """The value; only what is refused as it stands is looked at again."""
+        try:
+            return self._decoder.decode(raw)
+        except msgspec.ValidationError:
+            text = bytes(raw)
+            if b"null" not in text:
+                raise
+            return self._decoder.decode(msgspec.json.encode(_without_nulls(json.loads(text, parse_float=Decimal))))
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
+
+
+class Row(Struct, array_like=True, gc=False):
+    """A level of a book: price, quantity, "0", number of orders."""
+
+    price: Decimal
+    qty: Decimal
+    zero: str
+    orders: str
 
 
 # ---- frames (sections 2.2, 6 and 7) ----------------------------------------------------------------------------
@@ -87,8 +125,18 @@ class PublicTradeRow(Struct, gc=False):
     ts: Digits
 
 
-Candle = tuple[Digits, str, str, str, str, str, str, str, str]
-"""Open time, open, high, low, close, volume, volume in the other two units, "1" once closed."""
+class Candle(Struct, array_like=True, gc=False):
+    """A bar; its volume in three units, and "1" once it is closed."""
+
+    ts: Digits
+    open: str
+    high: str
+    low: str
+    close: str
+    vol: str
+    volCcy: str
+    volCcyQuote: str
+    confirm: str
 
 
 class TickerRow(Struct, gc=False):
@@ -143,17 +191,28 @@ class InstrumentRow(Struct, gc=False):
     maxLmtSz: str = ""
     maxMktSz: str = ""
     instIdCode: Annotated[int, Meta(ge=0, lt=2**53)] | None = None
+    upcChg: tuple[Announced, ...] = ()
+
+
+class Announced(Struct, gc=False):
+    """A change of a step or bound that the venue has announced."""
+
+    param: str = ""
+    newValue: str = ""
+    effTime: str = ""
 
 
 # ---- orders (sections 5, 6 and 8.1) ----------------------------------------------------------------------------
 
 
 class AckRow(Struct, gc=False):
-    """One item of the answer to a place, amend or cancel request."""
+    """One item of the answer to a place, amend or cancel request, about an order or (`algoId`) an algo order."""
 
     sCode: str
     ordId: str = ""
     clOrdId: str = ""
+    algoId: str = ""
+    algoClOrdId: str = ""
     sMsg: str = ""
     subCode: str = ""
     ts: str = ""
@@ -175,7 +234,10 @@ class OrderRow(Struct, gc=False):
     accFillSz: str
     instType: str = ""
     clOrdId: str = ""
+    algoId: str = ""
     algoClOrdId: str = ""
+    linkedAlgoOrd: LinkedAlgo | None = None
+    source: str = ""
     px: str = ""
     tgtCcy: str = ""
     avgPx: str = ""
@@ -191,11 +253,50 @@ class OrderRow(Struct, gc=False):
     cancelSource: str = ""
     category: str = ""
     amendResult: str = ""
+    amendSource: str = ""
     code: str = ""
     msg: str = ""
     cTime: str = ""
     uTime: str = ""
     posSide: str = ""
+
+
+class LinkedAlgo(Struct, gc=False):
+    """Which algo order an order belongs to."""
+
+    algoId: str = ""
+
+
+class AlgoRow(Struct, gc=False):
+    """An algo order, as the `orders-algo` channel and as REST show it (section 5.7)."""
+
+    instId: Text
+    algoId: Text
+    side: str
+    ordType: str
+    state: str
+    instType: str = ""
+    algoClOrdId: str = ""
+    ordId: str = ""
+    ordIdList: tuple[str, ...] = ()
+    sz: str = ""
+    posSide: str = ""
+    triggerPx: str = ""
+    ordPx: str = ""
+    tpTriggerPx: str = ""
+    tpOrdPx: str = ""
+    slTriggerPx: str = ""
+    slOrdPx: str = ""
+    failCode: str = ""
+    cTime: str = ""
+    uTime: str = ""
+
+
+class KindRow(Struct, gc=False):
+    """What tells a row about an order from one about an algo order: that one says nothing of fills."""
+
+    accFillSz: str | None = None
+    algoId: str = ""
 
 
 class FillRow(Struct, gc=False):
@@ -222,6 +323,7 @@ class PageRow(Struct, gc=False):
 
     ordId: str = ""
     billId: str = ""
+    algoId: str = ""
 
 
 # ---- account (sections 8.3 and 8.4) ----------------------------------------------------------------------------
@@ -233,6 +335,7 @@ class BalanceDetail(Struct, gc=False):
     ccy: Text
     cashBal: str = ""
     availBal: str = ""
+    frozenBal: str = ""
     uTime: str = ""
 
 
@@ -240,6 +343,7 @@ class ConfigRow(Struct, gc=False):
     """How the account is set up."""
 
     posMode: str
+    acctLv: str = ""
 
 
 class AccountRow(Struct, gc=False):
@@ -252,6 +356,7 @@ class PositionRow(Struct, gc=False):
     instId: Text
     posSide: str
     pos: str
+    mgnMode: str = ""
     avgPx: str = ""
     markPx: str = ""
     liqPx: str = ""

@@ -136,7 +136,6 @@ class TestNewOrder:
         "changes, message",
         [
             ({"price": None}, "price is missing"),
-            ({"ord_type": OrdType.STOP}, "ord_type was STOP"),
             ({"ord_type": OrdType.TRAILING_STOP}, "ord_type was TRAILING_STOP"),
             ({"time_in_force": TimeInForce.GTD}, "time_in_force was GTD"),
             ({"exec_inst": ExecInst.CLOSE_POSITION}, "exec_inst was"),
@@ -299,7 +298,7 @@ class TestQueries:
         assert (by_ours.method, by_ours.path, by_ours.lane) == ("GET", "/api/v5/trade/order", Lane.QUERY)
         assert by_ours.query == f"instId=BTC-USDT-SWAP&clOrdId={CL_ORD_ID}"
         assert by_theirs.query == f"instId=BTC-USDT-SWAP&ordId={ORDER_ID}"
-        assert codec().other_names(CL_ORD_ID) == ()
+        assert codec(SPOT_).other_names(CL_ORD_ID) == ()
 
     def test_open_orders(self) -> None:
         def query(private: OkxPrivate, symbol: Symbol | None) -> str:

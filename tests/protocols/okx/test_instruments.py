@@ -24,7 +24,7 @@ ROWS = {Product.SPOT: SPOT_ROW, Product.LINEAR: SWAP_ROW}
 
 def instruments(product: Product, *rows: dict[str, Any]) -> tuple[Instrument, ...]:
     got, limits = OkxPublic(product).decode_instruments(reply(rest(list(rows))))
-    assert limits == DOCUMENTED
+    assert limits == DOCUMENTED[product]
     return tuple(got)
 
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
-from protocols.ids import Symbol
+from protocols.enums import OrdType
+from protocols.ids import OrderID, Symbol
 from protocols.instruments import Product
 from protocols.venue import HttpRequest, Lane, Scope
 from protocols.venues.okx import OkxPublic
-from protocols.venues.okx.limits import DOCUMENTED, PER_WINDOW, WINDOW_NS
-from tests.protocols.okx.frames import CL_ORD_ID, STAMP_NS, SWAP, codec, new_order, reply
+from protocols.venues.okx.limits import DOCUMENTED as BY_PRODUCT
+from protocols.venues.okx.limits import PER_WINDOW, WINDOW_NS
+from tests.protocols.okx.frames import CL_ORD_ID, STAMP_NS, SWAP, codec, new_order, reply, rest
 
 PUBLIC, PRIVATE = OkxPublic(Product.LINEAR), codec()
+DOCUMENTED = BY_PRODUCT[Product.LINEAR]
+
+
+def next_list() -> HttpRequest:
+    following = PRIVATE.continuation(PRIVATE.open_orders_request(None, STAMP_NS), reply(rest([])), STAMP_NS)
+    assert following is not None
+    return following
+
+
 READS: dict[str, HttpRequest] = {
     "time": PUBLIC.time_request(),
     "instruments": PUBLIC.instruments_request([]),
@@ -20,6 +33,8 @@ READS: dict[str, HttpRequest] = {
     "history-candles": PUBLIC.candles_request(SWAP, 60_000_000_000, 10, 1),
     "tickers": PUBLIC.tickers_request([SWAP]),
     "order-details": PRIVATE.order_status_request(CL_ORD_ID, None, SWAP, STAMP_NS),
+    "order-algo-details": PRIVATE.order_status_request(CL_ORD_ID, OrderID("A1"), SWAP, STAMP_NS),
+    "orders-algo-pending": next_list(),
     "orders-pending": PRIVATE.open_orders_request(None, STAMP_NS),
     "fills": PRIVATE.fills_request(SWAP, STAMP_NS),
     "fills-history": PRIVATE.fills_request(SWAP, STAMP_NS, since_ns=0),
@@ -34,8 +49,10 @@ def test_the_windows() -> None:
     limits = {limit.name: limit for limit in DOCUMENTED}
     assert {limits[name].limit for name in ("orders", "amends", "cancels")} == {60}
     assert {limits[name].scope for name in ("orders", "amends", "cancels", "batch-orders")} == {Scope.SYMBOL}
-    assert (limits["account"].limit, limits["account"].scope) == (1000, Scope.ACCOUNT)
-    assert {"orders", "amends", "batch-orders"} == set(limits["account"].groups)
+    assert (limits["account"].limit, limits["account"].scope) == (1000, Scope.PRODUCT)
+    assert {"orders", "amends", "batch-orders", "amend-batch-orders"} == set(limits["account"].groups)
+    assert "account" not in {limit.name for limit in BY_PRODUCT[Product.SPOT]}, "spot is exempt"
+    assert {limits[name].limit for name in ("order-algo", "cancel-algos")} == {20}
     assert (limits["connections"].limit, limits["connections"].interval_ns) == (3, 1_000_000_000)
     assert WINDOW_NS == 2_000_000_000
 
@@ -57,11 +74,17 @@ def test_commands_weigh_nothing_and_name_their_bucket() -> None:
     commands = [
         PRIVATE.rest_new_order(new_order(), STAMP_NS),
         PRIVATE.rest_cancel_order(CL_ORD_ID, None, SWAP, STAMP_NS),
+        PRIVATE.rest_new_orders([new_order(), new_order()], STAMP_NS),
         PRIVATE.rest_new_orders([new_order()], STAMP_NS),
+        PRIVATE.rest_cancel_orders([(CL_ORD_ID, None, SWAP)], STAMP_NS),
+        PRIVATE.rest_new_order(new_order(ord_type=OrdType.STOP, stop_px=Decimal(1)), STAMP_NS),
+        PRIVATE.rest_cancel_order(CL_ORD_ID, OrderID("A1"), SWAP, STAMP_NS),
         PRIVATE.dead_man_request(None, 0, STAMP_NS),
     ]
-    assert [one.weight for one in commands] == [0] * 4
-    assert [one.group for one in commands] == ["orders", "cancels", "batch-orders", "cancel-all-after"]
+    assert {one.weight for one in commands} == {0}
+    assert [one.group for one in commands] == [
+        "orders", "cancels", "batch-orders", "orders", "cancels", "order-algo", "cancel-algos", "cancel-all-after",
+    ]  # fmt: skip
     assert {one.group for one in commands} < {limit.name for limit in DOCUMENTED}
     assert PRIVATE.rest_new_orders([new_order(), new_order()], STAMP_NS).units == 2
 

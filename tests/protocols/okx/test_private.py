@@ -229,14 +229,20 @@ class TestMoney:
         [
             ("10", "4", "4", "6"),
             ("10", "12", "10", "0"),
-            ("10", "", "0", "10"),
+            ("130", "", "10", "120"),  # what is frozen is said besides
             ("-3", "0", "-3", "0"),
-            ("", "", "0", "0"),
         ],
     )
     def test_cash_is_what_there_is(self, cash: str, available: str, free: str, locked: str) -> None:
         (got,) = only(pushed("account", [account_row(USDT | {"cashBal": cash, "availBal": available})])).balances
         assert (got.free, got.locked) == (D(free), D(locked))
+
+    def test_money_that_is_not_said_is_not_nothing(self) -> None:
+        row = account_row(USDT | {"cashBal": ""})
+        with pytest.raises(RemoteProtocolError, match="no cashBal"):
+            decoded(pushed("account", [row]))
+        with pytest.raises(RemoteProtocolError, match="no cashBal"):
+            codec().decode_balances(reply(rest([row])))
 
     def test_by_rest(self) -> None:
         got = codec().decode_balances(reply(rest([account_row(USDT, BTC)])))
@@ -254,11 +260,32 @@ class TestPositions:
     @pytest.mark.parametrize(
         "side, pos, leg, qty",
         [("long", "2", Side.BUY, "2"), ("short", "2", Side.SELL, "-2"), ("net", "2", None, "2"),
-         ("net", "0", None, "0"), ("long", "0", Side.BUY, "0"), ("net", "", None, "0")],
+         ("net", "0", None, "0"), ("long", "0", Side.BUY, "0")],
     )  # fmt: skip
     def test_legs(self, side: str, pos: str, leg: Side | None, qty: str) -> None:
         got = only(pushed("positions", [position_row(posSide=side, pos=pos)]))
         assert (got.leg, got.qty) == (leg, D(qty))
+
+    def test_a_position_without_a_size_is_not_flat(self) -> None:
+        with pytest.raises(RemoteProtocolError, match="no pos"):
+            decoded(pushed("positions", [position_row(pos="")]))
+
+    def test_crossed_and_isolated_are_one_position(self) -> None:
+        private = codec()
+        crossed, isolated = position_row(pos="2"), position_row(pos="1", mgnMode="isolated", avgPx="63000", upl="1.2")
+        assert decoded(pushed("positions", [crossed]), private)[0].qty == 2
+        both = private.decode_positions(reply(rest([crossed, isolated])))
+        events = private.decode_private(pushed("positions", [isolated]), RECEIVED_NS)
+        (one,) = both
+        assert events == (one,)
+        assert (one.qty, one.entry_px, one.liquidation_px, one.unrealized) == (D(3), D(61000), D(0), D(0))
+        later = isolated | {"pos": "0", "uTime": "1767225600999"}
+        (left,) = private.decode_private(pushed("positions", [later]), RECEIVED_NS)
+        assert isinstance(left, VenuePosition)
+        assert (left.qty, left.entry_px, left.updated_ns) == (D(2), D(60000), 1767225600999 * MS)
+        (flat,) = private.decode_private(pushed("positions", [crossed | {"pos": "0"}]), RECEIVED_NS)
+        assert isinstance(flat, VenuePosition)
+        assert flat.qty == 0
 
     def test_absent_is_flat_only_after_the_last_page(self) -> None:
         private = codec()
@@ -310,6 +337,20 @@ class TestReplies:
         assert both == self.refused
         single = codec().decode_rest_order("p1", reply(rest([item()])))
         assert single == Reply("p1", report=self.accepted)
+
+    def test_each_of_a_batch_that_failed_has_its_own_reason_by_rest(self) -> None:
+        """The first one's reason for all would call an order refused whose outcome nobody knows."""
+        body = reply(rest([REFUSED_ITEM, item(ordId="", sCode="51054", sMsg="timeout")], "1"))
+        assert codec().error(body) is None
+        got = codec().decode_rest_order("p1", body)
+        assert [part.error.disposition for part in got.parts if part.error] == [
+            Disposition.REJECTED, Disposition.UNKNOWN,
+        ]  # fmt: skip
+
+    def test_an_error_event_may_answer_an_order(self) -> None:
+        """Told with the request's id instead of an operation; "ask again" would call a sent order refused."""
+        got = only(b'{"event":"error","id":"p1","code":"63999","msg":"Internal system error","connId":"a"}')
+        assert (got.request_id, got.error.disposition) == ("p1", Disposition.UNKNOWN)
 
     def test_a_batch_that_was_not_taken_at_all(self) -> None:
         got = only(answer(op="batch-orders", code="50011", msg="Too many requests"))
@@ -445,7 +486,11 @@ class TestPages:
         assert again is not None
         assert again.query == "instType=SWAP&limit=100&after=5"
         assert again.headers["OK-ACCESS-SIGN"] != following.headers["OK-ACCESS-SIGN"]
-        assert private.continuation(again, reply(rest(rows[:99])), STAMP_NS) is None
+        last = private.continuation(again, reply(rest(rows[:99])), STAMP_NS)
+        assert last is not None
+        assert (last.path, last.query) == (
+            "/api/v5/trade/orders-algo-pending", "ordType=conditional&instType=SWAP&limit=100",
+        )  # fmt: skip
 
     @pytest.mark.parametrize("since_ns", [STAMP_NS, 0])
     def test_fills_by_their_bill(self, since_ns: int) -> None:
@@ -470,13 +515,13 @@ class TestPages:
     @given(st.integers(0, 350))
     def test_every_order_is_seen_once(self, count: int) -> None:
         """Against a model of the venue's paging: `after` gives what is older."""
-        private = codec()
+        private = codec(Product.SPOT)
         ids = list(range(count, 0, -1))
         request, seen = private.open_orders_request(None, STAMP_NS), list[str]()
         while True:
             after = int(dict(part.split("=") for part in request.query.split("&")).get("after", count + 1))
             page = [one for one in ids if one < after][:100]
-            answered = reply(rest([rest_order(ordId=str(one)) for one in page]))
+            answered = reply(rest([rest_order(instType="SPOT", ordId=str(one)) for one in page]))
             seen += [one.order_id for one in private.decode_open_orders(answered)]
             following = private.continuation(request, answered, STAMP_NS)
             if following is None:

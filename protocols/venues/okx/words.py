@@ -1,0 +1,67 @@
+"""The venue's words and numbers, one by one, as ours.
+
+A word that our vocabulary lacks raises `UnknownWord`, which becomes an `UnrecognizedMessage` at the codec's edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TypeVar
+
+from protocols.enums import Side
+from protocols.errors import RemoteProtocolError, Unrecognized
+from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
+
+__all__ = ["LEGS", "SIDES", "UnknownWord", "cost", "number", "price_or_none", "signed_number", "stamp_of", "word"]
+
+Word = TypeVar("Word")
+
+SIDES = {"buy": Side.BUY, "sell": Side.SELL}
+LEGS: Mapping[str, Side | None] = {"net": None, "": None, "long": Side.BUY, "short": Side.SELL}
+
+
+class UnknownWord(Exception):
+    """A word of the venue's that our vocabulary lacks."""
+
+    def __init__(self, field: str, raw: str) -> None:
+        super().__init__(f"{field}={raw[:100]}")
+        self.what = Unrecognized(field, raw[:100])
+
+
+def word(words: Mapping[str, Word], field: str, raw: str) -> Word:
+    """Our word for the venue's.  Raises UnknownWord."""
+    try:
+        return words[raw]
+    except KeyError:
+        raise UnknownWord(field, raw) from None
+
+
+def stamp_of(text: str) -> int:
+    """A time in milliseconds as text, in nanoseconds; 0 for ""."""
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 16):
+        raise RemoteProtocolError(f"not a time: {text[:40]!r}")
+    return stamp_ns(int(text))
+
+
+def number(text: str) -> Decimal:
+    """An amount; 0 where it does not apply."""
+    return amount(text) if text else ZERO
+
+
+def signed_number(text: str) -> Decimal:
+    """As `number`, which may be negative."""
+    return signed_amount(text) if text else ZERO
+
+
+def price_or_none(text: str) -> Decimal | None:
+    """The limit price; the venue writes "", "0" or "-1" for none."""
+    return None if text in ("", "-1") else amount(text) or None
+
+
+def cost(fee: str) -> Decimal:
+    """The venue's fee, which is negative when we pay, as a cost."""
+    paid = signed_number(fee)
+    return -paid if paid else ZERO
