@@ -44,7 +44,7 @@ from protocols.control import (
     TradingStateIs,
 )
 from protocols.enums import CxlRejReason, OrdRejReason, TradingState
-from protocols.ids import AccountID, Path, Venue
+from protocols.ids import AccountID, Path, Symbol, Venue
 from protocols.journal import (
     JOURNAL,
     Append,
@@ -55,7 +55,7 @@ from protocols.journal import (
     SymbolHalted,
     TradingStateChanged,
 )
-from protocols.market import TRADE_STREAM, GapClosed, GapOpened, Quote
+from protocols.market import BOOK_STREAM, TRADE_STREAM, GapClosed, GapOpened, Quote
 from protocols.orders import (
     FIRM_GATE,
     AmendClosed,
@@ -74,8 +74,8 @@ from protocols.orders import (
     refuse_amend,
 )
 from protocols.positions import AccountPicture, AccountQuery, AccountResynced
-from protocols.reconcile import InstrumentsQuery, instruments_path
-from supervisors.actor import Actor, AskError
+from protocols.reconcile import InstrumentsQuery, book_path, instruments_path
+from supervisors.actor import Actor, AskError, Down, Up
 
 __all__ = ["FIRM_SCOPE", "AccountGate", "FirmGate", "gate_path", "risk_key"]
 
@@ -132,6 +132,8 @@ class _Gate(Actor):
         self._ignored: dict[str, int] = {}
         # The day's order count is saved now and then; after a restart it is taken as high as it can have been.
         self._count_stride = max(1, limits.max_orders_per_day // _COUNT_SAVES_PER_DAY)
+        self._books: dict[Path, tuple[Venue, Symbol]] = {}
+        """Whose end is the end of what they have quoted."""
         self._handlers: dict[type[Message], Callable[[Any], None]] = {
             ExecutionReport: self.gate.exposure.report,
             OrderRefused: self._on_order_refused,
@@ -144,6 +146,8 @@ class _Gate(Actor):
             SetTradingState: self._on_set_trading_state,
             JournalState: self._on_journal_state,
             Drain: self._on_drain,
+            Down: self._on_down,
+            Up: self._on_up,
             self.AMEND: self._on_amend,
             AmendClosed: self.gate.exposure.close_amend,
         }
@@ -306,7 +310,26 @@ class _Gate(Actor):
 
     def _on_instruments(self, message: InstrumentsChanged) -> None:
         for instrument in message.instruments:
+            self._watch_book(message.venue, instrument.symbol)
             self.gate.exposure.set_instrument(instrument)
+
+    def _watch_book(self, venue: Venue, symbol: Symbol) -> None:
+        path = book_path(venue, symbol)
+        if path not in self._books:
+            self._books[path] = venue, symbol
+            try:
+                self.ctx.watch(path)
+            except KeyError:
+                self.ctx.note("no_book", f"{path} is not in the tree: nothing is priced from it")
+
+    def _on_down(self, down: Down) -> None:
+        """A book that crashed cannot say so itself; its next incarnation opens the gap again, and closes it."""
+        book = self._books.get(down.path)
+        if book is not None and not down.running:
+            self.gate.exposure.gap_opened(*book, BOOK_STREAM)
+
+    def _on_up(self, up: Up) -> None:
+        """From when on it is proven the book says itself."""
 
     def _on_symbol_halted(self, message: SymbolHalted) -> None:
         self.gate.exposure.market(message.venue, message.symbol).halted = message.halted

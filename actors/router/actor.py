@@ -14,10 +14,11 @@ import attrs
 from actors.router.choice import Fees, Offer, best_offer, choose
 from protocols.base import Message, Query
 from protocols.enums import CxlRejReason, OrdRejReason
-from protocols.ids import AccountID, Symbol, Venue
+from protocols.ids import AccountID, Path, Symbol, Venue
 from protocols.market import TRADE_STREAM, BestPrice, BestPriceQuery, GapClosed, GapOpened, Quote
 from protocols.orders import FIRM_GATE, AmendOrder, NewOrder, OrderBatch, RoutedAmend, RoutedOrder, refuse, refuse_amend
-from supervisors.actor import Actor
+from protocols.reconcile import book_path
+from supervisors.actor import Actor, Down
 
 __all__ = ["RouterActor"]
 
@@ -42,6 +43,8 @@ class RouterActor(Actor):
         self._fees = dict(fees or {})
         self._quotes: dict[tuple[Venue, Symbol], Quote] = {}
         self._gaps: dict[tuple[Venue, Symbol | None], set[str]] = {}
+        self._books: dict[Path, tuple[Venue, Symbol]] = {}
+        """Whose end is the end of what they have quoted."""
         self._routed: dict[Venue, int] = {}
         self._refused = 0
 
@@ -53,6 +56,8 @@ class RouterActor(Actor):
             for order in message.orders:
                 self._route(order)
         elif isinstance(message, Quote):
+            if (message.venue, message.symbol) not in self._quotes:
+                self._watch_book(message.venue, message.symbol)
             self._quotes[message.venue, message.symbol] = message
         elif isinstance(message, AmendOrder):
             self._route_amend(message)
@@ -62,6 +67,20 @@ class RouterActor(Actor):
             self._gaps.setdefault((message.venue, message.symbol), set()).add(message.stream)
         elif isinstance(message, GapClosed):
             self._gaps.get((message.venue, message.symbol), set()).discard(message.stream)
+        elif isinstance(message, Down):
+            self._on_down(message)
+
+    def _watch_book(self, venue: Venue, symbol: Symbol) -> None:
+        path = book_path(venue, symbol)
+        if path not in self._books:
+            self._books[path] = venue, symbol
+            self.ctx.watch(path)  # it has just quoted, so it is there
+
+    def _on_down(self, down: Down) -> None:
+        """A book that crashed cannot say so itself: what it quoted is void until its next incarnation quotes."""
+        book = self._books.get(down.path)
+        if book is not None and not down.running:
+            self._quotes.pop(book, None)
 
     def _route(self, order: NewOrder) -> None:
         if not order.venue:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from protocols.base import Message
 from protocols.enums import Channel, OrdRejReason, Side
 from protocols.market import Quote, StreamDown, StreamUp
+from protocols.reconcile import book_path
+from supervisors.actor import Down, Up
 from tests.actors.book.test_sequences import Step, diff
 from tests.actors.book.world import PUBLIC, SYMBOL, VENUE, BookWorld
 from tests.actors.risk.test_gates import Gate, account, command, refusals
@@ -103,6 +105,33 @@ async def play(steps: list[Step]) -> GuardedBook:
 @given(st.lists(st.tuples(diff, fault, st.integers(0, 4)), max_size=40))
 def test_no_order_is_priced_from_a_book_that_is_not_proven(steps: list[Step]) -> None:
     assert trio.run(play, steps).refused
+
+
+@pytest.mark.req("R350", "R356")
+def test_nothing_is_priced_from_what_a_crashed_book_has_quoted() -> None:
+    """It cannot tell of its crash; those who price from it see it end, and wait for what its successor proves."""
+    change = [("bids", (Decimal(98), Decimal(2)))]
+    guarded = trio.run(play, [(change, "pass", 0), (change, "pass", 0)])
+    gate, path = guarded.gate, book_path(VENUE, SYMBOL)
+    assert path in gate.ctx.watched
+    assert guarded.reason(Decimal(99)) is None
+    gate.actor.receive(Down(path, 1, "it resyncs and says so itself", running=True))
+    assert guarded.reason(Decimal(99)) is None
+    gate.actor.receive(Down(path, 1, "crashed: KeyError"))
+    for price in (Decimal(99), None):
+        assert guarded.reason(price) is OrdRejReason.NO_REFERENCE_PRICE
+    gate.actor.receive(Up(path, 2))
+    assert guarded.reason(None) is OrdRejReason.NO_REFERENCE_PRICE
+    successor = GuardedBook()
+    successor.gate = gate
+    trio.run(successor.start)
+    assert guarded.reason(None) is OrdRejReason.NO_REFERENCE_PRICE
+    successor.book.ctx.now_ns = gate.ctx.now_ns
+    successor.book.ctx.monotonic_ns = gate.ctx.monotonic_ns
+    successor.give(StreamUp(PUBLIC, VENUE, 9, 0, (Channel.BOOK,), SYMBOL))
+    successor.give(successor.book.truth.update(change, 9))
+    successor.give(successor.book.truth.snapshot(connection=9))
+    assert guarded.reason(Decimal(99)) is None
 
 
 def test_the_gate_opens_and_shuts_with_the_proof() -> None:

@@ -34,7 +34,7 @@ from protocols.journal import (
     SymbolHalted,
     TradingStateChanged,
 )
-from protocols.market import GapClosed, GapOpened
+from protocols.market import GapClosed, GapOpened, Resync
 from protocols.orders import (
     FIRM_GATE,
     FirmApproved,
@@ -47,7 +47,7 @@ from protocols.orders import (
 )
 from protocols.positions import AccountPicture, AccountQuery, AccountResynced
 from protocols.reconcile import InstrumentsQuery, instruments_path
-from supervisors.actor import AskError, Up
+from supervisors.actor import AskError
 from supervisors.testing import RecordingContext
 from tests.actors.risk.world import (
     BTC,
@@ -538,8 +538,8 @@ def test_exposure_is_answered(gate: Gate) -> None:
 
 
 def test_the_console_sees_state_refusals_and_what_was_ignored(gate: Gate) -> None:
-    gate.give(command(gate, order(qty="1001")), Up("/somewhere", 1), Up("/somewhere", 1))
+    gate.give(command(gate, order(qty="1001")), *[Resync(BTC, "")] * 2)
     seen = gate.actor.inspect()
     assert seen["refused"] == {"max_order_qty": 1}
-    assert seen["ignored"] == {"Up": 2}
+    assert seen["ignored"] == {"Resync": 2}
     assert seen["state"] == "active"

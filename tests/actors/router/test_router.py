@@ -15,6 +15,8 @@ from protocols.enums import GapReason, OrdRejReason, OrdType, Side
 from protocols.ids import AccountID, ClOrdID, StrategyID, Symbol, Venue
 from protocols.market import BestPrice, BestPriceQuery, GapClosed, GapOpened, Quote
 from protocols.orders import FIRM_GATE, ROUTER, NewOrder, OrderBatch, OrderRefused, RoutedOrder
+from protocols.reconcile import book_path
+from supervisors.actor import Down
 from supervisors.testing import RecordingContext
 
 D = Decimal
@@ -55,6 +57,20 @@ def refused(sent: list) -> OrderRefused:
     assert isinstance(message, OrderRefused)
     assert message.reason is OrdRejReason.NO_ROUTE
     return message
+
+
+def test_what_a_crashed_book_has_quoted_is_no_offer() -> None:
+    ctx = router()
+    give(ctx, quote(A, "99", "100"), quote(B, "99", "101"))
+    assert ctx.watched == [book_path(A, BTC), book_path(B, BTC)]
+    assert routed(give(ctx, order())) == [A]
+    give(ctx, Down(book_path(A, BTC), 1, "it resyncs and says so itself", running=True))
+    assert routed(give(ctx, order())) == [A]
+    give(ctx, Down(book_path(A, BTC), 1, "crashed"))
+    assert routed(give(ctx, order())) == [B]
+    give(ctx, quote(A, "99", "100"))
+    assert routed(give(ctx, order())) == [A]
+    assert len(ctx.watched) == 2
 
 
 def test_an_order_that_names_its_venue_goes_there_unchanged() -> None:
