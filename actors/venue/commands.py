@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actors.venue.outcomes import Change, OrderGroup, Submit
+from actors.venue.outcomes import Change, OrderGroup, Submit, orig_of
 from protocols.errors import LocalProtocolError
 from protocols.ids import ClOrdID, OrderID, Symbol
-from protocols.orders import SubmitAmend, SubmitCancel, SubmitCancelAll, SubmitCancels, SubmitOrder
+from protocols.orders import SubmitAmend, SubmitCancel, SubmitCancelAll, SubmitCancels, SubmitOrder, SubmitReplace
 from protocols.venue import (
     AmendsByRest,
     AmendsByTerms,
@@ -29,6 +29,7 @@ from protocols.venue import (
     HttpRequest,
     OrdersByRest,
     PrivateCodec,
+    ReplacesOrders,
     Reply,
 )
 
@@ -45,7 +46,10 @@ class Commands:
         self._codec = codec
         able = codec.capabilities
         self._batches = codec if isinstance(codec, BatchCodec) else None
-        self._amends_by_terms = codec if isinstance(codec, AmendsByTerms) and able.amend_needs_terms else None
+        by_terms = codec if isinstance(codec, AmendsByTerms) else None
+        self._amends_freely = by_terms if able.amends_price else None
+        self._amends_by_terms = by_terms if able.amend_needs_terms else None
+        self._replaces = codec if isinstance(codec, ReplacesOrders) and able.cancel_replace else None
         self._amends_by_rest = codec if isinstance(codec, AmendsByRest) else None
         self._cancels_by_rest = codec if isinstance(codec, CancelsByRest) and able.cancel_batch_max > 1 else None
         self._cancels_all_by_rest = codec if isinstance(codec, CancelsAllByRest) and able.cancel_all_symbol else None
@@ -59,10 +63,15 @@ class Commands:
 
     # ---- which requests ----------------------------------------------------------------------------------------
 
-    def goes_by_rest(self, message: SubmitOrder | Change) -> bool:
+    def goes_by_rest(self, message: SubmitOrder | SubmitReplace | Change) -> bool:
         """Whether a command is one that the order-entry connection has no words for."""
         if isinstance(message, SubmitOrder):
             return self._by_rest is not None and self._by_rest.order_by_rest(message.order)
+        if isinstance(message, SubmitReplace):
+            return self._by_rest is not None and (
+                self._by_rest.order_by_rest(message.order)
+                or self._by_rest.change_by_rest(orig_of(message), message.old_order_id)
+            )
         if isinstance(message, SubmitCancelAll):
             return not self._mass_on_socket
         if isinstance(message, SubmitCancels):
@@ -97,7 +106,9 @@ class Commands:
 
     # ---- frames ------------------------------------------------------------------------------------------------
 
-    def frame(self, message: Change | OrderGroup, request_id: str, stamp_ns: int, *, logged_on: bool) -> Frame:
+    def frame(
+        self, message: Change | OrderGroup | SubmitReplace, request_id: str, stamp_ns: int, *, logged_on: bool
+    ) -> Frame:
         """What the socket is to send.  Raises LocalProtocolError for what the venue has no words for."""
         codec = self._codec
         if isinstance(message, SubmitCancel):
@@ -106,6 +117,10 @@ class Commands:
             )
         if isinstance(message, SubmitAmend):
             return self._amend_frame(message, request_id, stamp_ns, logged_on=logged_on)
+        if isinstance(message, SubmitReplace):
+            return self._replacing(message).replace_order(
+                orig_of(message), message.old_order_id, message.order, request_id, stamp_ns, logged_on=logged_on
+            )
         if isinstance(message, OrderGroup):
             assert self._batches is not None
             orders = [member.order for member in message.members]
@@ -117,13 +132,14 @@ class Commands:
 
     def _amend_frame(self, message: SubmitAmend, request_id: str, stamp_ns: int, *, logged_on: bool) -> Frame:
         cl_ord_id, order_id, symbol = message.cl_ord_id, message.order_id, message.symbol
-        if self._amends_by_terms is None:
+        by_terms = self._by_terms(message)
+        if by_terms is None:
             return self._codec.amend_order(
                 cl_ord_id, order_id, symbol, message.order_qty, request_id, stamp_ns, logged_on=logged_on
             )
         if message.side is None or message.price is None:
             raise LocalProtocolError("an amend must say side and price anew here, and the order has no price")
-        return self._amends_by_terms.amend_terms(
+        return by_terms.amend_terms(
             cl_ord_id,
             order_id,
             symbol,
@@ -134,6 +150,20 @@ class Commands:
             stamp_ns,
             logged_on=logged_on,
         )
+
+    def _by_terms(self, message: SubmitAmend) -> AmendsByTerms | None:
+        """Who says an amend by all its terms; None where the quantity is enough.  Raises LocalProtocolError."""
+        if not message.is_free:
+            return self._amends_by_terms
+        if self._amends_freely is None:
+            text = "changes neither a resting order's price nor makes its quantity larger"
+            raise LocalProtocolError(f"{self._codec.venue} {text}")
+        return self._amends_freely
+
+    def _replacing(self, message: SubmitReplace) -> ReplacesOrders:
+        if self._replaces is None:
+            raise LocalProtocolError(f"{self._codec.venue} does not replace one order by another in one request")
+        return self._replaces
 
     # ---- REST --------------------------------------------------------------------------------------------------
 
@@ -149,6 +179,9 @@ class Commands:
             return self._batches.rest_new_orders([member.order for member in message.members], stamp_ns)
         if isinstance(message, SubmitAmend):
             return self._amend_request(message, stamp_ns)
+        if isinstance(message, SubmitReplace):
+            old = orig_of(message)
+            return self._replacing(message).rest_replace_order(old, message.old_order_id, message.order, stamp_ns)
         if isinstance(message, SubmitCancels) and not message.whole:
             assert self._cancels_by_rest is not None
             return self._cancels_by_rest.rest_cancel_orders(_named(message), stamp_ns)
@@ -158,8 +191,9 @@ class Commands:
 
     def _amend_request(self, message: SubmitAmend, stamp_ns: int) -> HttpRequest:
         cl_ord_id, order_id, symbol = message.cl_ord_id, message.order_id, message.symbol
-        if self._amends_by_terms is not None and message.side is not None and message.price is not None:
-            return self._amends_by_terms.rest_amend_terms(
+        by_terms = self._by_terms(message)
+        if by_terms is not None and message.side is not None and message.price is not None:
+            return by_terms.rest_amend_terms(
                 cl_ord_id, order_id, symbol, message.side, message.order_qty, message.price, stamp_ns
             )
         if self._amends_by_rest is None:

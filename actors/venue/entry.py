@@ -10,7 +10,9 @@ down, or the write was refused whole; when the socket has no words for it (`comm
 orders by WebSocket at all.  Whatever may have left and was not answered is *in doubt*, on either path, and is never
 sent again: `SentOnce` outlives crashes of this actor.
 
-Orders that arrive together leave in one request where the venue takes batches, each with its own part of the answer.
+An order that replaces another leaves like a new order, under a permit for one, and is two: the answer has a part for
+each.  Orders that arrive together leave in one request where the venue takes batches, each with its own part of the
+answer.
 
 Nothing is sent (`NotSent`) while the venue's clock is not known, during a ban, when the venue has no words for the
 request, or when the order has waited so long that its account may have given it up.  What finds no permit waits for one
@@ -55,6 +57,7 @@ from protocols.orders import (
     SubmitCancelAll,
     SubmitCancels,
     SubmitOrder,
+    SubmitReplace,
     VenueCancelReject,
     account_path,
 )
@@ -145,6 +148,8 @@ class OrderEntryActor(Actor):
             self._release()  # what came first leaves first
         if isinstance(message, SubmitCancel | SubmitCancels | SubmitAmend | SubmitCancelAll):
             self._submit_change(message)
+        elif isinstance(message, SubmitReplace):
+            self._submit_order(message)
         elif isinstance(message, LimiterLease):
             if self._changes.add(message):
                 self._send_waiting_changes()
@@ -222,7 +227,7 @@ class OrderEntryActor(Actor):
         for message in chosen:
             self._cover(message)
 
-    def _submit_order(self, message: SubmitOrder) -> None:
+    def _submit_order(self, message: SubmitOrder | SubmitReplace) -> None:
         now_ns = self.ctx.now_ns
         if self._is_stale(message, now_ns) or self._cannot(message, now_ns):
             return
@@ -236,7 +241,11 @@ class OrderEntryActor(Actor):
         request_id = self._session.next_id()
         stamp_ns = self._clock.stamp_ns(now_ns)
         try:
-            frame = self._codec.new_order(message.order, request_id, stamp_ns, logged_on=link.logged_on)
+            if type(message) is SubmitOrder:
+                frame = self._codec.new_order(message.order, request_id, stamp_ns, logged_on=link.logged_on)
+            else:
+                assert isinstance(message, SubmitReplace)
+                frame = self._commands.frame(message, request_id, stamp_ns, logged_on=link.logged_on)
         except LocalProtocolError as error:
             self._return((message,), (lease,))
             self._outcomes.refuse(message, OrdRejReason.UNSUPPORTED, str(error))
@@ -248,7 +257,7 @@ class OrderEntryActor(Actor):
         self._left(request_id, message, now_ns, link, (lease,))
         self._cover(message)
 
-    def _is_stale(self, message: SubmitOrder, now_ns: int) -> bool:
+    def _is_stale(self, message: SubmitOrder | SubmitReplace, now_ns: int) -> bool:
         age_ns, most_ns = now_ns - message.order.created_ns, self._settings.order_age_max_ns
         if age_ns <= most_ns:
             return False
@@ -256,7 +265,7 @@ class OrderEntryActor(Actor):
         self._outcomes.refuse(message, OrdRejReason.STALE, text)
         return True
 
-    def _permit(self, message: SubmitOrder, now_ns: int) -> Lease | None:
+    def _permit(self, message: SubmitOrder | SubmitReplace, now_ns: int) -> Lease | None:
         """A permit for one order that was not sent before; None when it waits for one, or is in doubt."""
         lease = self._leases.take(now_ns)
         if lease is None:
@@ -273,15 +282,16 @@ class OrderEntryActor(Actor):
         """Permits have come: as many leave as there are, the oldest first."""
         permitted = self._waiting.take(self._leases.left)
         if self._commands.batches_on_socket:
-            self._held = [*permitted, *self._held]
+            plain = [message for message in permitted if isinstance(message, SubmitOrder)]
+            self._held = [*plain, *self._held]
             self._release()
-        else:
-            for message in permitted:
-                self._submit_order(message)
+            permitted = [message for message in permitted if isinstance(message, SubmitReplace)]
+        for message in permitted:
+            self._submit_order(message)
         if self._waiting:
             self._want_lease()
 
-    def _return(self, messages: Iterable[SubmitOrder], leases: Iterable[Lease]) -> None:
+    def _return(self, messages: Iterable[SubmitOrder | SubmitReplace], leases: Iterable[Lease]) -> None:
         """They surely did not leave: nothing was used, and another path may be tried."""
         for lease in leases:
             self._leases.put_back(lease)
@@ -295,7 +305,7 @@ class OrderEntryActor(Actor):
         if leases and self._leases.low(now_ns):
             self._want_lease()
 
-    def _cover(self, message: SubmitOrder) -> None:
+    def _cover(self, message: SubmitOrder | SubmitReplace) -> None:
         if self._dead_man is not None:
             self._dead_man.cover(message.order.symbol)
 

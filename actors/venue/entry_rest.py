@@ -18,7 +18,7 @@ from actors.venue.settings import EntrySettings
 from actors.venue.signing import SigningSession
 from protocols.enums import DoubtReason, OrdRejReason
 from protocols.errors import LocalProtocolError, OutcomeUnknown, RemoteProtocolError, VenueUnavailable
-from protocols.orders import SubmitOrder
+from protocols.orders import SubmitOrder, SubmitReplace
 from protocols.venue import HttpReply, HttpRequest, Reply, VenueError
 from supervisors.actor import Context
 
@@ -80,7 +80,11 @@ class RestPath:
         if not session.clock.usable:
             self._outcomes.refuse(job, OrdRejReason.CLOCK, "the venue's clock is not known: nothing can be signed")
             return False
-        members = job.members if isinstance(job, OrderGroup) else (job,) if isinstance(job, SubmitOrder) else ()
+        members: tuple[SubmitOrder | SubmitReplace, ...] = ()
+        if isinstance(job, OrderGroup):
+            members = job.members
+        elif isinstance(job, SubmitOrder | SubmitReplace):
+            members = (job,)
         now_ns = ctx.now_ns
         oldest_ns = now_ns - self._settings.order_age_max_ns
         if any(member.order.created_ns < oldest_ns for member in members):
@@ -129,7 +133,7 @@ class RestPath:
         self._answered(job, pending, reply, refusal)
 
     def _answered(self, job: Submit, pending: Pending, reply: HttpReply, refusal: VenueError | None) -> None:
-        if refusal is not None:
+        if refusal is not None and pending.halves is None:  # a replacement that was refused in part says so in parts
             self._outcomes.answered(pending, Reply("", error=refusal))
             return
         try:
@@ -162,5 +166,7 @@ class RestPath:
 
 def _costs(job: Submit, request: HttpRequest) -> Costs:
     """What a request costs; orders are counted besides weight."""
-    orders = len(job.members) if isinstance(job, OrderGroup) else 1 if isinstance(job, SubmitOrder) else 0
+    orders = 1 if isinstance(job, SubmitOrder | SubmitReplace) else 0
+    if isinstance(job, OrderGroup):
+        orders = len(job.members)
     return (*costs_of(request), ("orders", orders)) if orders else costs_of(request)

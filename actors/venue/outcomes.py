@@ -12,6 +12,10 @@ unknown                     in doubt                    in doubt
 no more than "received"     RequestAcknowledged         RequestAcknowledged
 ==========================  ==========================  =========================================
 
+A request that replaces an order is a cancel of the old one and a new order at once: each half of the answer goes to its
+own order.  One refusal of the whole is a refusal of both halves; that the old order is gone is said of the old one, and
+means of the new one that it was not made.
+
 A request may be about several orders (a batch, a mass cancel).  Each of them hears its own part of the answer; where
 the answer has no parts it is the answer to all, and parts that do not match the request prove nothing.
 """
@@ -27,7 +31,7 @@ from actors.venue.leases import Lease
 from actors.venue.links import Link
 from actors.venue.messages import ClockSuspected
 from protocols.enums import DoubtReason, OrdRejReason
-from protocols.ids import ClOrdID, Path
+from protocols.ids import ClOrdID, OrderID, Path
 from protocols.orders import (
     NotSent,
     OrderInDoubt,
@@ -38,6 +42,7 @@ from protocols.orders import (
     SubmitCancelAll,
     SubmitCancels,
     SubmitOrder,
+    SubmitReplace,
     VenueCancelReject,
     VenueReject,
 )
@@ -58,7 +63,7 @@ class OrderGroup:
 
 
 Change = SubmitCancel | SubmitCancels | SubmitAmend | SubmitCancelAll
-Submit = SubmitOrder | OrderGroup | Change
+Submit = SubmitOrder | OrderGroup | SubmitReplace | Change
 
 _REASONS = {
     Disposition.RATE_LIMITED: OrdRejReason.RATE_LIMITED,
@@ -94,6 +99,10 @@ class Pending:
     way: Way
     link: Link | None = None
     leases: tuple[Lease, ...] = ()
+    amend: int = 0
+    """Which of the order's amends it is; 0: it is none."""
+    halves: tuple[Pending, Pending] | None = None
+    """Of a replacement: the cancel of the old order, and the new order."""
 
 
 class Outcomes:
@@ -116,7 +125,7 @@ class Outcomes:
     ) -> Pending:
         """A request that leaves now; announced separately."""
         kind = type(message)
-        return Pending(
+        pending = Pending(
             ids_of(message),
             kind is SubmitOrder or kind is OrderGroup,
             message.reply_to,
@@ -127,6 +136,15 @@ class Outcomes:
             link,
             leases,
         )
+        if isinstance(message, SubmitAmend):
+            pending.amend = message.number
+        elif isinstance(message, SubmitReplace):
+            old, new = pending.cl_ord_ids
+            pending.halves = (
+                attrs.evolve(pending, cl_ord_ids=(old,)),
+                attrs.evolve(pending, cl_ord_ids=(new,), is_order=True),
+            )
+        return pending
 
     def announce(self, pending: Pending) -> None:
         """Tell the account that it left."""
@@ -137,38 +155,45 @@ class Outcomes:
 
     def refuse(self, message: Submit, reason: OrdRejReason, text: str) -> None:
         """It surely did not leave."""
-        cancel = not isinstance(message, SubmitOrder | OrderGroup)
+        new_ids = new_ids_of(message)
+        amend = message.number if isinstance(message, SubmitAmend) else 0
         for cl_ord_id in ids_of(message):
             self.counts["not_sent"] += 1
             self.refusals[reason.value] = self.refusals.get(reason.value, 0) + 1
-            self._actor.ctx.send(message.reply_to, NotSent(cl_ord_id, cancel, reason, text))
+            not_sent = NotSent(cl_ord_id, cl_ord_id not in new_ids, reason, text, amend)
+            self._actor.ctx.send(message.reply_to, not_sent)
 
     def doubt(self, pending: Pending, reason: DoubtReason) -> None:
         """It left, or may have, and no answer that can be trusted came."""
-        for cl_ord_id in pending.cl_ord_ids:
-            self._doubt(pending, cl_ord_id, reason)
+        for part in pending.halves or (pending,):
+            for cl_ord_id in part.cl_ord_ids:
+                self._doubt(part, cl_ord_id, reason)
 
     def _doubt(self, pending: Pending, cl_ord_id: ClOrdID, reason: DoubtReason) -> None:
         self.counts["in_doubt"] += 1
         ctx = self._actor.ctx
         ctx.send(
             pending.reply_to,
-            OrderInDoubt(cl_ord_id, not pending.is_order, reason, ctx.now_ns, pending.settles_ns),
+            OrderInDoubt(cl_ord_id, not pending.is_order, reason, ctx.now_ns, pending.settles_ns, pending.amend),
         )
 
-    def duplicate(self, message: SubmitOrder, now_ns: int) -> None:
+    def duplicate(self, message: SubmitOrder | SubmitReplace, now_ns: int) -> None:
         """This ClOrdID was given to a wire before: never again; the venue knows what became of it."""
-        self.counts["in_doubt"] += 1
         settles_ns = now_ns + self._settle_after_ns
-        doubt = OrderInDoubt(message.order.cl_ord_id, False, DoubtReason.RESTARTED, now_ns, settles_ns)
-        self._actor.ctx.send(message.reply_to, doubt)
+        for cl_ord_id in ids_of(message):
+            self.counts["in_doubt"] += 1
+            cancel = cl_ord_id != message.order.cl_ord_id
+            doubt = OrderInDoubt(cl_ord_id, cancel, DoubtReason.RESTARTED, now_ns, settles_ns)
+            self._actor.ctx.send(message.reply_to, doubt)
 
     def answered(self, pending: Pending, reply: Reply) -> None:
         """The venue's answer, timed and passed on."""
         self.latency[pending.way].record(self._actor.ctx.monotonic_ns - pending.sent_mono_ns)
         cl_ord_ids = pending.cl_ord_ids
         error, parts = reply.error, reply.parts
-        if error is not None:
+        if pending.halves is not None:
+            self._replaced(pending.halves, reply)
+        elif error is not None:
             self._note(error, pending)
             for cl_ord_id in cl_ord_ids:
                 self._refused(pending, cl_ord_id, error)
@@ -187,21 +212,42 @@ class Outcomes:
             for cl_ord_id in cl_ord_ids:  # a mass cancel that the venue has taken
                 self._accepted(pending, cl_ord_id, None)
 
+    def _replaced(self, halves: tuple[Pending, Pending], reply: Reply) -> None:
+        """The answer to a replacement: each half for its own order."""
+        error, parts = reply.error, reply.parts
+        if error is not None:
+            parts = (Reply("", error=error), Reply("", error=_of_the_new(error)))
+        if len(parts) != len(halves):
+            parts = (_UNREADABLE, _UNREADABLE)
+        for half, part in zip(halves, parts, strict=True):
+            (cl_ord_id,) = half.cl_ord_ids
+            if part.error is None:
+                self._accepted(half, cl_ord_id, part.report)
+                continue
+            if part.error is not error or not half.is_order:
+                self._note(part.error, half)
+            self._refused(half, cl_ord_id, part.error)
+
     def _accepted(self, pending: Pending, cl_ord_id: ClOrdID, state: OrderState | None) -> None:
         self.counts["acked"] += 1
         ctx = self._actor.ctx
         if state is None or state.report is None:
-            order_id = state.order_id or None if state is not None else None
-            acknowledged = RequestAcknowledged(
-                cl_ord_id, order_id, not pending.is_order, ctx.now_ns, pending.settles_ns
-            )
-            ctx.send(pending.reply_to, acknowledged)
+            self._acknowledged(pending, cl_ord_id, state.order_id or None if state is not None else None)
         if state is None:
             return
         for fill in state.fills:
             ctx.send(pending.reply_to, fill)
         if state.report is not None:
             ctx.send(pending.reply_to, state.report)
+            if pending.amend:  # the report may tell other terms than those asked for: then it settles nothing
+                self._acknowledged(pending, cl_ord_id, state.order_id or None)
+
+    def _acknowledged(self, pending: Pending, cl_ord_id: ClOrdID, order_id: OrderID | None) -> None:
+        ctx = self._actor.ctx
+        acknowledged = RequestAcknowledged(
+            cl_ord_id, order_id, not pending.is_order, ctx.now_ns, pending.settles_ns, pending.amend
+        )
+        ctx.send(pending.reply_to, acknowledged)
 
     def _refused(self, pending: Pending, cl_ord_id: ClOrdID, error: VenueError) -> None:
         disposition = error.disposition
@@ -215,7 +261,7 @@ class Outcomes:
             ctx.send(pending.reply_to, VenueReject(cl_ord_id, reason, error.code, error.text))
         else:
             gone = disposition in _GONE
-            ctx.send(pending.reply_to, VenueCancelReject(cl_ord_id, error.code, error.text, gone))
+            ctx.send(pending.reply_to, VenueCancelReject(cl_ord_id, error.code, error.text, gone, pending.amend))
 
     def _note(self, error: VenueError, pending: Pending) -> None:
         """A ban stops this actor at once, and all others through the limiter; an empty bucket of the account's own
@@ -238,12 +284,38 @@ class Outcomes:
         }
 
 
+_UNREADABLE = Reply("", error=VenueError(Disposition.UNKNOWN, "", "the answer to a replacement has two parts"))
+
+
+def _of_the_new(error: VenueError) -> VenueError:
+    """What a refusal of a whole replacement says about the new order: an old one that is gone cannot be replaced."""
+    if error.disposition not in _GONE:
+        return error
+    return VenueError(Disposition.REJECTED, error.code, error.text, OrdRejReason.NOTHING_TO_REPLACE)
+
+
+def orig_of(message: SubmitReplace) -> ClOrdID:
+    """The order that is to be replaced."""
+    orig = message.order.orig_cl_ord_id
+    assert orig is not None, f"{message.order.cl_ord_id} replaces nothing"
+    return orig
+
+
+def new_ids_of(message: Submit) -> tuple[ClOrdID, ...]:
+    """Of the orders that a request would make."""
+    if isinstance(message, SubmitReplace):
+        return (message.order.cl_ord_id,)
+    return ids_of(message) if isinstance(message, SubmitOrder | OrderGroup) else ()
+
+
 def ids_of(message: Submit) -> tuple[ClOrdID, ...]:
     """The orders that a request is about; one "" when it is about all of a symbol."""
     if isinstance(message, SubmitOrder):
         return (message.order.cl_ord_id,)
     if isinstance(message, SubmitCancel | SubmitAmend):
         return (message.cl_ord_id,)
+    if isinstance(message, SubmitReplace):
+        return (orig_of(message), message.order.cl_ord_id)
     if isinstance(message, OrderGroup):
         return tuple(member.order.cl_ord_id for member in message.members)
     if isinstance(message, SubmitCancels):
