@@ -48,7 +48,9 @@ async def test_a_waiting_order_of_spot_is_canceled_after_a_reconnect(tmp_path: P
         here.sim.cut_connections()
         await here.ready()
         here.cancel(order)
-        await here.status(order, OrdStatus.CANCELED)
+        ended = await here.status(order, OrdStatus.CANCELED)
+        assert not ended.cum_qty
+        assert here.sim.open_orders(ACCOUNT) == []
         await here.agreement()
 
 
@@ -75,3 +77,4 @@ async def test_the_position_mode_is_asked_for_before_there_is_a_position(hedge: 
     async with anywhere("bybit-linear", tmp_path, options=options, before=otherwise, wait=False) as here:
         wanted = f"venues.bybit-linear.hedge_mode is {str(hedge).lower()}: set it to {str(not hedge).lower()}"
         await here.until(lambda: wanted in here.not_ready().get(here.account, ""), "the mode to be refused")
+        assert here.sim.positions(ACCOUNT) == []
