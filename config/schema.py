@@ -190,7 +190,11 @@ class SimulatorConfig:
     taker_fee: Decimal = attrs.field(default=Decimal("0.001"), metadata=within(low=-1, high=1))
     """Parts of an order's value; a negative one is a rebate."""
     balances: Mapping[str, Mapping[str, Decimal]] = attrs.field(factory=dict)
-    """Account -> asset -> free amount at start."""
+    """Account -> asset -> free amount when it is opened."""
+    remember: bool = True
+    """Accounts, orders and trades outlive the run, in `simulator/` of the data folder."""
+    fresh: bool = False
+    """Put aside what is remembered and begin anew."""
 
 
 @attrs.frozen(kw_only=True)

@@ -20,16 +20,19 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from zoneinfo import ZoneInfo
 
+import attrs
 import trio
 
+import config as configuration
 from actors.control.verbs import Premises
 from actors.journal.home import JournalHome
 from actors.market.api import MarketData
+from actors.strategy.base import Strategy
 from actors.strategy.loader import strategy_factory
 from actors.venue.http import HttpClient
 from actors.venue.settings import MS, EntrySettings, TransportSettings, VenueEndpoints
 from bulkhead import __version__
-from config import Config, render
+from config import Config, Problem, render
 from config.schema import VenueConfig
 from protocols.control import Drain
 from protocols.errors import ConfigError
@@ -49,7 +52,7 @@ from supervisors.watchdog import LoopWatchdog, WatchdogSettings, patrol
 from tools.engine.addresses import addresses, market_options, signed_options
 from tools.engine.keys import Keyring, load_keys
 from tools.engine.logs import EngineLog
-from tools.engine.simulator_child import SimulatorActor, SimulatorAddress, simulated, simulator_path
+from tools.engine.simulator_child import SimulatorActor, SimulatorAddress, check_states, simulated, simulator_path
 from tools.engine.summary import Figures, look
 
 SOCKET_PATH_MAX = 107
@@ -70,7 +73,7 @@ _LEVELS = {
     "journal_degraded": "error",
 }
 """Level in the log of each step of an actor's life; the others are `info`."""
-_NEWS = frozenset({*_LEVELS, "restarted", "unready", "paused", "resumed", "connection_replaced", "proven"})
+_NEWS = frozenset({*_LEVELS, "state", "restarted", "unready", "paused", "resumed", "connection_replaced", "proven"})
 """What a person watching should hear of."""
 _NEWS_KEPT = 200
 
@@ -120,10 +123,12 @@ class Host:
     def prepare(cls, config: Config, env: Mapping[str, str], clock: Clock | None = None) -> Host:
         """Check everything that can be checked before anything starts.
 
-        ConfigError names the key that is wrong; JournalError the place of the damage, or who else uses the folder.
+        ConfigError names the key that is wrong (that of `config` for strategies: all their mistakes at once);
+        JournalError the place of the damage, or who else uses the folder.
         """
         clock = clock if clock is not None else SystemClock()
         _refuse_long_socket(config)
+        strategies = load_strategies(config)
         keyring = load_keys(config, env)
         simulators = simulated(config)
         runtime = Runtime(clock=clock)
@@ -137,7 +142,6 @@ class Host:
         log = EngineLog(data / "logs", ZoneInfo(config.engine.timezone), config.log.level.value, clock.wall_ns)
         enabled = {Venue(n): v for n, v in config.venues.items() if v.enabled}
         venues = {n: _venue_plan(n, v, simulators.get(v.facts.family), clock) for n, v in enabled.items()}
-        strategies = tuple(_strategy_plans(config))
         host: list[Host] = []
         premises = Premises(
             runtime=runtime,
@@ -167,6 +171,11 @@ class Host:
             simulators=tuple(_simulator_children(config, simulators, keyring)),
         )
         plan.journal.open(clock.wall_ns())
+        try:
+            check_states(config)  # once the folder is ours
+        except ConfigError:
+            plan.journal.close()
+            raise
         host.append(cls(config, plan, runtime, log))
         runtime.observers.append(host[0].observe)
         return host[0]
@@ -374,19 +383,54 @@ def _venue_plan(name: Venue, venue: VenueConfig, simulator: SimulatorAddress | N
     )
 
 
-def _strategy_plans(config: Config) -> Iterator[StrategyPlan]:
+def load_strategies(config: Config) -> tuple[StrategyPlan, ...]:
+    """Every enabled strategy, made once to see that it can be; `config.ConfigError` has all that is wrong with them."""
+    plans: list[StrategyPlan] = []
+    problems: list[Problem] = []
     for name, entry in config.strategies.items():
         if not entry.enabled:
             continue
-        make = strategy_factory(entry.kind, entry.params, key=f"strategies.{name}")
-        yield StrategyPlan(
-            name=StrategyID(name),
-            account=AccountID(entry.account),
-            venue=Venue(entry.venue),
-            symbols=tuple(Symbol(s) for s in entry.symbols),
-            make=make,
-            bars_ns=tuple(make().bars()),
+        key = f"strategies.{name}"
+        try:
+            make = strategy_factory(entry.kind, entry.params, key=key)
+            bars_ns = _bars_ns(make, entry.kind, key)
+        except configuration.ConfigError as error:
+            problems += [attrs.evolve(problem, source=_source(config, problem)) for problem in error.problems]
+            continue
+        plans.append(
+            StrategyPlan(
+                name=StrategyID(name),
+                account=AccountID(entry.account),
+                venue=Venue(entry.venue),
+                symbols=tuple(Symbol(s) for s in entry.symbols),
+                make=make,
+                bars_ns=bars_ns,
+            )
         )
+    if problems:
+        raise configuration.ConfigError(problems)
+    return tuple(plans)
+
+
+def _bars_ns(make: Callable[[], Strategy], kind: str, key: str) -> tuple[int, ...]:
+    """The lengths of bars that the strategy reads; asking is also the first time that a user's own code runs."""
+    try:
+        return tuple(make().bars())
+    except Exception as error:
+        reason = f"fails when it is made and asked for its bars: {error!r}"
+        raise configuration.ConfigError(
+            [Problem(f"strategy {kind}", f"{key}.kind", reason, "Mend the file")]
+        ) from error
+
+
+def _source(config: Config, problem: Problem) -> str:
+    """Who set the key that the problem names, or the nearest thing above it; else the problem's own word."""
+    parts = problem.key.split(".")
+    for length in range(len(parts), 0, -1):
+        found = config.origin.sources.get(".".join(parts[:length]))
+        if found is not None:
+            return found
+    return problem.source
 
 
 def _simulator_children(

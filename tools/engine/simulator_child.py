@@ -1,7 +1,8 @@
 """The bundled venues as supervised children: one process for each family, started, watched and ended like any actor.
 
-Its port is chosen once, so that a simulator that died comes back at the same address.  Its accounts (demo keys,
-balances) travel in a file that only we can read and that is gone with this actor.  It ends when its standard input
+Its port is chosen once, so that a simulator that died comes back at the same address; what it told anybody it keeps in
+the data folder (`state_file`), so that it comes back with the same accounts, in this run and in the next.  Its keys and
+first balances travel in a file that only we can read and that is gone with this actor.  It ends when its standard input
 ends, so it cannot outlive the engine, however that ends; Ctrl-C does not reach it, because draining needs a venue.
 """
 
@@ -20,10 +21,12 @@ import attrs
 import trio
 
 from config.schema import SIMULATOR, Config, MarketSource
+from protocols.errors import ConfigError
 from protocols.ids import Path
 from supervisors.actor import Actor, ReadyWhen
 from tools.engine.addresses import address
 from tools.engine.keys import DemoCredential
+from tools.simulator.core.statefile import StateError, check_state, start_afresh
 
 _SECOND_NS = 1_000_000_000
 _IDS_PER_S = 1_000
@@ -37,6 +40,29 @@ class SimulatorFailed(Exception):
 def simulator_path(family: str) -> Path:
     """Address of the process that plays a family of venues."""
     return f"/simulator/{family}"
+
+
+def state_file(config: Config, family: str) -> pathlib.Path | None:
+    """Where the family's simulator remembers; None where it is told not to."""
+    return config.data.dir / "simulator" / f"{family}.sqlite" if config.simulator.remember else None
+
+
+def check_states(config: Config) -> None:
+    """Before anything starts: put aside what is to be forgotten, and read what is to be remembered.
+
+    Raises ConfigError naming the file and the way out.
+    """
+    for family in simulated(config):
+        path = state_file(config, family)
+        if path is None or not path.exists():
+            continue
+        try:
+            if config.simulator.fresh:
+                start_afresh(path)
+            else:
+                check_state(path, family)
+        except StateError as error:
+            raise ConfigError(f"simulator.remember: {error}") from error
 
 
 def simulated(config: Config) -> Mapping[str, SimulatorAddress]:
@@ -128,13 +154,17 @@ class SimulatorActor(Actor):
             *lines, buffer = (buffer + chunk).split(b"\n")
             for text in lines:
                 said = json.loads(text)
-                self._said[str(said.pop("event", "said"))] = said
+                event = str(said.pop("event", "said"))
+                self._said[event] = said
+                if event == "state":
+                    self.ctx.note("state", f"{said['file']}: {said['said']}")
                 if "ready" in self._said:
                     self.ctx.set_ready()
 
     def _arguments(self, accounts: pathlib.Path) -> list[str]:
         given = self._config.simulator
         symbols = [symbol for venue in self._venues for symbol in venue.symbols]
+        state = state_file(self._config, self._family)
         arguments = [
             "--json",
             "--venue",
@@ -144,9 +174,10 @@ class SimulatorActor(Actor):
             str(self._address.port),
             "--seed",
             str(given.seed),
-            "--first-id",  # a venue that comes back knows nothing, but must not number new fills like old ones
+            "--first-id",  # a venue that comes back without a memory must not number new fills like old ones
             str(self.ctx.now_ns // _SECOND_NS * _IDS_PER_S),
             *(["--accounts", str(accounts)] if self._credentials else []),
+            *([] if state is None else ["--state", str(state)]),
         ]
         if given.market is MarketSource.CAPTURE:
             assert given.capture is not None
