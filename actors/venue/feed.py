@@ -31,8 +31,8 @@ import attrs
 import trio
 
 from actors.venue.backoff import Pacer
-from actors.venue.feed_parts import FeedOwner, FeedParts
-from actors.venue.links import Link, LinkKeeper, Replies
+from actors.venue.feed_parts import FeedOwner, FeedParts, Line
+from actors.venue.links import Link, LinkKeeper
 from actors.venue.said import Item, Overlap, stream_of
 from actors.venue.settings import SECOND
 from actors.venue.silence import Silence
@@ -62,29 +62,6 @@ _FRAMES_OF_A_CHANGE = 4
 _LONG_S = 3.0
 """A connection that may not be written to for so long is replaced; the rules for a second never take it."""
 _OUR_BUG = (Disposition.BUG, Disposition.REJECTED, Disposition.NOT_FOUND)
-
-
-@attrs.define(eq=False)
-class Line:
-    """What a feed knows of one connection."""
-
-    link: Link
-    connection: int
-    """Its number, which its messages carry."""
-    pacer: Pacer
-    has: set[Stream] = attrs.Factory(set)
-    """What was asked of it."""
-    confirmed: dict[Stream, int] = attrs.Factory(dict)
-    """Monotonic time of the confirmation."""
-    heard: dict[Stream, int] = attrs.Factory(dict)
-    """Monotonic time of the newest message."""
-    replies: Replies = attrs.Factory(Replies)
-    lock: trio.Lock = attrs.Factory(trio.Lock)
-    """One exchange of subscriptions at a time."""
-    retired: bool = False
-    """Replaced, and read for a while."""
-    kept_alive_ns: int = 0
-    owes_pong: bool = False
 
 
 class Feed:
@@ -266,7 +243,7 @@ class Feed:
             line.replies.expect(request_id)
         error: VenueError | None = None
         for frame in frames:
-            await self._turn(line)
+            await line.turn()
             with self._in_time():
                 await line.link.socket.send(frame.text)
         with self._in_time():
@@ -274,15 +251,6 @@ class Feed:
                 reply = await line.replies.wait(request_id)
                 error = error or reply.error
         return error
-
-    async def _turn(self, line: Line) -> None:
-        """Wait until the venue takes a further request on this connection, as long as there is one."""
-        while (left_s := line.pacer.left_s()) > 0 and not line.link.over.is_set():
-            with trio.move_on_after(left_s):
-                await line.link.over.wait()
-        if line.link.over.is_set():
-            raise VenueUnavailable(f"{self.url}: lost while a subscription waited for its turn")
-        line.pacer.count(request=True)
 
     @contextmanager
     def _in_time(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What the feeds of a public session and the session itself know of each other."""
+"""What a feed of a public session knows of each connection, and what session and feeds know of each other."""
 
 from __future__ import annotations
 
@@ -6,13 +6,49 @@ import ssl
 from typing import Protocol
 
 import attrs
+import trio
 
+from actors.venue.backoff import Pacer
+from actors.venue.links import Link, Replies
 from actors.venue.said import Item
 from actors.venue.settings import ReconnectSettings, TransportSettings
 from actors.venue.wants import Stream
+from protocols.errors import VenueUnavailable
 from protocols.ids import Path
 from protocols.venue import PublicCodec, UnrecognizedMessage
 from supervisors.actor import Context
+
+
+@attrs.define(eq=False)
+class Line:
+    """What a feed knows of one connection."""
+
+    link: Link
+    connection: int
+    """Its number, which its messages carry."""
+    pacer: Pacer
+    has: set[Stream] = attrs.Factory(set)
+    """What was asked of it."""
+    confirmed: dict[Stream, int] = attrs.Factory(dict)
+    """Monotonic time of the confirmation."""
+    heard: dict[Stream, int] = attrs.Factory(dict)
+    """Monotonic time of the newest message."""
+    replies: Replies = attrs.Factory(Replies)
+    lock: trio.Lock = attrs.Factory(trio.Lock)
+    """One exchange of subscriptions at a time."""
+    retired: bool = False
+    """Replaced, and read for a while."""
+    kept_alive_ns: int = 0
+    owes_pong: bool = False
+
+    async def turn(self) -> None:
+        """Wait until the venue takes a further request here, and take the turn.  VenueUnavailable: it is lost."""
+        while (left_s := self.pacer.left_s()) > 0 and not self.link.over.is_set():
+            with trio.move_on_after(left_s):
+                await self.link.over.wait()
+        if self.link.over.is_set():
+            raise VenueUnavailable(f"{self.link.socket.url}: lost while a subscription waited for its turn")
+        self.pacer.count(request=True)
 
 
 class FeedOwner(Protocol):
