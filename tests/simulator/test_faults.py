@@ -219,6 +219,27 @@ async def test_clock_skew_moves_the_venues_time() -> None:
         assert late.json()["code"] == -1021
 
 
+async def test_a_request_that_was_held_up_for_too_long_is_refused_before_the_engine() -> None:
+    """Section 3: the second check costs weight and counts as an order, the first counts nothing."""
+    async with running() as sim, rest_of(sim) as rest:
+        sim.strike(Fault(kind=FaultKind.DELAY_REQUEST, match="order.place", delay_ms=1_000))
+
+        async def let_time_pass() -> None:
+            await until(lambda: binance(sim).requests["order.place"] == 1)
+            sim.strike(Fault(kind=FaultKind.CLOCK_SKEW, delay_ms=60_000))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(let_time_pass)
+            held_up = await rest.signed("POST", "order", **order("late"), recvWindow=30_000)
+        assert held_up.json()["code"] == -1021
+        limits = binance(sim).order_limits(sim.account("alpha"))
+        assert limits.long.used(sim.clock.now_ns()) == 1
+        early = await rest.signed("POST", "order", **order("early"), timestamp=rest.now_ms() - 6_000)
+        assert early.json()["code"] == -1021
+        assert limits.long.used(sim.clock.now_ns()) == 1
+        assert sim.orders("alpha") == []
+
+
 async def test_latency_delays_but_keeps_answers() -> None:
     latency = Latency(request_ms=(5, 10), reply_ms=(5, 10), event_ms=5, market_ms=5)
     async with running(latency=latency) as sim, ws_api_of(sim) as api:

@@ -145,6 +145,18 @@ def test_notional(qty: str, price: str | None, expected: str | None) -> None:
     assert verdict(kit, kit.order(None, "BUY", qty, price), NOTIONAL) == expected
 
 
+def test_a_rule_of_zero_is_switched_off() -> None:
+    """Section 6: a filter may be absent, a rule's value may be 0."""
+    kit = kit_at("100")
+    dear = kit.order(None, "BUY", "99", "999")
+    assert verdict(kit, dear, NOTIONAL | {"maxNotional": "0"}) is None
+    lot = {"filterType": "MARKET_LOT_SIZE", "minQty": "0", "maxQty": "0", "stepSize": "0"}
+    assert verdict(kit, kit.order(None, "BUY", "0.001"), lot) is None
+    band = {"filterType": "PERCENT_PRICE", "multiplierUp": "0", "multiplierDown": "0.5", "avgPriceMins": 5}
+    assert verdict(kit, dear, band) is None
+    assert verdict(kit, kit.order(None, "BUY", "1", "49"), band) == "PERCENT_PRICE"
+
+
 def test_notional_of_a_quote_amount_is_the_amount() -> None:
     kit = kit_at("100")
     assert verdict(kit, kit.order(None, "BUY", "0", quote_order_qty=D("9.99")), NOTIONAL) == "NOTIONAL"

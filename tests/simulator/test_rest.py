@@ -272,6 +272,29 @@ async def test_cancel_replace_beyond_the_order_limit() -> None:
         assert not sim.open_orders("alpha")
 
 
+async def test_cancel_replace_counts_one_order_however_far_it_gets() -> None:
+    async with running() as sim, rest_of(sim) as rest:
+        placed = (await rest.signed("POST", "order", **LIMIT, price="79000.00")).json()
+        done = await rest.signed("POST", "order/cancelReplace", **REPLACE, cancelOrderId=placed["orderId"])
+        assert (done.headers["x-mbx-order-count-10s"], done.headers["x-mbx-order-count-1d"]) == ("2", "2")
+        not_tried = await rest.signed("POST", "order/cancelReplace", **REPLACE, cancelOrderId=999_999)
+        assert (code(not_tried), "x-mbx-order-count-10s" in not_tried.headers) == (-2022, False)
+        again = await rest.signed("POST", "order", **LIMIT, price="79000.00")
+        assert again.headers["x-mbx-order-count-10s"] == "4"
+
+
+async def test_symbol_status_as_a_filter() -> None:
+    async with running() as sim, rest_of(sim) as rest:
+        for path in ("depth", "ticker/price", "ticker/bookTicker", "ticker/24hr"):
+            asked = {"symbol": "BTCUSDT", "symbolStatus": "TRADING"}
+            assert (await rest.public(path, **asked)).status_code == 200
+            assert code(await rest.public(path, **asked | {"symbolStatus": "HALT"})) == -1220
+            assert code(await rest.public(path, **asked | {"symbolStatus": "ASLEEP"})) == -1122
+        assert (await rest.public("ticker/price", symbolStatus="HALT")).json() == []
+        assert (await rest.public("exchangeInfo", symbolStatus="BREAK")).json()["symbols"] == []
+        assert code(await rest.public("exchangeInfo", symbol="BTCUSDT", symbolStatus="TRADING")) == -1128
+
+
 async def test_amend_keep_priority() -> None:
     async with running() as sim, rest_of(sim) as rest:
         placed = (await rest.signed("POST", "order", **{**LIMIT, "quantity": "0.01"}, price="80000.00")).json()

@@ -40,6 +40,34 @@ async def test_raw_and_combined_forms() -> None:
             assert set(trade["data"]) == {"e", "E", "s", "t", "p", "q", "T", "m", "M"}
 
 
+async def test_times_in_microseconds_for_who_asks() -> None:
+    """Section 3: `timeUnit` stands beside `streams`; lower case is accepted; numbers of trades stay what they are."""
+    streams = "btcusdt@trade/btcusdt@kline_1s/btcusdt@ticker"
+    async with (
+        running(market=LIVELY) as sim,
+        open_ws(sim, f"/stream?streams={streams}&timeUnit=microsecond") as fine,
+        open_ws(sim, "/ws/btcusdt@trade") as coarse,
+    ):
+        now_us = sim.clock.now_ns() // 1000
+        trade = (await read_until(fine, lambda m: m["stream"] == "btcusdt@trade"))["data"]
+        same = await read_until(coarse, lambda m: m["t"] >= trade["t"])
+        assert trade["E"] // 1000 <= same["E"]
+        bar = (await read_until(fine, lambda m: m["stream"].endswith("kline_1s")))["data"]
+        day = (await read_until(fine, lambda m: m["stream"].endswith("@ticker")))["data"]
+        times = (trade["E"], trade["T"], bar["E"], bar["k"]["t"], bar["k"]["T"], day["E"], day["C"])
+        assert all(abs(time - now_us) < 3_600 * 1_000_000 for time in times)
+        assert trade["t"] < 10**12
+
+
+async def test_statistics_of_rolling_windows() -> None:
+    async with running(market=LIVELY) as sim, open_ws(sim, "/stream?streams=btcusdt@ticker_1h/!ticker_4h@arr") as ws:
+        one = (await read_until(ws, lambda m: m["stream"] == "btcusdt@ticker_1h"))["data"]
+        assert set(one) == set("eEspPwcohlvqOCFLn")
+        assert (one["e"], one["C"] - one["O"]) == ("1hTicker", 3_600_000)
+        (row,) = (await read_until(ws, lambda m: m["stream"] == "!ticker_4h@arr"))["data"]
+        assert (row["e"], row["s"], row["C"] - row["O"]) == ("4hTicker", "BTCUSDT", 4 * 3_600_000)
+
+
 async def test_control_frames() -> None:
     async with running(limits=LimitConfig(stream_messages_per_second=0)) as sim, open_ws(sim, "/ws") as ws:
 

@@ -1,8 +1,8 @@
 """From a named request to its outcome, the same for REST and WebSocket API.
 
-In the venue's order: limits of the address, key and clock and signature, then the method itself; weight is charged
-by the method's rule. On Spot a successful order request weighs nothing since April 2026, and a failed one its full
-weight (section 5).
+In the venue's order: limits of the address, key and clock and signature, the clock once more before the engine (what is
+refused there counts as an order), then the method itself; weight is charged by the method's rule. On Spot a successful
+order request weighs nothing since April 2026, and a failed one its full weight (section 5).
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ class Method:
     orders: int = 0  # how many the ORDERS limits count
     order_requests: int | None = None  # how many the longer one counts, where that is another number
     orders_back: bool = True  # a refused order is not counted
+    counts_itself: bool = False  # the handler counts the order: what comes of it depends on how far it gets
 
     def cost(self, params: Params) -> int:
         return self.weight if isinstance(self.weight, int) else self.weight(params)
@@ -132,15 +133,17 @@ def execute(venue: BinanceVenue, method: Method, call: Call) -> Outcome:
         if method.orders:
             venue.check_order_count(call.account, method.orders, method.order_requests)
             venue.count_orders(call.account, method.orders, method.order_requests)
-            counted = True
+        if method.security is Security.TRADE:
+            auth.check_age(*times_of(call), now, venue.too_old())
+        counted = bool(method.orders)
         result = method.handler(venue, call)
     except Reject as reject:
         refusal = venue.from_reject(reject)
     except VenueError as error:
         refusal = error
     else:
-        account = call.account if method.orders else None
-        return Outcome(result=result, orders_counted=bool(method.orders), account=account)
+        orders = bool(method.orders) or method.counts_itself
+        return Outcome(result=result, orders_counted=orders, account=call.account if orders else None)
     if counted and method.orders_back:
         venue.count_orders(call.account, -method.orders)
     if method.free_on_success:
@@ -173,7 +176,7 @@ def authenticate(venue: BinanceVenue, method: Method, call: Call) -> None:
     if method.security is Security.KEY:
         call.key = find_key(venue, call)
     elif session is not None and session.key is not None and call.api_key is None:
-        auth.check_time(call.params.values.get("timestamp"), call.params.values.get("recvWindow"), venue.clock.now_ns())
+        auth.check_time(*times_of(call), call.received_ns)
         call.key = session.key
     else:
         verify_request(venue, call)
@@ -183,6 +186,11 @@ def authenticate(venue: BinanceVenue, method: Method, call: Call) -> None:
         raise errors.bad_key()
     if method.security is Security.TRADE and not key.account.can_trade:
         raise VenueError(-2010, "This account may not place or cancel orders.")
+
+
+def times_of(call: Call) -> tuple[str | None, str | None]:
+    """`timestamp` and `recvWindow` as they were sent."""
+    return call.params.values.get("timestamp"), call.params.values.get("recvWindow")
 
 
 def find_key(venue: BinanceVenue, call: Call) -> ApiKey:
@@ -203,6 +211,6 @@ def verify_request(venue: BinanceVenue, call: Call) -> None:
     key = find_key(venue, call)
     if not call.signature:
         raise errors.missing("signature")
-    auth.check_time(call.params.values.get("timestamp"), call.params.values.get("recvWindow"), venue.clock.now_ns())
+    auth.check_time(*times_of(call), call.received_ns)
     auth.verify(key, call.payload, call.signature)
     call.key = key

@@ -22,6 +22,7 @@ from tools.simulator.core.net import WsConnection
 from tools.simulator.core.private import PrivateChannel
 from tools.simulator.core.server import HttpRequest, HttpResponse
 from tools.simulator.dialects.binance_common import rest
+from tools.simulator.dialects.binance_common.auth import OUTSIDE
 from tools.simulator.dialects.binance_common.errors import VenueError, internal, unknown_status
 from tools.simulator.dialects.binance_common.gateway import Call, Method, MethodTable, Outcome, execute, limited
 from tools.simulator.dialects.binance_common.marketws import ControlError, MarketSession
@@ -189,6 +190,10 @@ class BinanceVenue(Listener):
 
     def count_orders(self, account: Account, orders: int, requests: int | None = None) -> None:
         self.order_limits(account).add(orders, self.clock.now_ns(), requests)
+
+    def too_old(self) -> VenueError:
+        """The refusal of a request that was held up on its way to the engine for longer than it holds."""
+        return VenueError(-1021, OUTSIDE)
 
     def refund_weight(self, peer: str, weight: int) -> None:
         self.peer_limits(peer).weight.add(-weight, self.clock.now_ns())

@@ -1,4 +1,7 @@
-"""The filters of section 6, in exact decimal arithmetic. Each failure is `-1013 Filter failure: <NAME>`."""
+"""The filters of section 6, in exact decimal arithmetic. Each failure is `-1013 Filter failure: <NAME>`.
+
+A rule whose value is 0 is switched off.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ def _lot(qty: Decimal, rule: dict[str, Any] | None, name: str) -> None:
     if rule is None:
         return
     low, high, step = rule["minQty"], rule["maxQty"], rule["stepSize"]
-    if qty <= 0 or qty < low or (high and qty > high) or (step and qty % step):
+    if qty <= 0 or (low and qty < low) or (high and qty > high) or (step and qty % step):
         raise filter_failure(name)
 
 
@@ -89,7 +92,8 @@ def _percent_price(order: Order, filters: dict[str, dict[str, Any]], market: Mar
         reference = average_price(market, int(rule["avgPriceMins"]), now_ns)
         if not reference:
             continue
-        if not reference * rule[f"{prefix}Down"] <= order.price <= reference * rule[f"{prefix}Up"]:
+        down, up = rule[f"{prefix}Down"], rule[f"{prefix}Up"]
+        if (down and order.price < reference * down) or (up and order.price > reference * up):
             raise filter_failure(name)
 
 
@@ -114,7 +118,8 @@ def _notional(order: Order, filters: dict[str, dict[str, Any]], market: Market, 
     value = _value(order, int(rule.get("avgPriceMins", 5)), market, now_ns)
     if (not is_market or rule["applyMinToMarket"]) and value < rule["minNotional"]:
         raise filter_failure("NOTIONAL")
-    if (not is_market or rule["applyMaxToMarket"]) and value > rule["maxNotional"]:
+    most = rule["maxNotional"]
+    if most and (not is_market or rule["applyMaxToMarket"]) and value > most:
         raise filter_failure("NOTIONAL")
 
 

@@ -17,6 +17,8 @@ from tools.simulator.dialects.binance_spot.streams import INTERVALS, agg_fields,
 if TYPE_CHECKING:
     from tools.simulator.dialects.binance_spot.venue import BinanceSpot
 
+STATUSES = ("TRADING", "END_OF_DAY", "HALT", "BREAK", "CANCEL_ONLY")
+
 
 def market_of(venue: BinanceSpot, params: Params) -> Market:
     """The market that `symbol` names. Raises -1102 or -1121."""
@@ -59,6 +61,32 @@ def _depth_weight(params: Params) -> int:
     return 5 if limit <= 100 else 25 if limit <= 500 else 50 if limit <= 1000 else 250
 
 
+def _rules_weight(params: Params) -> int:
+    if "symbol" in params:
+        return 2
+    names = params.names("symbols")
+    return 40 if names is None else min(2 * len(names), 40)
+
+
+def _of_status(venue: BinanceSpot, params: Params, markets: list[Market], named: bool) -> list[Market]:
+    """Those in the status that `symbolStatus` asks for. Raises -1122, or -1220 where a named one is in another."""
+    wanted = params.text("symbolStatus")
+    if wanted is None:
+        return markets
+    if wanted not in STATUSES:
+        raise VenueError(-1122, "Invalid symbolStatus.")
+    found = [market for market in markets if venue.infos[market.symbol].raw.get("status") == wanted]
+    if named and len(found) != len(markets):
+        raise VenueError(-1220, "The symbol's status does not match the requested symbolStatus.")
+    return found
+
+
+def _rows_of(venue: BinanceSpot, params: Params) -> tuple[list[Market], bool]:
+    """The markets that a ticker request is about, and whether the answer is a list."""
+    markets, many = _chosen(venue, params)
+    return _of_status(venue, params, markets, "symbol" in params or "symbols" in params), many
+
+
 def ping(venue: BinanceSpot, call: Call) -> Any:
     call.params.finish()
     return {}
@@ -71,9 +99,12 @@ def server_time(venue: BinanceSpot, call: Call) -> Any:
 
 def exchange_info(venue: BinanceSpot, call: Call) -> Any:
     params = call.params
-    for ignored in ("permissions", "showPermissionSets", "symbolStatus"):
+    for ignored in ("permissions", "showPermissionSets"):
         params.text(ignored)
     markets, _ = _chosen(venue, params)
+    if "symbolStatus" in params and ("symbol" in params or "symbols" in params):
+        raise VenueError(-1128, "Combination of optional parameters invalid.")
+    markets = _of_status(venue, params, markets, named=False)
     params.finish()
     return {
         "timezone": "UTC",
@@ -86,7 +117,7 @@ def exchange_info(venue: BinanceSpot, call: Call) -> Any:
 
 def depth(venue: BinanceSpot, call: Call) -> Any:
     market = market_of(venue, call.params)
-    call.params.text("symbolStatus")
+    _of_status(venue, call.params, [market], named=True)
     limit = call.params.limit(100, 5000)
     call.params.finish()
     venue.note_snapshot(market.symbol)
@@ -184,16 +215,14 @@ def average(venue: BinanceSpot, call: Call) -> Any:
 
 
 def ticker_price(venue: BinanceSpot, call: Call) -> Any:
-    markets, many = _chosen(venue, call.params)
-    call.params.text("symbolStatus")
+    markets, many = _rows_of(venue, call.params)
     call.params.finish()
     rows = [{"symbol": market.symbol, "price": text8(market.last_px)} for market in markets]
     return rows if many else rows[0]
 
 
 def ticker_book(venue: BinanceSpot, call: Call) -> Any:
-    markets, many = _chosen(venue, call.params)
-    call.params.text("symbolStatus")
+    markets, many = _rows_of(venue, call.params)
     call.params.finish()
     rows = []
     for market in markets:
@@ -212,11 +241,10 @@ def ticker_book(venue: BinanceSpot, call: Call) -> Any:
 
 def ticker_day(venue: BinanceSpot, call: Call) -> Any:
     params = call.params
-    markets, many = _chosen(venue, params)
+    markets, many = _rows_of(venue, params)
     form = params.text("type") or "FULL"
     if form not in ("FULL", "MINI"):
         raise VenueError(-1139, "Invalid ticker type.")
-    params.text("symbolStatus")
     params.finish()
     rows = [_day_row(market, venue.clock.now_ns(), call.unit, mini=form == "MINI") for market in markets]
     return rows if many else rows[0]
@@ -285,5 +313,5 @@ METHODS = [
     Method(name="ticker.book", handler=ticker_book, weight=_ticker_weight, rest=get("ticker/bookTicker")),
     Method(name="ticker.24hr", handler=ticker_day, weight=_day_weight, rest=get("ticker/24hr")),
     Method(name="referencePrice", handler=reference_price, weight=2, rest=get("referencePrice")),
-    Method(name="executionRules", handler=execution_rules, weight=2, rest=get("executionRules")),
+    Method(name="executionRules", handler=execution_rules, weight=_rules_weight, rest=get("executionRules")),
 ]

@@ -304,6 +304,7 @@ METHODS = [
         security=Security.TRADE,
         rest=rest("POST", "order/cancelReplace"),
         free_on_success=True,
+        counts_itself=True,
     ),
     Method(
         name="order.amend.keepPriority",

@@ -34,6 +34,9 @@ INTERVALS: dict[str, int] = {
     "1w": 7 * DAY,
     "1M": 30 * DAY,  # months of thirty days: nothing here is old enough for the difference to show
 }
+ROLLING: dict[str, str] = {"ticker_1h": "1h", "ticker_4h": "4h", "ticker_1d": "1d"}
+"""Statistics over a window that rolls, by the kind of the stream."""
+_OF_THE_DAY = frozenset("xQbBaA")
 
 
 class PublicStreams(Listener):
@@ -166,6 +169,11 @@ class PublicStreams(Listener):
             self._send(stream, ticker_event(market, now_ns, mini=kind == "miniTicker"))
         elif stream == "!miniTicker@arr":
             self._send(stream, [ticker_event(each, now_ns, mini=True) for each in self._markets.values()])
+        elif kind in ROLLING and market is not None:
+            self._send(stream, rolling_event(market, ROLLING[kind], now_ns))
+        elif name.removeprefix("!") in ROLLING and kind == "arr":
+            window = ROLLING[name.removeprefix("!")]
+            self._send(stream, [rolling_event(each, window, now_ns) for each in self._markets.values()])
 
     def _kline(self, stream: str, market: Market, interval: str, now_ns: int) -> None:
         """The open candle, every two seconds (every second for 1s); before it, one that has just closed."""
@@ -255,9 +263,15 @@ def kline_event(market: Market, interval: str, candle: Candle, now_ns: int) -> d
     }
 
 
-def ticker_event(market: Market, now_ns: int, *, mini: bool) -> dict[str, Any]:
+def rolling_event(market: Market, window: str, now_ns: int) -> dict[str, Any]:
+    """The statistics of another window: the letters of the 24 h ones without quotes and what came before."""
+    event = ticker_event(market, now_ns, mini=False, span_ns=INTERVALS[window])
+    return {name: value for name, value in event.items() if name not in _OF_THE_DAY} | {"e": f"{window}Ticker"}
+
+
+def ticker_event(market: Market, now_ns: int, *, mini: bool, span_ns: int = DAY) -> dict[str, Any]:
     """24 h statistics; `mini` leaves out changes and quotes."""
-    candle = market.candles.window(market.time_ns(now_ns))
+    candle = market.candles.window(market.time_ns(now_ns), span_ns)
     opened = candle.open if candle else market.last_px
     volume = candle.volume if candle else ZERO
     quote = candle.quote_volume if candle else ZERO
@@ -287,7 +301,7 @@ def ticker_event(market: Market, now_ns: int, *, mini: bool) -> dict[str, Any]:
         "B": text8(top.bid_qty),
         "a": text8(top.ask or ZERO),
         "A": text8(top.ask_qty),
-        "O": (now_ns - DAY) // MS,
+        "O": (now_ns - span_ns) // MS,
         "C": now_ns // MS,
         "F": market.trades[0].trade_id if market.trades else -1,
         "L": last.trade_id if last else -1,

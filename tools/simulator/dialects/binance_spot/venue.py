@@ -36,6 +36,7 @@ from tools.simulator.dialects.binance_spot import (
     wsapi,
 )
 from tools.simulator.dialects.binance_spot.errors import VenueError
+from tools.simulator.dialects.binance_spot.marketws import SpotMarketSession
 from tools.simulator.dialects.binance_spot.streams import PublicStreams
 from tools.simulator.dialects.binance_spot.userdata import UserData
 from tools.simulator.dialects.binance_spot.wsapi import WsApiSession
@@ -114,6 +115,9 @@ class BinanceSpot(BinanceVenue):
         micro = options.get("timeUnit", "").upper() == "MICROSECOND"
         return_limits = options.get("returnRateLimits", "true").lower() != "false"
         return WsApiSession(self, connection, 1_000 if micro else 1_000_000, return_limits)
+
+    def market_session(self, connection: WsConnection) -> SpotMarketSession:
+        return SpotMarketSession(self, connection)
 
     def from_reject(self, reject: Reject) -> VenueError:
         return errors.from_reject(reject)

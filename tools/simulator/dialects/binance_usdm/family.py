@@ -29,5 +29,6 @@ FAMILY = Family(
     balances={"USDT": Decimal(1_000_000), "USDC": Decimal(1_000_000), "BNB": Decimal(100)},
     maker_rate=Decimal("0.0002"),
     taker_rate=Decimal("0.0005"),
+    ping_every_s=180.0,
     live_instruments_url=instruments_url,
 )

@@ -84,6 +84,10 @@ class BinanceUsdm(BinanceVenue):
     def market_session(self, connection: WsConnection) -> StreamSession:
         return StreamSession(self, connection)
 
+    def too_old(self) -> VenueError:
+        """The engine has a word of its own for it (3)."""
+        return VenueError(-5028, "Timestamp for this request is outside of the ME recvWindow.")
+
     def from_reject(self, reject: Reject) -> VenueError:
         return errors.from_reject(reject)
 
