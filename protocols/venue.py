@@ -213,6 +213,8 @@ class HttpReply:
     body: bytes
     sent_ns: int
     received_ns: int
+    group: str = ""
+    """`HttpRequest.group` of the request that this answers: which bucket its headers speak of."""
 
 
 @message

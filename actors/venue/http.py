@@ -93,7 +93,7 @@ class HttpClient:
                     await incoming.aclose()
                 received_ns = self._now_ns()
                 headers = {name.lower(): value for name, value in incoming.headers.items()}
-                return HttpReply(incoming.status_code, headers, body, sent_ns, received_ns)
+                return HttpReply(incoming.status_code, headers, body, sent_ns, received_ns, request.group)
         except _NOT_SENT as error:
             raise VenueUnavailable(f"{what} was not sent: {_say(error)}") from error
         except httpx.HTTPError as error:

@@ -17,7 +17,7 @@ from protocols.ids import ClOrdID, OrderID, Symbol, Venue
 from protocols.instruments import Product
 from protocols.venue import Disposition, HttpReply, OrderState, Reply, StreamTerminated, Usage, VenueError
 from protocols.venues.bybit.errors import NOTHING_TO_CHANGE, RESTARTING, Refusal, classify, control_error
-from protocols.venues.bybit.limits import usage_of
+from protocols.venues.bybit.limits import bucket_of, usage_of
 from protocols.venues.bybit.wire import (
     ItemOutcomes,
     OrderAnswer,
@@ -131,7 +131,7 @@ class OrderAnswers:
     def of_socket(self, head: TradeFrameHead, received_ns: int) -> tuple[Reply | Message, ...]:
         """What became of a request of the trade socket; a service that restarts says so instead."""
         header = head.header if isinstance(head.header, dict) else {}
-        usage = usage_of(head.op, header, self._product)
+        usage = usage_of(bucket_of(head.op), header, self._product)
         server_ms, reset_ms = _timenow(header), reset_ms_of(header)
         request_id = (head.reqId or "")[:64]
         if head.retCode:

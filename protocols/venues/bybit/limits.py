@@ -20,6 +20,7 @@ __all__ = [
     "IP_SILENCE_NS",
     "LIMITS_AS_OF",
     "OPEN_ORDERS_MAX",
+    "bucket_of",
     "usage_of",
 ]
 
@@ -73,13 +74,14 @@ OPEN_ORDERS_MAX = {Product.SPOT: (500, 30), Product.LINEAR: (500, 10)}
 """Working orders and, among them, conditional ones: per symbol; on spot the first counts all symbols together."""
 
 
-def usage_of(op: str, header: Mapping[str, object], product: Product) -> tuple[Usage, ...]:
-    """How much of an order operation's bucket is used, from `X-Bapi-Limit` and `X-Bapi-Limit-Status` (what is left).
-
-    `op` as on the trade socket, `order.create`; names of the header in any case.
-    """
+def bucket_of(op: str) -> str:
+    """The bucket of an operation of the trade socket, `order.create`: it is REST's."""
     path = f"/v5/{op.replace('.', '/')}"
-    name = GROUPS.get(path, path)
+    return GROUPS.get(path, path)
+
+
+def usage_of(name: str, header: Mapping[str, object], product: Product) -> tuple[Usage, ...]:
+    """How much of a bucket is used, from `X-Bapi-Limit` and `X-Bapi-Limit-Status` (what is left), in any case."""
     documented = _DOCUMENTED_SIZES[product].get(name)
     words = {word.lower(): value for word, value in header.items()}
     limit, left = _count(words.get("x-bapi-limit")), _count(words.get("x-bapi-limit-status"))

@@ -49,6 +49,7 @@ from protocols.venues.bybit.encode import CATEGORIES, Commands, Fields, control_
 from protocols.venues.bybit.endpoints import PRODUCTION, TRADE_RULES, Endpoints
 from protocols.venues.bybit.errors import classify
 from protocols.venues.bybit.events import AccountEvents
+from protocols.venues.bybit.limits import usage_of
 from protocols.venues.bybit.public import VENUES, capabilities_of
 from protocols.venues.bybit.reports import Reports, UnknownWord
 from protocols.venues.bybit.requests import SETTLE_COINS, Queries, SignedRequests
@@ -449,8 +450,8 @@ class BybitPrivate:
         return self._queries.continuation(request, reply, stamp_venue_ns)
 
     def usage(self, reply: HttpReply) -> Sequence[Usage]:
-        """Nothing: the headers count one endpoint's bucket, and an answer does not say which endpoint it is of."""
-        return ()
+        """How much of its endpoint's bucket is used."""
+        return usage_of(reply.group, reply.headers, self.product)
 
     def error(self, reply: HttpReply) -> VenueError | None:
         """The classified refusal, or None.  A failure inside the venue is UNKNOWN, as for an order request."""

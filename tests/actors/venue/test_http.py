@@ -73,7 +73,9 @@ async def test_method_headers_body_and_answer_pass_through() -> None:
         await asked.answer(201, b'{"orderId":1}', "X-MBX-USED-WEIGHT-1M: 41\r\n")
 
     async with http_server(script) as server, client(server.url) as http:
-        reply = await http.request(request(method="POST", body="a=1&b=2", X_MBX_APIKEY="key"))
+        posted = request(method="POST", body="a=1&b=2", X_MBX_APIKEY="key")
+        reply = await http.request(attrs.evolve(posted, group="orders"))
+    assert reply.group == "orders"
     (asked,) = seen
     assert (asked.method, asked.target, asked.body) == ("POST", "/api/v3/thing", b"a=1&b=2")
     assert asked.header("x-mbx-apikey") == "key"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from protocols.instruments import Product
 from protocols.venue import Limit, Scope, Usage
-from protocols.venues.bybit.limits import BATCH_MAX, DOCUMENTED, IP_SILENCE_NS, usage_of
-from tests.protocols.bybit.frames import HEADER, LINEAR, SPOT, codec, new_order
+from protocols.venues.bybit.limits import BATCH_MAX, DOCUMENTED, IP_SILENCE_NS, bucket_of, usage_of
+from tests.protocols.bybit.frames import HEADER, LINEAR, SPOT, codec, envelope, new_order, reply
 
 SECOND = 1_000_000_000
 
@@ -48,7 +49,7 @@ def test_batches_and_silence() -> None:
 @pytest.mark.parametrize("write", [str, str.lower, str.upper])
 def test_usage_is_what_is_gone_of_the_bucket(write: type[str]) -> None:
     header = {write(name): value for name, value in HEADER.items()}
-    assert usage_of("order.create", header, LINEAR) == (Usage("orders", SECOND, 1),)
+    assert usage_of("orders", header, LINEAR) == (Usage("orders", SECOND, 1),)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_usage_is_what_is_gone_of_the_bucket(write: type[str]) -> None:
 )
 def test_a_larger_bucket_counts_against_ours_when_it_runs_out(limit: str, left: str, used: int) -> None:
     header = {"X-Bapi-Limit": limit, "X-Bapi-Limit-Status": left}
-    assert usage_of("order.create", header, LINEAR) == (Usage("orders", SECOND, used),)
+    assert usage_of("orders", header, LINEAR) == (Usage("orders", SECOND, used),)
 
 
 @pytest.mark.parametrize(
@@ -68,4 +69,24 @@ def test_a_larger_bucket_counts_against_ours_when_it_runs_out(limit: str, left: 
      {"X-Bapi-Limit": "9" * 40, "X-Bapi-Limit-Status": "1"}],
 )  # fmt: skip
 def test_what_cannot_be_read_says_nothing(header: dict[str, str]) -> None:
-    assert usage_of("order.create", header, LINEAR) == ()
+    assert usage_of("orders", header, LINEAR) == ()
+
+
+def test_operations_of_the_socket_draw_from_the_buckets_of_rest() -> None:
+    assert [bucket_of(f"order.{op}") for op in ("create", "amend", "cancel", "cancel-batch")] == [
+        "orders",
+        "amends",
+        "cancels",
+        "/v5/order/cancel-batch",
+    ]
+
+
+@pytest.mark.parametrize("product, size", [(SPOT, 20), (LINEAR, 10)])
+def test_an_answer_of_rest_tells_of_its_requests_bucket(product: Product, size: int) -> None:
+    headers = {"x-bapi-limit": str(size), "x-bapi-limit-status": "7"}
+    for group, used in (("orders", size - 7), ("/v5/order/create-batch", size - 7), ("/v5/order/realtime", 43)):
+        answered = attrs.evolve(reply(envelope({}), headers=headers), group=group)
+        left = {} if used != 43 else {"x-bapi-limit": "50"}
+        told = codec(product).usage(attrs.evolve(answered, headers=headers | left))
+        assert told == (Usage(group, SECOND, used),)
+    assert codec(product).usage(reply(envelope({}), headers=headers)) == ()
