@@ -7,12 +7,13 @@ import re
 import attrs
 import msgspec
 
-from protocols.venue import Disposition
+from protocols.enums import OrdRejReason
+from protocols.venue import Disposition, Scope, VenueError
 from protocols.venues.binance_common.nulls import decode
 from protocols.venues.binance_common.wire import ErrorData, ErrorRow
 from protocols.venues.values import REFUSED
 
-__all__ = ["Refusal", "is_ban", "refusal_of_frame", "until_ns"]
+__all__ = ["Refusal", "is_ban", "refusal_of_frame", "venue_error"]
 
 _S = 1_000_000_000
 _BAN_MAX_NS = 3 * 86_400 * _S
@@ -70,7 +71,20 @@ def is_ban(text: str) -> bool:
     return _BANNED_UNTIL.search(text.lower()) is not None
 
 
-def until_ns(refusal: Refusal, disposition: Disposition) -> int:
+def venue_error(refusal: Refusal, disposition: Disposition, reason: OrdRejReason) -> VenueError:
+    """A refusal with its meaning.  A read that failed inside the venue changed nothing: it is asked again.
+
+    Too many orders concern the account that sent them; request weight concerns everything on this address.
+    """
+    if disposition is Disposition.UNKNOWN and not refusal.order:
+        disposition = Disposition.BUSY
+    code = "" if refusal.code is None else str(refusal.code)
+    text = refusal.text or f"HTTP {refusal.status}"
+    scope = Scope.ACCOUNT if refusal.code == _TOO_MANY_ORDERS else Scope.ADDRESS
+    return VenueError(disposition, code, text[:500], reason, _until_ns(refusal, disposition), scope)
+
+
+def _until_ns(refusal: Refusal, disposition: Disposition) -> int:
     """When we may send again, by our clock; 0 for what is no limit.  The header counts seconds, the frame names a
     moment."""
     if disposition not in _DEFAULT_WAIT_NS:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 
 from protocols.enums import OrdRejReason
 from protocols.venue import Disposition, VenueError
-from protocols.venues.binance_common.refusals import Refusal, is_ban, until_ns
+from protocols.venues.binance_common.refusals import Refusal, is_ban, venue_error
 
 __all__ = ["Refusal", "classify"]
 
@@ -73,12 +73,7 @@ _BY_CODE = _table(
 
 def classify(refusal: Refusal) -> VenueError:
     """What a refusal means for the request that it answers."""
-    disposition, reason = _meaning(refusal)
-    if not refusal.order and disposition is _D.UNKNOWN:
-        disposition = _D.BUSY  # a read changes nothing: ask again
-    code = "" if refusal.code is None else str(refusal.code)
-    text = refusal.text or f"HTTP {refusal.status}"
-    return VenueError(disposition, code, text[:500], reason, until_ns(refusal, disposition))
+    return venue_error(refusal, *_meaning(refusal))
 
 
 def _meaning(refusal: Refusal) -> _Meaning:

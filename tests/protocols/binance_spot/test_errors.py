@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.enums import OrdRejReason
-from protocols.venue import Disposition, VenueError
+from protocols.venue import Disposition, Scope, VenueError
 from protocols.venues.binance_spot.errors import Refusal, classify
 
 D, R = Disposition, OrdRejReason
@@ -198,6 +198,10 @@ class TestWaits:
     def test_without_a_hint_the_window_is_waited_out(self) -> None:
         assert refused(-1003, status=429).until_ns == NOW + 60 * SECOND
         assert refused(-1015, status=429).until_ns == NOW + 10 * SECOND
+
+    def test_too_many_orders_are_the_accounts_own_affair(self) -> None:
+        assert refused(-1015, status=429).scope is Scope.ACCOUNT
+        assert refused(-1003, status=429).scope is refused(None, status=418).scope is Scope.ADDRESS
 
     @pytest.mark.parametrize("text", ["", "-1", "soon", "1e9", "９", "1" * 40])
     def test_a_header_that_is_no_number_is_no_hint(self, text: str) -> None:
