@@ -461,7 +461,15 @@ class _Builder:
     def _strategy(self, strategy: StrategyPlan) -> ChildSpec:
         return self._child(
             str(strategy.name),
-            _bind(StrategyActor, strategy.name, strategy.account, strategy.venue, strategy.symbols, strategy.make),
+            _bind(
+                StrategyActor,
+                strategy.name,
+                strategy.account,
+                strategy.venue,
+                strategy.symbols,
+                strategy.make,
+                self._plan.venues[strategy.venue].public.capabilities,
+            ),
             capacity=65_536,
             depends_on=(account_gate(strategy.account), FIRM_GATE),
         )

@@ -26,7 +26,7 @@ from actors.strategy.base import ZERO, Holding, OwnOrder, Strategy
 from actors.strategy.blotter import Blotter
 from protocols.base import Event, Message, message
 from protocols.control import Drain, Drained, InstrumentsChanged, PauseStrategy, Signal, TradingStateIs
-from protocols.enums import ExecInst, OrdStatus, OrdType, Side, TimeInForce, TradingState
+from protocols.enums import CxlRejResponseTo, ExecInst, OrdStatus, OrdType, Side, TimeInForce, TradingState
 from protocols.ids import AccountID, ClOrdID, ClOrdIDs, Path, StrategyID, Symbol, Venue
 from protocols.instruments import Instrument, InstrumentStatus
 from protocols.journal import (
@@ -40,9 +40,19 @@ from protocols.journal import (
     strategy_key,
 )
 from protocols.market import TRADE_STREAM, Candle, GapClosed, GapOpened, Quote, Subscribe, Trade
-from protocols.orders import ROUTER, CancelOrder, CancelRejected, ExecutionReport, NewOrder, OrderRefused, account_path
+from protocols.orders import (
+    ROUTER,
+    AmendOrder,
+    CancelOrder,
+    CancelRejected,
+    ExecutionReport,
+    NewOrder,
+    OrderRefused,
+    account_path,
+)
 from protocols.positions import AccountPicture, AccountQuery, AccountResynced
 from protocols.reconcile import CandlesQuery, InstrumentsQuery, book_path, candles_path, instruments_path
+from protocols.venue import Capabilities
 from supervisors.actor import Actor, Down, Up
 
 ASK_TIMEOUT_NS = 10_000_000_000
@@ -82,7 +92,10 @@ class StrategyActor(Actor):
         venue: Venue,
         symbols: Sequence[Symbol],
         make: Callable[[], Strategy],
+        capabilities: Capabilities | None = None,
     ) -> None:
+        """`capabilities` of the venue decide how an order is replaced; None: not at all."""
+        self._able = capabilities
         self.strategy = strategy
         self.account = account
         self.venue = venue
@@ -240,6 +253,11 @@ class StrategyActor(Actor):
             self._on_drain_check(None)
 
     def _on_cancel_rejected(self, rejected: CancelRejected) -> None:
+        order = self._blotter.live.get(rejected.cl_ord_id)
+        if rejected.response_to is CxlRejResponseTo.REPLACE and order is not None:
+            if order.replacing not in self._blotter.live:  # else the refusal of the new order holds it off
+                self._hold(order.symbol)
+            self._last_refusal = f"{rejected.reason.value}: {rejected.text}"
         self._blotter.cancel_rejected(rejected, self.ctx.now_ns)
         self._code.on_cancel_rejected(rejected)
 
@@ -431,6 +449,19 @@ class StrategyActor(Actor):
             return None
         if self.trading_state is TradingState.REDUCING and not self._reduces(symbol, side, qty):
             return None
+        return self._place(symbol, side, ord_type, qty, price, time_in_force, exec_inst)
+
+    def _place(
+        self,
+        symbol: Symbol,
+        side: Side,
+        ord_type: OrdType,
+        qty: Decimal,
+        price: Decimal | None,
+        time_in_force: TimeInForce,
+        exec_inst: ExecInst,
+        orig_cl_ord_id: ClOrdID | None = None,
+    ) -> ClOrdID:
         assert self._ids is not None
         now_ns = self.ctx.now_ns
         order = NewOrder(
@@ -447,10 +478,82 @@ class StrategyActor(Actor):
             reply_to=self.ctx.path,
             time_in_force=time_in_force,
             exec_inst=exec_inst,
+            orig_cl_ord_id=orig_cl_ord_id,
         )
-        self._blotter.add(OwnOrder(order.cl_ord_id, symbol, side, ord_type, qty, price, now_ns))
+        self._blotter.add(
+            OwnOrder(
+                order.cl_ord_id,
+                symbol,
+                side,
+                ord_type,
+                qty,
+                price,
+                now_ns,
+                time_in_force=time_in_force,
+                exec_inst=exec_inst,
+            )
+        )
         self._sent += 1
         self.ctx.send(ROUTER, order)
+        return order.cl_ord_id
+
+    def replace(self, cl_ord_id: ClOrdID, qty: Decimal | None, price: Decimal | None) -> ClOrdID | None:
+        """Other terms for a resting limit order, in place or by another order, as the venue can; None: not now."""
+        order, able = self._blotter.live.get(cl_ord_id), self._able
+        if order is None or able is None or order.price is None or order.ord_type is not OrdType.LIMIT:
+            return None
+        if order.canceling or order.replacing or order.ord_status is OrdStatus.PENDING_NEW:
+            return None
+        instrument = self._instruments[order.symbol]
+        total = order.order_qty if qty is None else instrument.round_qty(qty)
+        new_px = order.price if price is None else instrument.round_price(price, order.side)
+        if total <= order.cum_qty:
+            return None
+        if new_px == order.price and total == order.order_qty:
+            return cl_ord_id
+        if new_px == order.price and total < order.order_qty and able.amends:
+            return self._amend(order, total, None)
+        if not self.can_trade(order.symbol):
+            return None
+        if able.amends_price:
+            more = max(total - order.order_qty, ZERO)
+            return self._amend(order, total, new_px) if self._may_grow(order, instrument, total, new_px, more) else None
+        left = total - order.cum_qty
+        if not able.cancel_replace or order.time_in_force is None:
+            self._last_refusal = f"{self.venue} cannot give order {cl_ord_id} other terms"
+            return None
+        if not self._may_grow(order, instrument, left, new_px, left):
+            return None
+        how = (order.time_in_force, order.exec_inst)
+        order.replacing = self._place(order.symbol, order.side, order.ord_type, left, new_px, *how, cl_ord_id)
+        return ClOrdID(order.replacing)
+
+    def _may_grow(self, order: OwnOrder, instrument: Instrument, qty: Decimal, price: Decimal, more: Decimal) -> bool:
+        """Whether these terms are legal at the venue, and allowed in the present state."""
+        if not self._fits(instrument, order.side, order.ord_type, qty, price):
+            return False
+        return self.trading_state is not TradingState.REDUCING or self._reduces(order.symbol, order.side, more)
+
+    def _amend(self, order: OwnOrder, total: Decimal, price: Decimal | None) -> ClOrdID:
+        """In place: straight to the account when it only makes the order smaller (`price` None), else by the gates."""
+        assert self._ids is not None
+        to, request_id = (ROUTER, self._ids.next()) if price is not None else (self._account_path, "")
+        order.replacing = request_id or "amend"
+        self.ctx.send(
+            to,
+            AmendOrder(
+                order.cl_ord_id,
+                self.account,
+                self.venue,
+                order.symbol,
+                total,
+                self.ctx.path,
+                price,
+                request_id,
+                self.strategy,
+                self.ctx.now_ns,
+            ),
+        )
         return order.cl_ord_id
 
     def _fits(self, instrument: Instrument, side: Side, ord_type: OrdType, qty: Decimal, price: Decimal | None) -> bool:

@@ -71,6 +71,11 @@ class OwnOrder:
     """A cancel is on its way."""
     cancel_after_ns: int = 0
     """A refused cancel is not repeated before this time."""
+    time_in_force: TimeInForce | None = None
+    """None: not known, because only reports told of it (an order of an earlier life); no other can replace it."""
+    exec_inst: ExecInst = ExecInst.NONE
+    replacing: str = ""
+    """The amend that is on its way, or the order that is to replace this one; "": neither."""
 
     @property
     def leaves_qty(self) -> Decimal:
@@ -104,6 +109,7 @@ class Desk(Protocol):
         time_in_force: TimeInForce,
         exec_inst: ExecInst,
     ) -> ClOrdID | None: ...
+    def replace(self, cl_ord_id: ClOrdID, qty: Decimal | None, price: Decimal | None) -> ClOrdID | None: ...
     def cancel(self, cl_ord_id: ClOrdID) -> None: ...
     def timer(self, delay_ns: int, key: str) -> None: ...
     def save(self, state: Mapping[str, Any]) -> None: ...
@@ -158,7 +164,7 @@ class Strategy:
         """An order of ours never left the engine."""
 
     def on_cancel_rejected(self, rejected: CancelRejected) -> None:
-        """A cancel had no effect; the order's own report says what became of it."""
+        """A cancel, or a change (`response_to`), had no effect; the order's own report says what became of it."""
 
     def on_gap(self, symbol: Symbol, opened: bool) -> None:
         """The symbol's book stopped (True) or began again (False) to be proven; while it is not, `quote` is None."""
@@ -243,6 +249,19 @@ class Strategy:
         """A market order; quantity rounded down.  None when it may not go out now."""
         exec_inst = _exec_inst(post_only=False, reduce_only=reduce_only)
         return self.desk.submit(symbol, side, OrdType.MARKET, qty, None, TimeInForce.GTC, exec_inst)
+
+    def replace(
+        self, cl_ord_id: ClOrdID, *, qty: Decimal | None = None, price: Decimal | None = None
+    ) -> ClOrdID | None:
+        """Give a resting limit order another price or another total quantity (what is filled included).
+
+        The id under which it goes on: its own where the venue changes orders in place, that of a new order where the
+        venue ends one and makes another in one request; rounded as by `limit`.  None when nothing was sent: the venue
+        can do neither, another change of the order is on its way, the order is not confirmed, or nothing may go out
+        now.  `on_cancel_rejected` or `on_order_refused` says when it had no effect; the old order then rests as before,
+        unless its own report says that it has ended.
+        """
+        return self.desk.replace(cl_ord_id, qty, price)
 
     def cancel(self, cl_ord_id: ClOrdID) -> None:
         """Ask for an order's end; harmless for one that has ended or is being canceled."""

@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from actors.strategy.base import FLAT, Holding, OwnOrder
-from protocols.enums import CxlRejReason, ExecType
+from protocols.enums import CxlRejReason, CxlRejResponseTo, ExecType
 from protocols.ids import ClOrdID, StrategyID, Symbol
 from protocols.instruments import Instrument, Product
 from protocols.orders import CancelRejected, ExecutionReport
@@ -83,6 +83,9 @@ class Blotter:
                     cum_qty=theirs.cum_qty,
                     ord_status=theirs.ord_status,
                     canceling=known is not None and known.canceling,
+                    time_in_force=theirs.time_in_force,
+                    exec_inst=theirs.exec_inst,
+                    replacing=theirs.amend_id or (known.replacing if known is not None else ""),
                 )
         for order in before.values():
             if order.cum_qty == 0 and now_ns - order.created_ns < LOST_AFTER_NS:
@@ -106,7 +109,10 @@ class Blotter:
         return counts
 
     def refused(self, cl_ord_id: ClOrdID) -> OwnOrder | None:
-        """An order that never left the engine is forgotten."""
+        """An order that never left the engine is forgotten; the one that it was to replace may be changed again."""
+        for order in self.live.values():
+            if order.replacing == cl_ord_id:
+                order.replacing = ""
         return self.live.pop(cl_ord_id, None)
 
     def cancel_rejected(self, rejected: CancelRejected, now_ns: int) -> None:
@@ -114,8 +120,11 @@ class Blotter:
         order = self.live.get(rejected.cl_ord_id)
         if order is None:
             return
-        order.canceling = False
-        order.cancel_after_ns = now_ns + CANCEL_PAUSE_NS
+        if rejected.response_to is CxlRejResponseTo.REPLACE:
+            order.replacing = ""
+        else:
+            order.canceling = False
+            order.cancel_after_ns = now_ns + CANCEL_PAUSE_NS
         if rejected.reason is CxlRejReason.UNKNOWN_ORDER and now_ns - order.created_ns >= LOST_AFTER_NS:
             del self.live[order.cl_ord_id]
 
@@ -144,6 +153,10 @@ class Blotter:
 
     def _update(self, order: OwnOrder, report: ExecutionReport) -> None:
         order.order_qty = report.order_qty
+        if report.exec_type is ExecType.REPLACED:
+            order.price, order.replacing = report.price, ""
+        elif report.exec_type is ExecType.RESTATED:
+            order.price = report.price
         order.cum_qty = max(order.cum_qty, report.cum_qty)
         if order.ord_status.is_final:
             return  # a late fill moves quantities, never a final status
