@@ -206,8 +206,11 @@ class BybitPublic:
             raise RemoteProtocolError(f"stream message refused: {error}: {raw[:200]!r}") from error
 
     def _learn(self, topic: bytes) -> tuple[msgspec.json.Decoder[Any], _Build] | None:
-        """The decoder for a topic by its kind, `<kind>.[<detail>.]<symbol>`."""
-        found = self._by_kind.get(topic.decode().partition(".")[0])
+        """The decoder for a topic by its kind, `<kind>.[<detail>.]<symbol>`; the full book and its like are others."""
+        kind, _, rest = topic.decode().partition(".")
+        found = self._by_kind.get(kind)
+        if kind == "orderbook" and not rest.partition(".")[0].isdigit():
+            return None
         if found is not None:
             if len(self._by_topic) >= _KNOWN_TOPICS_MAX:
                 self._by_topic.clear()

@@ -161,6 +161,8 @@ class TestBooks:
     [
         ({"topic": "insurance.USDT", "type": "delta", "data": {"symbol": "BTCUSDT"}}, "topic", "insurance.USDT"),
         ({"topic": "moon.BTCUSDT", "data": []}, "topic", "moon.BTCUSDT"),
+        (DELTA | {"topic": "orderbook.full.BTCUSDT"}, "topic", "orderbook.full.BTCUSDT"),
+        ({"topic": "orderbook.rpi.BTCUSDT", "data": {"b": [["1", "2", "3"]]}}, "topic", "orderbook.rpi.BTCUSDT"),
         (DELTA | {"type": "patch"}, "type", "patch"),
         (DELTA | {"topic": "orderbook.1.BTCUSDT"}, "type", "a delta of level 1"),
         (TRADES | {"data": [TRADES["data"][0] | {"S": "Both"}]}, "S", "Both"),
