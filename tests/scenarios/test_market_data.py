@@ -34,7 +34,9 @@ FAMILIES = {
     "upbit": ("upbit",),
 }
 SECOND_NS = 1_000_000_000
-PATIENT_NS = 20 * SECOND_NS
+PATIENT_NS = 30 * SECOND_NS
+HANGS_S = 90
+"""After so long something hangs, also on a machine that has other things to do."""
 LIVELY = GeneratorConfig(events_per_s=80.0)
 
 
@@ -83,7 +85,7 @@ async def first(stream: Any, count: int = 1) -> list[Any]:
     """The first good items of a stream, which ends here."""
     found: list[Any] = []
     async with stream:
-        with trio.fail_after(30):
+        with trio.fail_after(HANGS_S):
             async for item in stream:
                 if not item.quality & ~Quality.GAP:
                     found.append(item)
@@ -108,19 +110,20 @@ async def test_every_stream_of_upbit(tmp_path: Path) -> None:
         assert all(isinstance(one, Candle) and one.closed for one in bars)
         opened = [one.open_ns for one in bars]
         assert opened == [opened[0] + n * SECOND_NS for n in range(3)]
-        with trio.fail_after(5):
+        with trio.fail_after(HANGS_S):
             while feed.inspect(market_path(UPBIT))["streams"]:  # noqa: ASYNC110 - no event for the end of a wish
                 await trio.sleep(0.01)
 
 
 @pytest.mark.req("R092", "R333", "R337", "R356", "R376")
-async def test_every_venue_by_every_channel(tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_every_venue_by_every_channel(family: str, tmp_path: Path) -> None:
     """One record shape and one unit, whatever the venue and whatever the channel: the two must agree."""
-    async with feeding(tmp_path, *FAMILIES) as feed:
+    async with feeding(tmp_path, family) as feed:
         market = feed.market
         for venue, plan in feed.host.plan.venues.items():
             symbol = f"{venue}:{plan.symbols[0]}"
-            with trio.fail_after(30):
+            with trio.fail_after(5 * HANGS_S):
                 asked = await market.get_ticker(symbol, ChannelChoice.REST_ONLY, max_age_ns=0, patience_ns=PATIENT_NS)
                 streamed = await market.get_ticker(symbol, ChannelChoice.WEBSOCKET_ONLY, patience_ns=PATIENT_NS)
                 book = await market.get_orderbook(symbol, ChannelChoice.REST_ONLY, levels=5, patience_ns=PATIENT_NS)
@@ -150,16 +153,18 @@ async def test_every_venue_by_every_channel(tmp_path: Path) -> None:
 
 @pytest.mark.req("R271", "R376")
 async def test_repeated_reads_are_answered_from_memory(tmp_path: Path) -> None:
-    """A hundred reads in a row may meet the end of what was fresh, but no more."""
+    """A hundred reads in a row meet the end of what was fresh once a second, and no more often."""
     async with feeding(tmp_path, "binance-spot") as feed:
         requests = feed.sims["binance-spot"].venue.requests
         for read in (feed.market.get_ticker, feed.market.get_orderbook):
-            await read("BTCUSDT", ChannelChoice.REST_ONLY, max_age_ns=0)
-            before = dict(requests)
+            await read("BTCUSDT", ChannelChoice.REST_ONLY, max_age_ns=0, patience_ns=PATIENT_NS)
+            before, began = dict(requests), trio.current_time()
             for _ in range(100):
-                assert (await read("BTCUSDT", ChannelChoice.REST_ONLY)).source is Source.REST
+                found = await read("BTCUSDT", ChannelChoice.REST_ONLY, patience_ns=PATIENT_NS)
+                assert found.source is Source.REST
             more = {name: count - before.get(name, 0) for name, count in requests.items()}
-            assert sum(count for name, count in more.items() if "ticker" in name or "depth" in name) < 10, more
+            asked = sum(count for name, count in more.items() if "ticker" in name or "depth" in name)
+            assert asked <= 5 + trio.current_time() - began, more
 
 
 @pytest.mark.req("R339")
@@ -191,7 +196,7 @@ def held(what: str) -> set[str]:
 
 async def good_again(stream: Any, kinds: set[str]) -> None:
     """Wait until each of these symbols has said something that is proven."""
-    with trio.fail_after(20):
+    with trio.fail_after(HANGS_S):
         while kinds:
             item = await anext(stream)
             if not item.quality & ~Quality.GAP:
@@ -211,7 +216,7 @@ async def test_after_a_reset_every_subscription_is_there_again(tmp_path: Path) -
                 await good_again(stream, set(symbols))
             for _ in range(3):
                 feed.sims["upbit"].cut_connections("streams")
-                with trio.fail_after(20):
+                with trio.fail_after(HANGS_S):
                     async for item in books:
                         if item.quality is Quality.UNPROVEN:
                             break
@@ -236,7 +241,7 @@ async def test_after_a_crash_of_anything_the_streams_go_on(victim: str, tmp_path
             epoch = feed.host.runtime.cell(victim).epoch
             feed.crash(victim)
             await trio.sleep(0.05)
-            with trio.fail_after(20):
+            with trio.fail_after(HANGS_S):
                 await feed.host.runtime.wait_ready(victim)
                 for stream in (tickers, books):
                     while len(stream._outlet.waiting):
@@ -252,7 +257,7 @@ async def test_when_rest_fails_the_stream_answers_and_when_both_fail_nothing_is_
         market, sim = feed.market, feed.sims["upbit"]
         await market.get_ticker("KRW-BTC")
         sim.strike(Fault(kind=FaultKind.ERROR_BEFORE, match="ticker", count=1_000))
-        with trio.fail_after(20):
+        with trio.fail_after(HANGS_S):
             found = await market.get_ticker("KRW-BTC", max_age_ns=0)
         assert found.source is Source.STREAM
         with pytest.raises(Exception, match="upbit: "):
