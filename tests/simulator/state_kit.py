@@ -18,6 +18,7 @@ def picture_of(ex: Exchange) -> dict[str, Any]:
             (name, symbol, side): restoring.position_image(position)
             for name, account in ex.accounts.by_name.items()
             for (symbol, side), position in account.positions.items()
+            if position.update_ns  # a position that was only looked at is none
         },
         "orders": {
             name: [_order(order) for order in sorted(account.orders, key=_number)]
