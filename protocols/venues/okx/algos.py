@@ -198,18 +198,17 @@ class Children:
 
     def name_of(self, row: OrderRow) -> ClOrdID | None:
         """What we call an order of the engine, if an algo order made it and no other."""
-        algo_id = row.algoId
         if row.source in _MANY_CHILDREN:
             return None
-        if not algo_id:
-            algo_id = row.linkedAlgoOrd.algoId if row.linkedAlgoOrd is not None else ""
-            name = self._names.get(algo_id)
-        elif row.algoClOrdId:
-            name = ClOrdID(row.algoClOrdId)
-        else:
-            name = self._names.get(algo_id) or nameless(algo_order_id(algo_id))
-        if name is not None:
-            self._adopt(algo_id, name, row.ordId)
+        algo_id = row.algoId or (row.linkedAlgoOrd.algoId if row.linkedAlgoOrd is not None else "")
+        name = self._names.get(algo_id)
+        if row.algoId:
+            name = ClOrdID(row.algoClOrdId) if row.algoClOrdId else name or nameless(algo_order_id(algo_id))
+        elif name is None and not row.clOrdId and row.algoClOrdId:
+            return ClOrdID(row.algoClOrdId)
+        if name is None:
+            return self._parents.get(row.ordId)
+        self._adopt(algo_id, name, row.ordId)
         return name
 
     def _adopt(self, algo_id: str, name: ClOrdID, child: str) -> None:

@@ -168,7 +168,7 @@ class Reports:
 
     def _name(self, row: OrderRow) -> ClOrdID:
         """Our id; a child's is that of its algo order."""
-        return self._children.name_of(row) or ClOrdID(row.clOrdId or row.algoClOrdId) or nameless(OrderID(row.ordId))
+        return self._children.name_of(row) or ClOrdID(row.clOrdId) or nameless(OrderID(row.ordId))
 
     def _trade(self, row: OrderRow, status: OrdStatus, last_qty: Decimal, received_ns: int) -> ExecutionReport:
         cum_qty = amount(row.accFillSz)
