@@ -825,6 +825,17 @@ class KnowsPositions(Protocol):
 
 
 @runtime_checkable
+class ChecksAccountKind(Protocol):
+    """A codec of a venue that keeps accounts of several kinds, not all of which its requests fit."""
+
+    def account_kind_request(self, stamp_venue_ns: int) -> HttpRequest: ...
+
+    def decode_account_kind(self, reply: HttpReply) -> str:
+        """Why this account cannot be traded here, in words for its owner; "" when it can."""
+        ...
+
+
+@runtime_checkable
 class SetsPositionMode(Protocol):
     """A codec of a venue whose account holds one position a symbol, or two, by a setting that orders must fit."""
 

@@ -51,6 +51,7 @@ from protocols.reconcile import (
     ReconcileFailed,
 )
 from protocols.venue import (
+    ChecksAccountKind,
     ChecksPositionMode,
     ChecksPositionModeBySymbol,
     ContinuesAnswers,
@@ -106,7 +107,7 @@ class ReconcilerActor(Actor):
         self._wanted: Reconcile | None = None
         self._wake = trio.Event()
         self._in_hand: trio.CancelScope | None = None
-        self._mode_checked = False
+        self._account_checked = False
         self._queries, self._work = trio.open_memory_channel[QueryOrder](QUERIES_MAX)
         self._done = 0
         self._failed = 0
@@ -164,7 +165,7 @@ class ReconcilerActor(Actor):
     async def _picture(self, wanted: Reconcile) -> Reconciled:
         codec = self._codec
         asked_ns = self.ctx.now_ns
-        await self._check_position_mode([since.symbol for since in wanted.fills_since])
+        await self._check_account([since.symbol for since in wanted.fills_since])
         open_orders = await self._all_of(
             lambda: codec.open_orders_request(None, self._session.stamp_ns()), codec.decode_open_orders
         )
@@ -200,11 +201,21 @@ class ReconcilerActor(Actor):
             positions,
         )
 
-    async def _check_position_mode(self, symbols: Sequence[Symbol]) -> None:
+    async def _check_account(self, symbols: Sequence[Symbol]) -> None:
         """Once an incarnation: an account that is set up otherwise refuses every order, or takes it for another."""
-        codec = self._codec
-        if self._mode_checked or not codec.capabilities.hedge_mode:
+        if self._account_checked:
             return
+        codec = self._codec
+        if isinstance(codec, ChecksAccountKind):
+            reply = await self._ask(lambda: codec.account_kind_request(self._session.stamp_ns()))
+            wrong = codec.decode_account_kind(reply)
+            if wrong:
+                raise VenueUnavailable(f"account {codec.account} at {codec.venue} {wrong}")
+        if codec.capabilities.hedge_mode:
+            await self._check_position_mode(codec, symbols)
+        self._account_checked = True
+
+    async def _check_position_mode(self, codec: PrivateCodec, symbols: Sequence[Symbol]) -> None:
         if isinstance(codec, ChecksPositionMode):
             reply = await self._ask(lambda: codec.position_mode_request(self._session.stamp_ns()))
             self._compare_mode(codec.decode_position_mode(reply), codec.hedge_mode)
@@ -214,7 +225,6 @@ class ReconcilerActor(Actor):
                 theirs = codec.decode_position_mode_of(reply)
                 if theirs is not None:
                     self._compare_mode(theirs, codec.hedge_mode)
-        self._mode_checked = True
 
     def _mode_request(self, codec: ChecksPositionModeBySymbol, symbol: Symbol) -> HttpRequest:
         return codec.position_mode_of_request(symbol, self._session.stamp_ns())

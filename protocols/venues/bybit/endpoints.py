@@ -53,6 +53,7 @@ class Paths:
     order_history: str = "/v5/order/history"
     executions: str = "/v5/execution/list"
     positions: str = "/v5/position/list"
+    account_info: str = "/v5/account/info"
     wallet: str = "/v5/account/wallet-balance"
 
 

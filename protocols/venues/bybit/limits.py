@@ -42,6 +42,7 @@ _READS = (
     "/v5/order/history",
     "/v5/execution/list",
     "/v5/position/list",
+    "/v5/account/info",
     "/v5/account/wallet-balance",
 )
 _BATCHES = ("/v5/order/create-batch", "/v5/order/amend-batch", "/v5/order/cancel-batch")

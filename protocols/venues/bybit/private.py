@@ -61,6 +61,8 @@ RECV_WINDOW_MS = 5000
 """The venue's own default; an order whose reply was lost can still be accepted for this long."""
 LOGON_AHEAD_MS = 10_000
 """The moment that a logon signs must still lie ahead when the venue reads it."""
+CLASSIC = 1
+"""`unifiedMarginStatus`; 3 and 4 are unified accounts of the first kind, 5 and 6 of the second."""
 
 _MS = 1_000_000
 _CREATE, _AMEND, _CANCEL = "order.create", "order.amend", "order.cancel"
@@ -116,6 +118,7 @@ class BybitPrivate:
         self._trade_head = msgspec.json.Decoder(wire.TradeFrameHead)
         self._orders_answer = msgspec.json.Decoder(wire.OrdersAnswer)
         self._executions_answer = msgspec.json.Decoder(wire.ExecutionsAnswer)
+        self._info_answer = msgspec.json.Decoder(wire.AccountInfoAnswer)
         self._wallet_answer = msgspec.json.Decoder(wire.WalletAnswer)
         self._positions_answer = msgspec.json.Decoder(wire.PositionsAnswer)
 
@@ -432,6 +435,16 @@ class BybitPrivate:
             return tuple(map(self._reports.of_position, decoded(self._positions_answer, reply).result.list))
         except UnknownWord as unknown:
             raise RemoteProtocolError(f"positions: unknown word {unknown}") from None
+
+    def account_kind_request(self, stamp_venue_ns: int) -> HttpRequest:
+        """`GET /v5/account/info`."""
+        return self._queries.account_kind(stamp_venue_ns)
+
+    def decode_account_kind(self, reply: HttpReply) -> str:
+        """A classic account keeps a wallet for each product, and these requests know the unified one alone."""
+        if decoded(self._info_answer, reply).result.unifiedMarginStatus == CLASSIC:
+            return "is a classic account: upgrade it to a unified trading account at the venue"
+        return ""
 
     def position_mode_of_request(self, symbol: Symbol, stamp_venue_ns: int) -> HttpRequest:
         """`GET /v5/position/list` of one symbol, which shows flat positions too (assumed): there is no other question.

@@ -142,6 +142,10 @@ class Queries:
         params = (*self._of(symbol), ("limit", str(POSITIONS_MAX)))
         return self._rest.get(self._paths.positions, params, stamp_venue_ns)
 
+    def account_kind(self, stamp_venue_ns: int) -> HttpRequest:
+        """What kind of account it is."""
+        return self._rest.get(self._paths.account_info, (), stamp_venue_ns)
+
     def balances(self, stamp_venue_ns: int) -> HttpRequest:
         """The unified wallet."""
         return self._rest.get(self._paths.wallet, (("accountType", "UNIFIED"),), stamp_venue_ns)

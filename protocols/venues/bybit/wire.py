@@ -347,6 +347,14 @@ class WalletAnswer(Struct, gc=False):
     time: Stamp = 0
 
 
+class AccountInfo(Struct, gc=False):
+    unifiedMarginStatus: int
+
+
+class AccountInfoAnswer(Struct, gc=False):
+    result: AccountInfo
+
+
 class PositionList(Struct, gc=False):
     list: tuple[PositionRow, ...]
 

@@ -14,6 +14,7 @@ from protocols.venue import (
     BookSequencer,
     CancelsAllByRest,
     Channel,
+    ChecksAccountKind,
     ChecksPositionModeBySymbol,
     ContinuesAnswers,
     KeepsAlive,
@@ -32,6 +33,7 @@ PRIVATE: PrivateCodec = codec()
 SEQUENCER: BookSequencer = BybitSequencer()
 ALIVE: tuple[KeepsAlive, ...] = (public(), codec())
 AMENDS: AmendsByTerms = codec()
+KINDS: ChecksAccountKind = codec()
 MODES: ChecksPositionModeBySymbol = codec()
 PAGES: tuple[ContinuesAnswers, ...] = (public(), codec())
 BATCHES: BatchCodec = codec()
@@ -48,6 +50,7 @@ BATCHES: BatchCodec = codec()
         (AmendsByTerms, AMENDS),
         (CancelsAllByRest, AMENDS),
         (ChecksPositionModeBySymbol, MODES),
+        (ChecksAccountKind, KINDS),
         *((KeepsAlive, thing) for thing in ALIVE),
         *((ContinuesAnswers, thing) for thing in PAGES),
     ],

@@ -371,6 +371,7 @@ class TestQueries:
         assert self.asked(codec().positions_request(STAMP_NS, SYMBOL))["symbol"] == "BTCUSDT"
         with pytest.raises(LocalProtocolError, match="spot"):
             codec(SPOT).positions_request(STAMP_NS)
+        assert codec().account_kind_request(STAMP_NS).path == "/v5/account/info"
         assert self.asked(codec().position_mode_of_request(SYMBOL, STAMP_NS))["symbol"] == "BTCUSDT"
         balances = codec().balances_request(STAMP_NS)
         assert self.asked(balances) == {"accountType": "UNIFIED"}

@@ -660,3 +660,9 @@ def test_the_position_mode_of_a_symbol(legs: tuple[int, ...], hedge: bool | None
     """A flat symbol has its rows too: one, or one for each leg (section 10)."""
     rows = [position_row(positionIdx=leg, side="", size="0") for leg in legs]
     assert codec().decode_position_mode_of(reply(listed(*rows))) is hedge
+
+
+@pytest.mark.parametrize("status, fits", [(1, False), (3, True), (4, True), (5, True), (6, True), (7, True)])
+def test_a_classic_account_is_refused(status: int, fits: bool) -> None:
+    said = codec().decode_account_kind(reply(envelope({"unifiedMarginStatus": status, "marginMode": "REGULAR_MARGIN"})))
+    assert said == "" if fits else "classic" in said

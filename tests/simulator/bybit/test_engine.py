@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import attrs
 import pytest
@@ -14,6 +15,7 @@ from protocols.orders import NewOrder
 from protocols.venues.registry import VenueOptions
 from tests.actors.venue.anywhere import ACCOUNT, PROMPT, Anywhere, anywhere
 from tools.simulator import Simulator
+from tools.simulator.dialects.bybit.venue import Bybit
 
 KINDS = ("bybit-spot", "bybit-linear")
 AUDITING: AccountSettings = attrs.evolve(PROMPT, audit_ns=500 * MS)
@@ -78,3 +80,16 @@ async def test_the_position_mode_is_asked_for_before_there_is_a_position(hedge: 
         wanted = f"venues.bybit-linear.hedge_mode is {str(hedge).lower()}: set it to {str(not hedge).lower()}"
         await here.until(lambda: wanted in here.not_ready().get(here.account, ""), "the mode to be refused")
         assert here.sim.positions(ACCOUNT) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_classic_account_is_never_ready(kind: str, tmp_path: Path) -> None:
+    def classic(sim: Simulator) -> None:
+        cast(Bybit, sim.venue).classic.add(ACCOUNT)
+
+    async with anywhere(kind, tmp_path, before=classic, wait=False) as here:
+        wanted = f"account {ACCOUNT} at {kind} is a classic account"
+        await here.until(lambda: wanted in here.not_ready().get(here.account, ""), "the account to be refused")
+        cast(Bybit, here.sim.venue).classic.clear()
+        await here.ready()
+        assert await here.resting()

@@ -410,3 +410,15 @@ async def test_open_order_caps() -> None:
         more = order("linear", orderType="Market", price=None, triggerPrice="90000", triggerDirection=1)
         assert await rest.refused("order/create", **more) == 110009
         assert bybit(sim).requests["order.create"] == 11
+
+
+async def test_waiting_orders_of_spot_are_capped_by_kind() -> None:
+    """30 conditional orders and 30 with take-profit or stop-loss, per symbol (section 6.1)."""
+    async with open_simulator(quiet_config(limits=UNLIMITED)) as sim, rest_of(sim) as rest:
+        for kind in ("StopOrder", "tpslOrder"):
+            waiting = order("spot", triggerPrice="90000", orderFilter=kind)
+            for _ in range(30):
+                await rest.do("order/create", **waiting)
+            assert await rest.refused("order/create", **waiting) == 170810
+        assert len(sim.open_orders("alpha")) == 60
+        await rest.do("order/create", **order("spot"))

@@ -260,7 +260,7 @@ def trading_stop(venue: Bybit, call: Call) -> Any:
 def info(venue: Bybit, call: Call) -> Any:
     products = {product for account, product in venue.dcp.windows if account is call.account}
     return {
-        "unifiedMarginStatus": 5,
+        "unifiedMarginStatus": 1 if call.account.name in venue.classic else 5,
         "marginMode": venue.margin_modes.get(call.account.name, "REGULAR_MARGIN"),
         "isMasterTrader": False,
         "spotHedgingStatus": "OFF",

@@ -18,7 +18,7 @@ from tools.simulator.dialects.bybit.exits import check_sides, read_exits
 from tools.simulator.dialects.bybit.instruments import Instrument
 from tools.simulator.dialects.bybit.methods_market import find
 from tools.simulator.dialects.bybit.params import Params
-from tools.simulator.dialects.bybit.terms import HIDDEN, Terms
+from tools.simulator.dialects.bybit.terms import HIDDEN, Terms, filter_word
 
 if TYPE_CHECKING:
     from tools.simulator.dialects.bybit.venue import Bybit
@@ -332,11 +332,12 @@ class OrderReader:
 
     # ------------------------------------------------------------------------------------------ counts
     def _counts(self, order: Order) -> None:
-        """Caps on working orders: per symbol for contracts, over all symbols on spot."""
+        """Caps on working orders: per symbol for contracts, over all symbols on spot; of each kind that waits."""
         category = self._instrument.category
         mine = [each for each in self._account.open_orders.values() if each.symbol.startswith(category)]
         here = [each for each in mine if each.symbol == order.symbol]
-        if order.is_conditional and sum(each.is_conditional for each in here) >= CONDITIONAL_MAX[category]:
+        waiting = [each for each in here if filter_word(each) == filter_word(order) and each.is_conditional]
+        if order.is_conditional and len(waiting) >= CONDITIONAL_MAX[category]:
             if self._spot_here:
                 raise VenueError(170810, "Cannot exceed maximum of 500 conditional, TP/SL and active orders.")
             raise VenueError(110009, "The number of stop orders exceeds the maximum allowable limit")

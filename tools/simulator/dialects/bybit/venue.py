@@ -78,6 +78,8 @@ class Bybit(Listener):
         self.buckets = Buckets(self.limits)
         self.institutions: set[str] = set()
         """Names of accounts that may use the dead-man switch."""
+        self.classic: set[str] = set()
+        """Names of accounts that say of themselves that they are classic ones."""
         self.margin_modes: dict[str, str] = {}
         self.funding_rates: dict[str, list[tuple[int, str]]] = defaultdict(list)
         """Market key -> time (ns) and rate of each settlement so far."""
