@@ -94,6 +94,11 @@ class Player:
         self._swapped: dict[str, Recorded] = {}
         self._numbers: dict[str, int] = {}
         """Symbols whose last accident has not seen its next frame: its place in `happened`."""
+        for step in recording.before:
+            if isinstance(step, Base):
+                self.truth.base(step)
+            elif step.change is not None:
+                self.truth.take(step)
 
     # ---- the clients' side --------------------------------------------------------------------------------------
 

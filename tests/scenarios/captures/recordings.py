@@ -60,15 +60,25 @@ class Recording:
 
     venue: str
     steps: tuple[Recorded | Base, ...]
+    before: tuple[Recorded | Base, ...] = ()
+    """What was said before anybody listens."""
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """That have a book."""
-        return tuple(dict.fromkeys(step.symbol for step in self.books()))
+        return tuple(dict.fromkeys(step.symbol for step in _of_books((*self.before, *self.steps))))
 
     def books(self) -> Iterator[Recorded]:
         """The frames of books."""
-        return (step for step in self.steps if isinstance(step, Recorded) and step.change is not None)
+        return _of_books(self.steps)
+
+    def part(self, begin: int, end: int) -> Recording:
+        """As if the recorder had been on from one step to another."""
+        return Recording(self.venue, self.steps[begin:end], (*self.before, *self.steps[:begin]))
+
+
+def _of_books(steps: Iterable[Recorded | Base]) -> Iterator[Recorded]:
+    return (step for step in steps if isinstance(step, Recorded) and step.change is not None)
 
 
 class Truth:
@@ -142,7 +152,7 @@ def _apply(side: SortedDict, rows: Iterable[Row]) -> None:
 # ---- the venues' ways of writing ---------------------------------------------------------------------------------
 
 
-def _rows(rows: Iterable[Iterable[Any]]) -> tuple[Row, ...]:
+def rows_of(rows: Iterable[Iterable[Any]]) -> tuple[Row, ...]:
     return tuple((str(price), str(qty)) for price, qty, *_ in rows)
 
 
@@ -150,18 +160,18 @@ def binance(venue: str, path: Path) -> Recording:
     """Combined streams.  A book's stream is renamed to the one that the engine asks for: same messages."""
     steps: list[Recorded | Base] = []
     kinds = {"bookTicker": "ticker", "trade": "trade", "aggTrade": "trade"}
-    for line in _lines(path):
+    for line in lines_of(path):
         raw = line.get("raw") or ""
         if line["dir"] == "http" and raw:
             snapshot, found = json.loads(raw), (line.get("url") or "").partition("symbol=")[2].partition("&")[0]
-            change = Change(0, snapshot["lastUpdateId"], True, _rows(snapshot["bids"]), _rows(snapshot["asks"]))
+            change = Change(0, snapshot["lastUpdateId"], True, rows_of(snapshot["bids"]), rows_of(snapshot["asks"]))
             steps.append(Base(found or "BTCUSDT", change))
         elif line["dir"] == "recv":
             frame = json.loads(raw)
             name, data = frame["stream"].partition("@")[2], frame["data"]
             if name.startswith("depth"):
                 raw = raw.replace("@depth@0ms", "@depth@100ms", 1)
-                change = Change(data["U"], data["u"], False, _rows(data["b"]), _rows(data["a"]))
+                change = Change(data["U"], data["u"], False, rows_of(data["b"]), rows_of(data["a"]))
                 steps.append(Recorded("book", data["s"], raw, change))
             else:
                 steps.append(Recorded(kinds.get(name, name), data["s"], raw))
@@ -172,14 +182,14 @@ def bybit(venue: str, path: Path, connection: str) -> Recording:
     """One of the connections: the same topic is another market on another."""
     steps: list[Recorded | Base] = []
     kinds = {"orderbook.1": "ticker", "publicTrade": "trade"}
-    for line in _lines(path):
+    for line in lines_of(path):
         if line["dir"] != "recv" or line["conn"] != connection:
             continue
         frame = json.loads(line["raw"])
         kind, _, symbol = frame.get("topic", "").rpartition(".")
         if kind == "orderbook.200":
             data = frame["data"]
-            change = Change(data["u"], data["u"], frame["type"] == "snapshot", _rows(data["b"]), _rows(data["a"]))
+            change = Change(data["u"], data["u"], frame["type"] == "snapshot", rows_of(data["b"]), rows_of(data["a"]))
             steps.append(Recorded("book", symbol, line["raw"], change))
         elif kind:
             steps.append(Recorded(kinds.get(kind, kind), symbol, line["raw"]))
@@ -190,7 +200,7 @@ def okx(venue: str, path: Path) -> Recording:
     """Numbered as the venue numbers today, each message naming the one before; nothing else is changed."""
     steps: list[Recorded | Base] = []
     numbers: dict[str, int] = {}
-    for line in _lines(path):
+    for line in lines_of(path):
         frame = json.loads(line["raw"]) if line["dir"] == "recv" else {}
         arg = frame.get("arg", {})
         channel, symbol = arg.get("channel", ""), arg.get("instId", "")
@@ -205,7 +215,7 @@ def okx(venue: str, path: Path) -> Recording:
         numbers[symbol] = number = before + 3
         row["seqId"], row["prevSeqId"] = number, -1 if whole else before
         frame["arg"]["channel"] = "books"
-        change = Change(before + 1, number, whole, _rows(row["bids"]), _rows(row["asks"]), row["checksum"])
+        change = Change(before + 1, number, whole, rows_of(row["bids"]), rows_of(row["asks"]), row["checksum"])
         steps.append(Recorded("book", symbol, json.dumps(frame, separators=(",", ":")), change))
     return Recording(venue, tuple(steps))
 
@@ -213,7 +223,7 @@ def okx(venue: str, path: Path) -> Recording:
 def upbit(venue: str, path: Path) -> Recording:
     """Full pictures in short names."""
     steps: list[Recorded | Base] = []
-    for line in _lines(path):
+    for line in lines_of(path):
         if line["dir"] != "recv":
             continue
         frame = json.loads(line["raw"], parse_float=str, parse_int=str)
@@ -227,7 +237,7 @@ def upbit(venue: str, path: Path) -> Recording:
     return Recording(venue, tuple(steps))
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def lines_of(path: Path) -> Iterator[dict[str, Any]]:
     with gzip.open(path, "rt") as lines:
         for line in lines:
             yield json.loads(line)

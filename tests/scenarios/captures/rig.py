@@ -133,7 +133,7 @@ async def playing(recording: Recording, accidents: dict[int, Accident], hold: in
         healed=lambda symbol: play.healed(symbol),
         ready=lambda: books <= {name for listener in player.listeners for name in listener.wants},
     )
-    by_rest = any(isinstance(step, Base) for step in recording.steps)
+    by_rest = any(isinstance(step, Base) for step in (*recording.before, *recording.steps))
     settings = attrs.evolve(EAGER, quiet_ns=QUIET_NS) if by_rest else EAGER
     async with serving(player) as (stream_url, rest_url), reading(venue, log, stream_url, rest_url, settings) as world:
         play = Play(player, world, venue, log)
@@ -185,10 +185,10 @@ def places(
     begun: dict[str, int] = {}
     """By symbol: the id that its book begins with; a snapshot of REST has what some later frames say."""
     frames: dict[str, list[int]] = {}
-    for number, step in enumerate(recording.steps):
+    for number, step in enumerate((*recording.before, *recording.steps), -len(recording.before)):
         if isinstance(step, Base):
             begun.setdefault(step.symbol, step.change.last_id)
-        elif step.change is not None and step.change.last_id > begun.get(step.symbol, NEVER):
+        elif number >= 0 and step.change is not None and step.change.last_id > begun.get(step.symbol, NEVER):
             frames.setdefault(step.symbol, []).append(number)
         elif step.change is not None and step.change.whole:
             begun.setdefault(step.symbol, step.change.last_id)

@@ -40,6 +40,9 @@ SEED = os.environ.get("BULKHEAD_DROPS_SEED", "2026")
 QUICK_STEPS = 12_000
 """Of a long recording, unless the full number of accidents is asked for."""
 FULL = 200
+PARTS = 2
+PART_STEPS = 1_500
+"""At most so many of a recording that begins in mid-stream."""
 
 WITH_BOOKS = [name for name in CAPTURES if "orderbook1" not in name]
 TICKERS = {
@@ -151,6 +154,7 @@ async def test_every_accident_is_noticed_by_the_next_message_and_healed(data_dir
     while left > 0:
         hold = dice.randint(1, 3)
         accidents = places(recording, dice, left, hold, kinds_for(name))
+        assert accidents
         async with playing(recording, accidents, hold) as play:
             await play.to_the_end()
             judge(play, len(accidents))
@@ -160,9 +164,26 @@ async def test_every_accident_is_noticed_by_the_next_message_and_healed(data_dir
     print(f"{name}: {dict(counts)} in {passes} plays, all noticed by the next message and healed, no quote wrong")
 
 
+@pytest.mark.slow
+@pytest.mark.req("R350", "R356")
+@pytest.mark.parametrize("name", WITH_BOOKS)
+async def test_a_recording_may_begin_and_end_anywhere(data_dir: Path, name: str) -> None:
+    """Other recordings than these begin in mid-stream, too, and stop when somebody stops them."""
+    whole = recording_of(data_dir, name)
+    dice = random.Random(f"{SEED}/parts/{name}")
+    for _ in range(PARTS if DROPS < FULL else 10 * PARTS):
+        begin = dice.randrange(len(whole.steps) * 9 // 10)
+        part = whole.part(begin, begin + dice.randint(1, PART_STEPS))
+        hold = dice.randint(1, 3)
+        accidents = places(part, dice, 3, hold, kinds_for(name))
+        async with playing(part, accidents, hold) as play:
+            await play.to_the_end()
+            judge(play, len(accidents))
+
+
 def judge(play: Play, accidents: int) -> None:
     """Nothing wrong was published, and each book said of each accident what it must, and nothing else."""
-    assert len(play.player.happened) == accidents > 0
+    assert len(play.player.happened) == accidents
     assert wrong_quotes(play) == []
     assert unhealed(play) == []
     expected = expected_gaps(play)
