@@ -184,6 +184,9 @@ class AccountPicture:
     """Wall clock when it was taken: what our sessions had received before is in it; 0: not stated."""
     venue_positions: tuple[VenuePosition, ...] = ()
     """Contract positions as the venue last stated them, flat ones left out."""
+    made: tuple[int, int] = (0, 0)
+    """The account's incarnation and how many records it had made: of two pictures the one with less is the older, and
+    whoever has seen the other must not take it; (0, 0): not stated."""
 
 
 @message

@@ -249,7 +249,8 @@ class AccountActor(Actor):
 
     def _picture(self, strategy: StrategyID | None = None, *, hashed: bool = False) -> AccountPicture:
         core = self.core
-        return core.state.picture(strategy, hashed=hashed, venue_positions=tuple(core.held.values()))
+        made = (self.ctx.epoch, core.records)
+        return core.state.picture(strategy, hashed=hashed, venue_positions=tuple(core.held.values()), made=made)
 
     # ---- snapshots ---------------------------------------------------------------------------------------------
 

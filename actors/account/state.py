@@ -430,6 +430,7 @@ class AccountState:
         *,
         hashed: bool = False,
         venue_positions: tuple[VenuePosition, ...] = (),
+        made: tuple[int, int] = (0, 0),
     ) -> AccountPicture:
         """What others may know; `strategy` narrows orders and positions to its own."""
         return AccountPicture(
@@ -441,6 +442,7 @@ class AccountState:
             self.hash() if hashed else "",
             self.newest_received_ns + 1,
             venue_positions,
+            made,
         )
 
     def check(self) -> None:

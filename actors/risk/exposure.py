@@ -245,6 +245,7 @@ class Exposure:
         self._unpictured: set[str] = set()
         """Orders in flight that were approved before their account's last picture, which does not show them."""
         self._pictured: dict[tuple[AccountID, Venue], int] = {}
+        self._made: dict[tuple[AccountID, Venue], tuple[int, int]] = {}
         self._venue_gaps: dict[Venue, set[str]] = {}
 
     # ---- markets ----------------------------------------------------------------------------------------------
@@ -592,6 +593,9 @@ class Exposure:
         """Replace what is believed of one account by its picture; `taken_ns`: everything that our sessions had
         received before it (wall clock) is in it."""
         account, venue = picture.account, picture.venue
+        if picture.made < self._made.get((account, venue), (0, 0)):
+            return  # it waited in the mailbox of an incarnation before this one, which began with a newer one
+        self._made[account, venue] = picture.made
         self._pictured[account, venue] = taken_ns
         rows = dict.fromkeys(row for row in self.rows() if row.account == account and row.market.venue == venue)
         before = {live.key: live for live in self.orders.values() if live.leg.row in rows}

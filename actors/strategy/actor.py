@@ -114,6 +114,8 @@ class StrategyActor(Actor):
         self._newest_bar: dict[tuple[Symbol, int], int] = {}
         self._states: dict[str, TradingState] = {}
         self._halted_symbols: set[Symbol] = set()
+        self._made = (0, 0)
+        """Which picture the blotter was made from: an older one may still wait in the mailbox."""
         self._account_up = False
         self._paused = False
         self._draining = False
@@ -169,6 +171,7 @@ class StrategyActor(Actor):
         await ctx.wait_ready(self._account_path)
         picture: AccountPicture = await ctx.ask(self._account_path, AccountQuery(self.strategy), ASK_TIMEOUT_NS)
         self._blotter.take_picture(picture, ctx.now_ns)
+        self._made = picture.made
         self._account_up = True
         ctx.watch(self._account_path)
         for symbol in self.symbols:
@@ -262,7 +265,8 @@ class StrategyActor(Actor):
         self._code.on_cancel_rejected(rejected)
 
     def _on_account_resynced(self, resynced: AccountResynced) -> None:
-        if (resynced.account, resynced.venue) == (self.account, self.venue):
+        if (resynced.account, resynced.venue) == (self.account, self.venue) and resynced.picture.made >= self._made:
+            self._made = resynced.picture.made
             self._blotter.take_picture(resynced.picture, self.ctx.now_ns)
 
     def _on_instruments(self, changed: InstrumentsChanged) -> None:

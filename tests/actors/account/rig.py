@@ -18,7 +18,7 @@ from actors.account.settings import SECOND, AccountSettings
 from actors.account.state import AccountState
 from actors.journal.records import decode_line, encode_line
 from protocols.base import Message
-from protocols.enums import DoubtReason, ExecType, OrdStatus, OrdType, Side
+from protocols.enums import DoubtReason, ExecType, OrdRejReason, OrdStatus, OrdType, Side
 from protocols.ids import ClOrdIDs, Path, StrategyID
 from protocols.instruments import Instrument, InstrumentStatus, PriceStep, Product
 from protocols.journal import (
@@ -26,11 +26,11 @@ from protocols.journal import (
     Append,
     AppendRefused,
     OrderClosed,
-    OrderIntent,
     Record,
     ReplayAnswer,
     ReplayQuery,
     StateSnapshot,
+    needs_disk,
 )
 from protocols.orders import (
     AmendOrder,
@@ -40,10 +40,13 @@ from protocols.orders import (
     OrderInDoubt,
     OrderNotFound,
     RiskApproved,
+    RiskApprovedAmend,
     SubmitAmend,
     SubmitCancel,
     SubmitOrder,
+    SubmitReplace,
     VenueCancelReject,
+    VenueReject,
     account_path,
 )
 from protocols.positions import Position
@@ -85,6 +88,9 @@ def dec(text: str | int) -> Decimal:
     return Decimal(text)
 
 
+Request = SubmitOrder | SubmitCancel | SubmitAmend | SubmitReplace
+
+
 class Rig:
     """See the module text.  `up()` brings the account to its ready gate with the venue's picture."""
 
@@ -100,7 +106,7 @@ class Rig:
         self._strategies, self._instruments = strategies, instruments
         self.venue = venue or TinyVenue(START_NS)
         self.records: list[Record] = []
-        self.requests: list[SubmitOrder | SubmitCancel | SubmitAmend] = []
+        self.requests: list[Request] = []
         self.queries: list[QueryOrder] = []
         self.reconciles: list[Reconcile] = []
         self.told: list[tuple[Path, Message]] = []
@@ -121,6 +127,7 @@ class Rig:
             ACCOUNT, VENUE, (STRATEGY_PATH,), self.settings, strategies=self._strategies, instruments=self._instruments
         )
         self.ctx = RecordingContext(self.actor, PATH, self.now_ns)
+        self.ctx.epoch = self.incarnations
         self.ctx.answers[ReplayQuery] = lambda path, query: replay_answer(self.records)
         trio.run(self.actor.started)
         self.pump()
@@ -162,7 +169,7 @@ class Rig:
                     self._deliver(to, message)
 
     def _journal(self, append: Append) -> None:
-        if self.refuse_intents and any(isinstance(record, OrderIntent) for record in append.records):
+        if self.refuse_intents and any(needs_disk(record) for record in append.records):
             self.actor.receive(AppendRefused(append.records, self.refuse_intents))
             return
         self.records.extend(append.records)
@@ -170,7 +177,7 @@ class Rig:
             self._deliver(to, message)
 
     def _deliver(self, to: Path, message: Message) -> None:
-        if isinstance(message, SubmitOrder | SubmitCancel | SubmitAmend):
+        if isinstance(message, Request):
             assert to == ENTRY
             self.requests.append(message)
         elif isinstance(message, QueryOrder):
@@ -227,25 +234,63 @@ class Rig:
         assert isinstance(request, SubmitOrder)
         return self.venue.place(request.order)
 
-    def process(self, request: SubmitOrder | SubmitCancel | SubmitAmend) -> list[Message]:
+    def process(self, request: Request) -> list[Message]:
         """The venue handles a request; what it would answer."""
         if isinstance(request, SubmitOrder):
             return [self.venue.place(request.order)]
+        if isinstance(request, SubmitReplace):
+            return self._replaced(request)
+        number = 0
         if isinstance(request, SubmitCancel):
             report = self.venue.cancel(request.cl_ord_id)
         else:
-            report = self.venue.amend(request.cl_ord_id, request.order_qty)
+            number = request.number
+            report = self.venue.amend(request.cl_ord_id, request.order_qty, request.price)
         if report is not None:
             return [report]
         order = self.venue.orders.get(request.cl_ord_id)
         gone = order is None or not order.is_live
-        return [VenueCancelReject(request.cl_ord_id, "-2011", "Unknown order sent.", gone)]
+        return [VenueCancelReject(request.cl_ord_id, "-2011", "Unknown order sent.", gone, number)]
+
+    def _replaced(self, request: SubmitReplace) -> list[Message]:
+        old = request.order.orig_cl_ord_id
+        assert old is not None
+        reports = self.venue.replace(old, request.order)
+        if reports is not None:
+            return list(reports)
+        text = "not attempted: the old order could not be canceled"
+        return [
+            VenueCancelReject(old, "-2011", "Unknown order sent.", True),
+            VenueReject(request.order.cl_ord_id, OrdRejReason.NOT_SENT, "", text),
+        ]
 
     def cancel(self, order: NewOrder) -> None:
         self.tell(CancelOrder(order.cl_ord_id, ACCOUNT, VENUE, SYMBOL, STRATEGY_PATH))
 
     def amend(self, order: NewOrder, qty: str) -> None:
         self.tell(AmendOrder(order.cl_ord_id, ACCOUNT, VENUE, SYMBOL, Decimal(qty), STRATEGY_PATH))
+
+    def change(self, order: NewOrder, qty: str, px: str | None = None) -> AmendOrder:
+        """An amend that the gates have let pass."""
+        price = None if px is None else Decimal(px)
+        amend = AmendOrder(
+            order.cl_ord_id,
+            ACCOUNT,
+            VENUE,
+            SYMBOL,
+            Decimal(qty),
+            STRATEGY_PATH,
+            price,
+            self.ids.next(),
+            STRATEGY,
+            self.ctx.now_ns,
+        )
+        self.tell(RiskApprovedAmend(amend))
+        return amend
+
+    def replace(self, order: NewOrder, qty: str = "1", px: str = "101") -> NewOrder:
+        """An order in place of another, approved by the gates."""
+        return self.new_order(qty, px, order.side, orig_cl_ord_id=order.cl_ord_id)
 
     def status(self, order: NewOrder) -> OrdStatus:
         """Where we think that it stands."""
@@ -336,6 +381,8 @@ class Rig:
                 continue  # found by its fills alone: its total, so its end, we never learned
             assert order.is_final == theirs.status.is_final, (order.cl_ord_id, order.ord_status, theirs.status)
             assert not order.is_final or order.ord_status is theirs.status or order.cl_ord_id in ended_by_us
+            if theirs.is_live:
+                assert (order.order_qty, order.price) == (theirs.order_qty, theirs.price), order.cl_ord_id
         for theirs in venue.orders.values():
             if not theirs.is_live and not theirs.fills and theirs.cl_ord_id not in venue.placed:
                 continue  # the owner's own, gone before we saw it, and nothing traded

@@ -16,11 +16,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from actors.account.orders import Retention
 from actors.account.settings import AccountSettings
 from protocols.base import Message
-from protocols.enums import Side
+from protocols.enums import DoubtReason, Side
 from protocols.ids import ClOrdID
-from protocols.orders import AmendOrder, ExecutionReport, NewOrder, RequestSent, SubmitOrder
+from protocols.orders import (
+    AmendOrder,
+    ExecutionReport,
+    NewOrder,
+    OrderInDoubt,
+    RequestSent,
+    SubmitAmend,
+    SubmitOrder,
+    SubmitReplace,
+)
 from protocols.reconcile import QueryFailed, ReconcileFailed
-from tests.actors.account.rig import START_NS, STRATEGY_PATH, Rig
+from tests.actors.account.rig import START_NS, STRATEGY_PATH, Request, Rig
 from tests.actors.account.venue import ACCOUNT, MS, SYMBOL, VENUE
 
 QTYS = st.sampled_from([Decimal("0.1"), Decimal("0.3"), Decimal("0.5"), Decimal(1)])
@@ -63,6 +72,18 @@ class AnyWeather(RuleBasedStateMachine):
         order = data.draw(st.sampled_from(self.live()))
         self.rig.tell(AmendOrder(order.cl_ord_id, ACCOUNT, VENUE, SYMBOL, order.order_qty * share, STRATEGY_PATH))
 
+    @precondition(lambda self: self.live())
+    @rule(data=st.data(), share=st.sampled_from([Decimal("0.5"), Decimal(1), Decimal(2)]), px=PRICES)
+    def change(self, data: st.DataObject, share: Decimal, px: Decimal) -> None:
+        order = data.draw(st.sampled_from(self.live()))
+        self.rig.change(order, str(order.order_qty * share), str(px))
+
+    @precondition(lambda self: self.live())
+    @rule(data=st.data(), qty=QTYS, px=PRICES)
+    def replace(self, data: st.DataObject, qty: Decimal, px: Decimal) -> None:
+        order = data.draw(st.sampled_from(self.live()))
+        self.rig.replace(order, str(qty), str(px))
+
     # ---- what the wire does ------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.rig.requests)
@@ -70,19 +91,15 @@ class AnyWeather(RuleBasedStateMachine):
     def arrive(self) -> None:
         request = self.rig.requests.pop(0)
         now_ns = self.rig.ctx.now_ns
-        cl_ord_id = request.order.cl_ord_id if isinstance(request, SubmitOrder) else request.cl_ord_id
-        self.rig.tell(RequestSent(cl_ord_id, now_ns, now_ns + 15_000 * MS))
+        for cl_ord_id, _, _ in self.about(request):
+            self.rig.tell(RequestSent(cl_ord_id, now_ns, now_ns + 15_000 * MS))
         self.mail += self.rig.process(request)
 
     @precondition(lambda self: self.rig.requests)
     @rule()
     def lose_request(self) -> None:
         """It left and never arrived: order entry sees no reply."""
-        request = self.rig.requests.pop(0)
-        if isinstance(request, SubmitOrder):
-            self.rig.doubt(request.order)
-        else:
-            self.rig.doubt(self.known(request.cl_ord_id), cancel=True)
+        self.no_reply(self.rig.requests.pop(0))
 
     @precondition(lambda self: self.rig.requests)
     @rule()
@@ -90,10 +107,7 @@ class AnyWeather(RuleBasedStateMachine):
         """It arrived, the reply is lost: in doubt, and the stream may still tell."""
         request = self.rig.requests.pop(0)
         self.mail += self.rig.process(request)
-        if isinstance(request, SubmitOrder):
-            self.rig.doubt(request.order)
-        else:
-            self.rig.doubt(self.known(request.cl_ord_id), cancel=True)
+        self.no_reply(request)
 
     @precondition(lambda self: self.mail)
     @rule(data=st.data())
@@ -193,8 +207,20 @@ class AnyWeather(RuleBasedStateMachine):
     def live(self) -> list[NewOrder]:
         return [order.request for order in self.rig.state.orders.live.values()]
 
-    def known(self, cl_ord_id: ClOrdID) -> NewOrder:
-        return self.rig.state.orders.by_cl_ord_id[cl_ord_id].request
+    def about(self, request: Request) -> list[tuple[ClOrdID, bool, int]]:
+        """The orders of a request: for each whether it is a cancel (or an amend), and which amend."""
+        if isinstance(request, SubmitOrder):
+            return [(request.order.cl_ord_id, False, 0)]
+        if isinstance(request, SubmitReplace):
+            assert request.order.orig_cl_ord_id is not None
+            return [(request.order.orig_cl_ord_id, True, 0), (request.order.cl_ord_id, False, 0)]
+        return [(request.cl_ord_id, True, request.number if isinstance(request, SubmitAmend) else 0)]
+
+    def no_reply(self, request: Request) -> None:
+        now_ns = self.rig.ctx.now_ns
+        for cl_ord_id, cancel, number in self.about(request):
+            settles_ns = now_ns + 15_000 * MS
+            self.rig.tell(OrderInDoubt(cl_ord_id, cancel, DoubtReason.NO_REPLY, now_ns, settles_ns, number))
 
     def theirs(self) -> list[ClOrdID]:
         return [order.cl_ord_id for order in self.rig.venue.orders.values() if order.is_live]

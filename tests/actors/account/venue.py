@@ -143,13 +143,21 @@ class TinyVenue:
         order.status, order.updated_ns = status, self._tick()
         return self.report(order, exec_type)
 
-    def amend(self, cl_ord_id: str, qty: Decimal) -> ExecutionReport | None:
-        """A smaller total; None when that is not possible."""
+    def amend(self, cl_ord_id: str, qty: Decimal, price: Decimal | None = None) -> ExecutionReport | None:
+        """Another total, or another price; None when that is not possible, or would change nothing."""
         order = self.orders.get(ClOrdID(cl_ord_id))
-        if order is None or not order.is_live or not order.cum_qty < qty < order.order_qty:
+        if order is None or not order.is_live or not order.cum_qty < qty:
             return None
-        order.order_qty, order.updated_ns = qty, self._tick()
+        price = order.price if price is None else price
+        if (qty, price) == (order.order_qty, order.price):
+            return None
+        order.order_qty, order.price, order.updated_ns = qty, price, self._tick()
         return self.report(order, ExecType.REPLACED)
+
+    def replace(self, cl_ord_id: str, new: NewOrder) -> tuple[ExecutionReport, ExecutionReport] | None:
+        """One order in place of another; None when the old one cannot be canceled, and then nothing is made."""
+        ended = self.cancel(cl_ord_id)
+        return None if ended is None else (ended, self.place(new))
 
     def status(self, cl_ord_id: str, order_id: OrderID | None) -> ExecutionReport | None:
         """Answer of a query; None: not found."""
