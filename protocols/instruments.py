@@ -109,6 +109,8 @@ class Instrument:
     times_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK})
     venue_code: int = 0
     """The venue's number for the symbol, where its requests must name it so (OKX instIdCode); 0: it has none."""
+    changes_ns: int = 0
+    """When the venue changes these rules next, by its own announcement; 0: nothing is announced."""
 
     def price_step(self, price: Decimal) -> Decimal:
         """The price step in force at `price`."""

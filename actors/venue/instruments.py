@@ -1,4 +1,4 @@
-"""The venue's instruments and limits: read at start, read again every hour, told to those who need them.
+"""The venue's instruments and limits: read at start, every hour and at announced changes; told to those who need them.
 
 An unreachable venue is waited for (the ready gate stays shut and says why); a venue that refuses the question (an
 unknown symbol) is a mistake of the configuration and ends the actor.
@@ -23,6 +23,8 @@ from protocols.venue import Disposition, PublicCodec
 from supervisors.actor import Actor, ReadyWhen
 
 HOUR_NS = 3600 * SECOND
+AFTER_CHANGE_NS = 2 * SECOND
+"""Venues are not punctual to the second."""
 
 _OUR_MISTAKE = (Disposition.REJECTED, Disposition.BUG, Disposition.NOT_FOUND)
 
@@ -65,7 +67,7 @@ class InstrumentsActor(Actor):
         while True:
             try:
                 await self._load()
-                failures, wait_ns = 0, self._refresh_ns
+                failures, wait_ns = 0, self._until_next_ns()
             except (VenueUnavailable, OutcomeUnknown, RemoteProtocolError) as error:
                 self._failure = str(error)
                 self.ctx.note("request_failed", self._failure)
@@ -99,6 +101,13 @@ class InstrumentsActor(Actor):
                 self.ctx.send(reader, self._picture())
         self.ctx.set_ready()
         self.ctx.flush()
+
+    def _until_next_ns(self) -> int:
+        """How long the list is good: until the next change that the venue has announced, and never long."""
+        announced = [instrument.changes_ns for instrument in self._instruments if instrument.changes_ns]
+        if not announced:
+            return self._refresh_ns
+        return min(self._refresh_ns, max(min(announced) - self.ctx.now_ns, 0) + AFTER_CHANGE_NS)
 
     def _picture(self) -> InstrumentsChanged:
         return InstrumentsChanged(self._codec.venue, self._instruments)

@@ -274,7 +274,7 @@ class AlgoReports:
             status,
             number(row.sz),
             ZERO,
-            stamp_of(row.uTime or row.cTime),
+            stamp_of(row.uTime or row.cTime) or received_ns,
             received_ns,
             ord_type,
             price,

@@ -147,7 +147,7 @@ class ChannelReader:
 
     def _of_account(self, frame: wire.Frame, received_ns: int) -> Sequence[Message]:
         rows = _ACCOUNTS.decode(frame.data)
-        balances = [balance for row in rows for balance in balances_of(self._account, self._venue, row)]
+        balances = [balance for row in rows for balance in balances_of(self._account, self._venue, row, received_ns)]
         event_ns = max((stamp_of(row.uTime) for row in rows), default=0)
         whole = self._balance_pages.add(frame, balances)
         if whole is not None:
@@ -169,13 +169,13 @@ class ChannelReader:
                 unknown.append(self._unrecognized(Unrecognized("posSide", row.posSide[:100]), bytes(text)))
         whole = self._position_pages.add(frame, rows, usable=not unknown)
         if whole is not None:
-            positions = self._positions.whole(whole)
+            positions = self._positions.whole(whole, received_ns)
             event_ns = max((position.updated_ns for position in positions), default=0)
             symbols = tuple(dict.fromkeys(position.symbol for position in positions))
             return (*positions, PositionsListed(self._account, self._venue, symbols, event_ns))
         if self._position_pages.holds:
             return ()
-        return (*(self._positions.update(row) for row in rows), *unknown)
+        return (*(self._positions.update(row, received_ns) for row in rows), *unknown)
 
     def _unrecognized(self, what: Unrecognized, raw: bytes) -> UnrecognizedMessage:
         return UnrecognizedMessage(self._venue, (what,), raw[:2000].decode("utf-8", "replace"))

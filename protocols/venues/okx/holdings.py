@@ -31,18 +31,19 @@ __all__ = ["Pages", "Positions", "balances_of"]
 Item = TypeVar("Item")
 
 
-def balances_of(account: AccountID, venue: Venue, row: AccountRow) -> tuple[Balance, ...]:
+def balances_of(account: AccountID, venue: Venue, row: AccountRow, received_ns: int) -> tuple[Balance, ...]:
     """Every currency of an account row.  Raises RemoteProtocolError for one whose money is not said."""
-    return tuple(_balance(account, venue, detail, row) for detail in row.details)
+    told_ns = stamp_of(row.uTime) or received_ns
+    return tuple(_balance(account, venue, detail, told_ns) for detail in row.details)
 
 
-def _balance(account: AccountID, venue: Venue, detail: BalanceDetail, row: AccountRow) -> Balance:
+def _balance(account: AccountID, venue: Venue, detail: BalanceDetail, told_ns: int) -> Balance:
     if not detail.cashBal:
         raise RemoteProtocolError(f"balance of {detail.ccy}: no cashBal")
     total = signed_amount(detail.cashBal)
     available = signed_amount(detail.availBal) if detail.availBal else total - number(detail.frozenBal)
     free = min(total, available)
-    return Balance(account, venue, detail.ccy, free, total - free, stamp_of(detail.uTime or row.uTime), WALLET)
+    return Balance(account, venue, detail.ccy, free, total - free, stamp_of(detail.uTime) or told_ns, WALLET)
 
 
 class Positions:
@@ -59,9 +60,9 @@ class Positions:
         self._rows: dict[tuple[str, Side | None], dict[str, VenuePosition]] = {}
         """Of each symbol and leg what is held in each margin mode, where that is something."""
 
-    def update(self, row: PositionRow) -> VenuePosition:
+    def update(self, row: PositionRow, received_ns: int) -> VenuePosition:
         """A row of the channel.  Raises RemoteProtocolError and UnknownWord, nothing else."""
-        one = self._read(row)
+        one = self._read(row, received_ns)
         key = (row.instId, one.leg)
         held = self._rows.setdefault(key, {})
         if one.qty:
@@ -73,13 +74,13 @@ class Positions:
             return one
         return one if held == {row.mgnMode: one} else _added_up(list(held.values()), one)
 
-    def whole(self, rows: Iterable[PositionRow]) -> tuple[VenuePosition, ...]:
+    def whole(self, rows: Iterable[PositionRow], received_ns: int) -> tuple[VenuePosition, ...]:
         """All that there are: what is not among them is forgotten."""
         self._rows.clear()
-        found = {(row.instId, row.posSide): self.update(row) for row in rows}
+        found = {(row.instId, row.posSide): self.update(row, received_ns) for row in rows}
         return tuple(found.values())
 
-    def _read(self, row: PositionRow) -> VenuePosition:
+    def _read(self, row: PositionRow, received_ns: int) -> VenuePosition:
         leg = word(LEGS, "posSide", row.posSide)
         if not row.pos:
             raise RemoteProtocolError(f"position in {row.instId}: no pos")
@@ -97,7 +98,7 @@ class Positions:
             number(row.liqPx),
             number(row.lever),
             signed_number(row.upl),
-            stamp_of(row.uTime),
+            stamp_of(row.uTime) or received_ns,
         )
 
 

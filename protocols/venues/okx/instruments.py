@@ -1,7 +1,8 @@
 """The instrument list to `Instrument` (reference section 4).
 
-Orders are taken in state `live` alone.  In `post_only` (since 2026-05-06) only post-only orders are, which counts as
-cancel-only here; every other word, known or not, means that nothing is tradable.
+Orders are taken in state `live` alone, and where steps and least quantity are said.  In `post_only` (since 2026-05-06)
+only post-only orders are, which counts as cancel-only here; every other word, known or not, means that nothing is
+tradable.  A row announces changes of its steps and bounds (`upcChg`): the list must be read again then.
 
 | rule          | spot                     | linear swap                                  |
 | ------------- | ------------------------ | -------------------------------------------- |
@@ -27,6 +28,7 @@ from protocols.venues.okx.algos import CONDITIONAL
 from protocols.venues.okx.endpoints import INST_TYPES
 from protocols.venues.okx.limits import ALGO_ORDERS_MAX, OPEN_ORDERS_MAX
 from protocols.venues.okx.wire import InstrumentRow
+from protocols.venues.okx.words import stamp_of
 from protocols.venues.values import ZERO, amount
 
 __all__ = ["ORD_TYPES", "instruments_of"]
@@ -37,28 +39,31 @@ _ONE = Decimal(1)
 _STATUSES = {"live": InstrumentStatus.TRADING, "post_only": InstrumentStatus.CANCEL_ONLY}
 
 
-def instruments_of(venue: Venue, product: Product, rows: Iterable[InstrumentRow]) -> tuple[Instrument, ...]:
-    """The rows of this product.  Raises RemoteProtocolError for an impossible number."""
+def instruments_of(
+    venue: Venue, product: Product, rows: Iterable[InstrumentRow], now_ns: int
+) -> tuple[Instrument, ...]:
+    """The rows of this product, as of `now_ns`.  Raises RemoteProtocolError for an impossible number."""
     inst_type = INST_TYPES[product]
     return tuple(
-        _instrument(venue, product, row)
+        _instrument(venue, product, row, now_ns)
         for row in rows
         if row.instType == inst_type and (product is Product.SPOT or row.ctType == "linear")
     )
 
 
-def _instrument(venue: Venue, product: Product, row: InstrumentRow) -> Instrument:
+def _instrument(venue: Venue, product: Product, row: InstrumentRow, now_ns: int) -> Instrument:
     spot = product is Product.SPOT
     base, quote = (row.baseCcy, row.quoteCcy) if spot else (row.ctValCcy, row.settleCcy)
     if not base or not quote:
         raise RemoteProtocolError(f"instrument {row.instId}: base {base!r} or quote {quote!r} is missing")
+    is_whole = all((row.tickSz, row.lotSz, row.minSz))  # without them every quantity and price would seem right
     return Instrument(
         venue=venue,
         symbol=Symbol(row.instId),
         product=product,
         base=base,
         quote=quote,
-        status=_STATUSES.get(row.state, InstrumentStatus.HALTED),
+        status=_STATUSES.get(row.state, InstrumentStatus.HALTED) if is_whole else InstrumentStatus.HALTED,
         price_steps=(PriceStep(ZERO, _bound(row.tickSz)),),
         qty_step=_bound(row.lotSz),
         min_qty=_bound(row.minSz),
@@ -69,7 +74,14 @@ def _instrument(venue: Venue, product: Product, row: InstrumentRow) -> Instrumen
         max_algo_orders=0 if spot else ALGO_ORDERS_MAX,
         ord_types=ORD_TYPES[product],
         venue_code=row.instIdCode or 0,
+        changes_ns=_next_change(row, now_ns),
     )
+
+
+def _next_change(row: InstrumentRow, now_ns: int) -> int:
+    """When the first of the announced changes comes; 0 where none is to come."""
+    announced = (stamp_of(change.effTime) for change in row.upcChg)
+    return min((at_ns for at_ns in announced if at_ns > now_ns), default=0)
 
 
 def _contract_size(row: InstrumentRow) -> Decimal:

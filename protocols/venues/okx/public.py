@@ -352,12 +352,12 @@ class OkxPublic:
 
     def decode_instruments(self, reply: HttpReply) -> tuple[Sequence[Instrument], Sequence[Limit]]:
         """All instruments of the product, with their `venue_code`; the limits are those documented."""
+        rows = _decoded(self._instrument_rows, reply)
         try:
-            return instruments_of(self.venue, self.product, _decoded(self._instrument_rows, reply)), DOCUMENTED[
-                self.product
-            ]
+            found = instruments_of(self.venue, self.product, rows, reply.received_ns)
         except REFUSED as error:
             raise RemoteProtocolError(f"instruments refused: {error}") from error
+        return found, DOCUMENTED[self.product]
 
     def snapshot_request(self, symbol: Symbol, depth: int) -> HttpRequest:
         """`GET /api/v5/market/books` with `depth` levels a side, at most 400."""

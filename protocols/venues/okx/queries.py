@@ -167,7 +167,9 @@ class AccountQueries(AccountCodec):
     def decode_balances(self, reply: HttpReply) -> Sequence[Balance]:
         """Every currency that is not zero."""
         rows = self._decoded(_ACCOUNTS, reply)
-        return tuple(balance for row in rows for balance in balances_of(self.account, self.venue, row))
+        return tuple(
+            balance for row in rows for balance in balances_of(self.account, self.venue, row, reply.received_ns)
+        )
 
     def positions_request(self, stamp_venue_ns: int) -> HttpRequest:
         """`GET /api/v5/account/positions` of the product."""
@@ -181,7 +183,7 @@ class AccountQueries(AccountCodec):
         rows = self._decoded(_POSITIONS, reply)
         try:
             ours = (row for row in rows if row.instType == INST_TYPES[self.product])
-            return Positions(self.account, self.venue).whole(ours)
+            return Positions(self.account, self.venue).whole(ours, reply.received_ns)
         except UnknownWord as unknown:
             raise RemoteProtocolError(f"positions: unknown word {unknown}") from None
 
@@ -194,7 +196,7 @@ class AccountQueries(AccountCodec):
         rows = self._decoded(_CONFIGS, reply)
         if len(rows) != 1 or rows[0].posMode not in _POSITION_MODES:
             raise RemoteProtocolError(f"no position mode in the answer: {reply.body[:200]!r}")
-        if rows[0].acctLv == "1" and self.product is not Product.SPOT:
+        if rows[0].acctLv == "1":
             raise RemoteProtocolError("the account is in spot mode (acctLv 1), which has no contracts: change it there")
         return bool(rows[0].posMode == _HEDGED)
 

@@ -172,7 +172,7 @@ class Reports:
 
     def _trade(self, row: OrderRow, status: OrdStatus, last_qty: Decimal, received_ns: int) -> ExecutionReport:
         cum_qty = amount(row.accFillSz)
-        fee, fee_asset = row.fillFee, row.fillFeeCcy
+        fee, fee_asset = row.fillFee, row.fillFeeCcy or row.feeCcy
         if not fee and cum_qty == last_qty:
             fee, fee_asset = row.fee, row.feeCcy  # the first fill: its fee is the whole
         return ExecutionReport(
@@ -187,7 +187,7 @@ class Reports:
             status,
             _order_qty(row, cum_qty),
             cum_qty,
-            stamp_of(row.fillTime or row.uTime),
+            stamp_of(row.fillTime or row.uTime) or received_ns,
             received_ns,
             word(ORD_TYPES, "ordType", row.ordType),
             price_or_none(row.px),
@@ -216,7 +216,7 @@ class Reports:
             status,
             _order_qty(row, cum_qty),
             cum_qty,
-            stamp_of(row.uTime or row.cTime),
+            stamp_of(row.uTime or row.cTime) or received_ns,
             received_ns,
             word(ORD_TYPES, "ordType", row.ordType),
             price_or_none(row.px),

@@ -16,7 +16,7 @@ from protocols.errors import RemoteProtocolError
 from protocols.instruments import Instrument, InstrumentStatus, Product
 from protocols.venues.okx import OkxPublic
 from protocols.venues.okx.limits import DOCUMENTED
-from tests.protocols.okx.frames import SPOT_ROW, STAMP_NS, SWAP, SWAP_ROW, codec, new_order, reply, rest
+from tests.protocols.okx.frames import RECEIVED_NS, SPOT_ROW, STAMP_NS, SWAP, SWAP_ROW, codec, new_order, reply, rest
 
 D = Decimal
 ROWS = {Product.SPOT: SPOT_ROW, Product.LINEAR: SWAP_ROW}
@@ -178,3 +178,31 @@ def test_lists_of_other_products_are_empty_for_us(data_dir: Path, name: str) -> 
     assert len(body["data"]) > 100
     for product in ROWS:
         assert OkxPublic(product).decode_instruments(reply(body))[0] == ()
+
+
+@pytest.mark.parametrize("field", ["tickSz", "lotSz", "minSz"])
+@pytest.mark.parametrize("product", list(ROWS))
+def test_without_its_steps_nothing_is_tradable(product: Product, field: str) -> None:
+    """No step would let every price and quantity seem right."""
+    assert one(product, **{field: ""}).status is InstrumentStatus.HALTED
+
+
+def test_announced_changes_are_dated() -> None:
+    """Section 4: `upcChg`.  What is over when we read it is in the list already."""
+    now_ms, ms = RECEIVED_NS // 1_000_000, 1_000_000
+    times = [now_ms - 1, now_ms + 60_000, now_ms + 5_000]
+    changes = [{"param": "tickSz", "newValue": "0.01", "effTime": str(at)} for at in times]
+    assert one(Product.LINEAR, upcChg=changes).changes_ns == (now_ms + 5_000) * ms
+    assert one(Product.LINEAR, upcChg=changes[:1]).changes_ns == 0
+    assert one(Product.LINEAR, upcChg=[{"param": "tickSz"}]).changes_ns == 0
+    assert one(Product.SPOT).changes_ns == 0
+    with pytest.raises(RemoteProtocolError):
+        one(Product.LINEAR, upcChg=[{"effTime": "soon"}])
+
+
+def test_conditional_orders_are_of_swaps() -> None:
+    swap, spot = one(Product.LINEAR), one(Product.SPOT)
+    assert (swap.max_algo_orders, spot.max_algo_orders) == (100, 0)
+    assert OrdType.STOP in swap.ord_types
+    assert OrdType.TRAILING_STOP not in swap.ord_types
+    assert spot.ord_types == {OrdType.LIMIT, OrdType.MARKET}

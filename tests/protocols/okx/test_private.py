@@ -136,6 +136,15 @@ class TestOrders:
     def test_why_it_was_canceled(self, source: str, words: str) -> None:
         assert words in update(**(NO_FILL | {"state": "canceled", "cancelSource": source})).text
 
+    @pytest.mark.parametrize("number", [2, 3, 4, 6, 7, 9, 10, 17, 21, 36, 37, 38, 39, 42, 43, 44, 45, 46])
+    def test_every_documented_source_has_words(self, number: int) -> None:
+        text = update(**(NO_FILL | {"state": "canceled", "cancelSource": str(number)})).text
+        assert "by the venue" not in text
+        assert f"cancelSource {number}" in text
+
+    def test_an_end_that_nobody_asked_for_says_so(self) -> None:
+        assert "category adl" in update(**(NO_FILL | {"state": "filled", "accFillSz": "1", "category": "adl"})).text
+
     def test_an_amend_that_fails_after_its_acknowledgement_is_refused(self) -> None:
         row = order_row(**(NO_FILL | {"amendResult": "-1", "code": "51503", "msg": "too late"}))
         refusal, state = decoded(pushed("orders", [row]))
@@ -551,6 +560,8 @@ class TestPositionMode:
         assert codec().position_mode_request(STAMP_NS).path == "/api/v5/account/config"
         assert not codec().decode_position_mode(reply(rest([{"posMode": "net_mode", "acctLv": "2"}])))
         assert codec().decode_position_mode(reply(rest([{"posMode": "long_short_mode"}])))
+        with pytest.raises(RemoteProtocolError, match="has no contracts"):
+            codec().decode_position_mode(reply(rest([{"posMode": "net_mode", "acctLv": "1"}])))
 
     @pytest.mark.parametrize("rows", [[], [{"posMode": "both"}], [{"posMode": "net_mode"}] * 2, [{}]])
     def test_anything_else_is_refused(self, rows: list[dict[str, str]]) -> None:
@@ -559,3 +570,44 @@ class TestPositionMode:
 
     def test_the_codec_says_what_it_was_told(self) -> None:
         assert (codec().hedge_mode, codec(hedged=True).hedge_mode) == (False, True)
+
+
+class TestWhatIsLeftOut:
+    """Null, missing and "" are one: does not apply.  What must be there is asked for."""
+
+    OPTIONAL = ("px", "tag", "avgPx", "fillPx", "tradeId", "fillTime", "fillFee", "cancelSource", "amendResult", "msg")
+
+    @pytest.mark.parametrize("field", OPTIONAL)
+    def test_of_an_order(self, field: str) -> None:
+        row = order_row(**NO_FILL)
+        nothing = decoded(pushed("orders", [row | {field: ""}]))
+        assert decoded(pushed("orders", [row | {field: None}])) == nothing
+        assert decoded(pushed("orders", [{key: row[key] for key in row if key != field}])) == nothing
+
+    @pytest.mark.parametrize("field", ["ordId", "instId", "side", "ordType", "state", "sz", "accFillSz"])
+    def test_what_an_order_must_say(self, field: str) -> None:
+        with pytest.raises(RemoteProtocolError):
+            decoded(pushed("orders", [order_row() | {field: None}]))
+
+    def test_of_a_frame(self) -> None:
+        assert update() == only(
+            msgspec.json.encode(
+                {"arg": {"channel": "orders", "instType": "SWAP", "instId": None}, "event": None, "op": None,
+                 "id": None, "code": None, "msg": None, "eventType": None, "curPage": None, "data": [order_row()]}
+            )
+        )  # fmt: skip
+
+    def test_a_time_that_is_not_said_is_when_we_heard_it(self) -> None:
+        (state,) = decoded(pushed("orders", [order_row(**(NO_FILL | {"uTime": "", "cTime": ""}))]))
+        assert state.transact_ns == RECEIVED_NS
+        changed = only(pushed("account", [account_row(USDT | {"uTime": ""}) | {"uTime": ""}]))
+        assert changed.balances[0].updated_ns == RECEIVED_NS
+        assert only(pushed("positions", [position_row(uTime="")])).updated_ns == RECEIVED_NS
+
+    def test_a_fee_without_its_coin_is_in_that_of_the_whole(self) -> None:
+        assert update(fillFeeCcy="").fee_asset == "USDT"
+
+    def test_whole_numbers_and_decimals_survive_the_second_look(self) -> None:
+        row = account_row(USDT | {"cashBal": "0.1234567890123456789", "availBal": None})
+        (balance,) = only(pushed("account", [row])).balances
+        assert balance.total == D("0.1234567890123456789")
