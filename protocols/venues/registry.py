@@ -220,6 +220,7 @@ def _bybit(product: Product) -> VenueParts:
             bybit.ENVIRONMENTS[options.environment],
             recv_window_ms=options.request_window_ms,
             hedge_mode=options.hedge_mode,
+            smp_type="CancelMaker",  # said with every order: one that says nothing trades with our own
         )
 
     return VenueParts(

@@ -73,7 +73,10 @@ class BybitPrivate:
     """`protocols.venue.PrivateCodec` of one account and product.
 
     `recv_window_ms` 1 to 60000; `hedge_mode`: the account's position mode (contracts alone); `smp_type`: one of
-    `encode.SMP_TYPES`, None leaves it to the account's setting; `trigger_by`: the price that conditional orders watch.
+    `encode.SMP_TYPES`, None says nothing; `trigger_by`: the price that conditional orders of contracts watch.
+
+    Also `KeepsAlive`, `ContinuesAnswers`, `BatchCodec`, `AmendsByTerms`, `AmendsByRest`, `CancelsByRest`,
+    `CancelsAllByRest`, `KnowsPositions`, `ChecksPositionModeBySymbol` and `ChecksAccountKind`.
     """
 
     rules: SessionRules = TRADE_RULES

@@ -418,7 +418,10 @@ async def test_rate_limit_and_lost_key_are_understood() -> None:
 async def test_public_questions(product: Product) -> None:
     codec = BybitPublic(product)
     config = quiet_config(symbols=("BTCUSDT", "ETHUSDT", "linear:SOLUSDT"))
-    async with open_simulator(config) as sim, httpx.AsyncClient(base_url=sim.rest_url, trust_env=False) as http:
+    async with (
+        open_simulator(config) as sim,
+        httpx.AsyncClient(base_url=sim.rest_url, trust_env=False, timeout=PATIENCE_S) as http,
+    ):
         now = codec.decode_time(await ask(sim, http, codec.time_request()))
         assert abs(now - sim.clock.now_ns()) < 10_000_000_000
         reply = await ask(sim, http, codec.instruments_request(()))
@@ -446,7 +449,7 @@ async def test_a_deep_book_is_healed_by_rest(product: Product) -> None:
     async with (
         open_simulator(quiet_config(market=GeneratorConfig(events_per_s=100))) as sim,
         socket_of(sim, codec.stream_path()) as socket,
-        httpx.AsyncClient(base_url=sim.rest_url, trust_env=False) as http,
+        httpx.AsyncClient(base_url=sim.rest_url, trust_env=False, timeout=PATIENCE_S) as http,
     ):
         for frame in codec.subscribe([(Channel.BOOK, BTC)], 1):
             await socket.ws.send_message(frame.text)

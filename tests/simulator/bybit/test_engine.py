@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
@@ -93,3 +94,17 @@ async def test_a_classic_account_is_never_ready(kind: str, tmp_path: Path) -> No
         cast(Bybit, here.sim.venue).classic.clear()
         await here.ready()
         assert await here.resting()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_our_orders_do_not_trade_with_each_other(kind: str, tmp_path: Path) -> None:
+    """The taker's setting decides: the resting order goes."""
+    async with anywhere(kind, tmp_path, account=AUDITING) as here:
+        (resting,) = here.place(here.order(price=here.top(Side.BUY) + here.instrument.price_steps[0].step))
+        working = await here.status(resting, OrdStatus.NEW)
+        (crossing,) = here.place(here.order(Side.SELL, price=working.price))
+        ended = await here.status(resting, OrdStatus.CANCELED)
+        assert (ended.cum_qty, ended.text) == (Decimal(0), "CancelBySmp")
+        await here.status(crossing, OrdStatus.NEW)
+        here.cancel(crossing)
+        await here.agreement()
