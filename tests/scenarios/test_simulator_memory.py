@@ -25,12 +25,14 @@ import pytest
 import trio
 
 from actors.journal.replay import read
+from config import load_config
 from protocols.enums import ExecType
 from protocols.journal import PositionCorrected, UnexplainedChanged
 from protocols.orders import ExecutionReport
 from tests.scenarios.processes import Books, Engine, Process, bulkhead, disagreements
 from tests.scenarios.support import ACCOUNTS
 from tests.simulator.upbit.kit import Rest
+from tools.engine.simulator_child import state_file
 from tools.simulator import Simulator, SimulatorConfig, derive_credentials
 
 SEED = int(os.environ.get("BULKHEAD_KILLS_SEED", "1"))
@@ -248,6 +250,13 @@ def test_the_demo_account_outlives_every_end_of_the_engine(tmp_path: Path) -> No
     assert booked(engine) == dict.fromkeys(fills, 1)
     assert corrections(engine) == []
     assert [order for name in ACCOUNTS for order in books.open_orders[name]] == []
+
+
+def test_who_does_not_want_a_memory_has_none(tmp_path: Path) -> None:
+    given = {"data.dir": str(tmp_path)}
+    assert state_file(load_config("demo", overrides=given), "upbit") == tmp_path / "simulator" / "upbit.sqlite"
+    forgetful = load_config("demo", overrides={**given, "simulator.remember": False})
+    assert state_file(forgetful, "upbit") is None
 
 
 @pytest.mark.slow

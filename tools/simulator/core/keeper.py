@@ -11,7 +11,6 @@ rebuilds.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from tools.simulator.core.market import Market
 from tools.simulator.core.memory import Memory, Remembers
 from tools.simulator.core.model import ExecType, Execution, Fill, Order, RejectReason
 from tools.simulator.core.restoring import Restored
-from tools.simulator.core.statefile import Row, StateFile
+from tools.simulator.core.statefile import Row, StateFile, json_text
 
 __all__ = ["Keeper"]
 
@@ -136,7 +135,7 @@ class Keeper(Listener):
         """Rows of these kinds are made whenever something near them changes."""
         if row.kind not in ("account", "position", "market", "value", "numbers"):
             return True
-        text = json.dumps(row.value)
+        text = json_text(row.value)
         if self._written.get((row.kind, row.key)) == text:
             return False
         self._written[row.kind, row.key] = text
@@ -174,7 +173,7 @@ class Keeper(Listener):
                     continue
                 logged = self._logged.get((name, key))
                 if logged is None:
-                    logged = self._logged[name, key] = restoring.Logged(json.dumps(plain(key)))
+                    logged = self._logged[name, key] = restoring.Logged(json_text(plain(key)))
                 for item in logged.fresh(items):
                     value = {"log": name, "key": plain(key), "item": plain(item)}
                     yield Row("log", f"{name}/{logged.name}/{logged.count}", value, over=True)

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 
-__all__ = ["Row", "StateError", "StateFile", "check_state", "start_afresh"]
+__all__ = ["Row", "StateError", "StateFile", "check_state", "json_text", "start_afresh"]
 
 VERSION = 1
 BUSY_S = 10.0
@@ -54,6 +55,14 @@ class Row:
     key: str
     value: Any
     over: bool = False
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def json_text(value: Any) -> str:
+    """A row's value as it is written."""
+    return _ENCODER.encode(value).decode()
 
 
 def start_afresh(path: Path) -> None:
@@ -167,7 +176,7 @@ class StateFile:
     def _write(self, rows: Iterable[Row]) -> None:
         values = []
         for row in rows:
-            text = json.dumps(row.value, separators=(",", ":"))
+            text = json_text(row.value)
             values.append((row.kind, row.key, row.over, text, _crc(row.kind, row.key, text)))
             self._over += row.over
         self._db.executemany(_UPSERT, values)
