@@ -25,8 +25,8 @@ finds a market by the wire's words.  `SimulatorConfig.symbols` may give a key, o
 the order to its text, in `build`; the text is then `Order.venue_id` and `Exchange.by_venue_id` finds the order.
 
 **Memory.** What an order is about, and the exchange does not know, belongs into `Order.extra` (plain values, and attrs
-classes and enums of this package): `core.keeper` writes it with the order.  What else must outlive the process a dialect
-declares by `core.memory.Remembers`.
+classes and enums of this package): `core.keeper` writes it with the order.  What else must outlive the process a
+dialect declares by `core.memory.Remembers`.
 
 **Time.** Everything is nanoseconds, from `Parts.clock`.  Nothing of a dialect sleeps: `Parts.scheduler.after(seconds,
 action)` calls later, `tick` is called every 100 ms.
