@@ -19,7 +19,8 @@ class Problem:
     fix: str
 
     def __str__(self) -> str:
-        where = f"{self.source}: {self.key}" if self.key else self.source
+        said_already = not self.key or self.source.endswith(f" {self.key}")  # "override engine.name"
+        where = self.source if said_already else f"{self.source}: {self.key}"
         return f"{where}: {self.reason}. {self.fix}"
 
 

@@ -13,7 +13,7 @@ from config.errors import ConfigError, Problem
 from config.layers import Layers, lay_environment, lay_overrides
 from config.rules import broken_rules
 from config.schema import Config, Origin
-from config.structure import Key, dotted, nearest, structure
+from config.structure import Key, dotted, nearest, sentence, structure
 
 PROFILES = Path(__file__).resolve().parent / "profiles"
 EXTENDS = "extends"
@@ -86,7 +86,9 @@ def _find(asked: str, beside: Path | None) -> Path:
     path = PROFILES / f"{asked}.toml"
     if not path.is_file():
         hint = nearest(asked, profile_names())
-        raise ConfigError([Problem(asked, "", "is no profile", f"{hint} A path needs a `/` or ends in .toml")])
+        raise ConfigError(
+            [Problem(asked, "", "is no profile", f"{sentence(hint)} A path needs a `/` or ends in .toml")]
+        )
     return path
 
 

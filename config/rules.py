@@ -69,7 +69,9 @@ def _zone(config: Config) -> Iterator[Mistake]:
         zoneinfo.ZoneInfo(zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         known = zoneinfo.available_timezones()
-        fix = "Install the system's tzdata" if not known else nearest(zone, sorted(known) if len(zone) > 3 else ["UTC"])
+        hint = nearest(zone, sorted(known)) if len(zone) > 3 else ""
+        usual = "Write a name as in Asia/Seoul, Europe/Berlin or UTC" if known else "Install the system's tzdata"
+        fix = hint if hint.startswith("Did you mean") else usual
         yield Mistake(("engine", "timezone"), f"there is no time zone {zone!r}", fix)
 
 
@@ -277,7 +279,7 @@ def _strategy(config: Config, name: str, strategy: StrategyConfig) -> Iterator[M
         yield _no_such((*key, "venue"), "venue", strategy.venue, config.venues)
     else:
         for symbol in strategy.symbols:
-            if symbol not in venue.symbols:
+            if venue.symbols and symbol not in venue.symbols:  # without any, that is the mistake, and told
                 yield _no_such((*key, "symbols"), f"symbol of {strategy.venue}", symbol, venue.symbols)
         if account is not None and strategy.venue not in account.venues:
             reason = f"account {strategy.account!r} does not trade on {strategy.venue!r}"

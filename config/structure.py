@@ -84,6 +84,11 @@ def nearest(word: str, known: list[str]) -> str:
     return "Known here: " + ", ".join(sorted(known))
 
 
+def sentence(text: str) -> str:
+    """`text` with an end, so that another sentence may follow."""
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
 @attrs.frozen
 class Structured(Generic[T]):
     """What came of a tree."""
@@ -157,6 +162,8 @@ def _mistakes(error: BaseException, key: Key) -> list[Mistake]:
         case KeyError(args=[str(name), *_]):
             at = key if key and key[-1] == name else (*key, name)
             fix = f"Add `{at[-1]}` to [{dotted(at[:-1])}]; it has no default on purpose"
+            if len(at) == 1:
+                fix = f'Add a section [{at[-1]}], or begin the file with extends = "demo"'
             return [Mistake(at, "is missing", fix, missing=True)]
         case ValueError():
             return [Mistake(key, str(error), "Change one of them")]

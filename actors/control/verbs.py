@@ -225,6 +225,11 @@ class Verbs:
         path = _text(args, "path")
         cell = self._premises.runtime.find(path)
         if cell is None:
+            below = [
+                cell.path for cell in self._premises.runtime.cells() if cell.path.startswith(f"{path.rstrip('/')}/")
+            ]
+            if path.startswith("/") and below:
+                raise Failure(f"{path} is a group of actors", f"name one of them, as {below[0]}")
             close = get_close_matches(path, [cell.path for cell in self._premises.runtime.cells()], n=1, cutoff=0.7)
             hint = f"did you mean {close[0]}? " if close else ""
             raise Failure(f"no actor at {path}", f"{hint}`bulkhead inspect` shows the addresses")
@@ -322,7 +327,9 @@ class Verbs:
         return [pair for pair in self._premises.accounts if scope in ("firm", pair[0])]
 
     async def _unkill(self, args: Mapping[str, Any]) -> object:
-        scope = _optional_text(args, "scope") or "firm"
+        scope = _optional_text(args, "scope")
+        if scope is None:
+            scope = "firm"  # an empty text is none: what halts may halt too much, what releases names what it releases
         gate = self._gate(scope)
         pictures = await self._pictures({} if scope == "firm" else {"account": scope})
         code = _optional_text(args, "code")
@@ -351,7 +358,7 @@ class Verbs:
             return FIRM_GATE
         accounts = {account for account, _ in self._premises.accounts}
         if scope not in accounts:
-            raise Failure(f"no scope {scope}", f"firm, or one of {', '.join(sorted(accounts))}")
+            raise Failure(f"no scope {scope!r}", f"firm, or one of {', '.join(sorted(accounts))}")
         return account_gate(AccountID(scope))
 
     async def _flush(self, args: Mapping[str, Any]) -> object:
@@ -359,7 +366,7 @@ class Verbs:
 
     async def _stop(self, args: Mapping[str, Any]) -> object:
         principal = self._note("stop", args)
-        self._premises.stop(f"ordered by {principal}")
+        self._premises.stop(f"`bulkhead stop` of {principal}")
         return {"stopping": True}
 
     async def _crash(self, args: Mapping[str, Any]) -> object:

@@ -25,7 +25,7 @@ from actors.strategy.base import Strategy
 from actors.strategy.market_maker import MarketMaker
 from actors.strategy.tfpe import Tfpe
 from config.errors import ConfigError, Problem
-from config.structure import nearest, structure
+from config.structure import nearest, sentence, structure
 
 SHIPPED: Mapping[str, type[Strategy]] = {"tfpe": Tfpe, "market-maker": MarketMaker}
 GROUP = "bulkhead.strategies"
@@ -84,7 +84,8 @@ def _from_file(kind: str, base: Path, key: str) -> type[Strategy]:
         n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Strategy) and v is not Strategy
     ]
     if not hasattr(module, name):
-        raise _error(kind, key, f"{path} has no class {name!r}", nearest(name, known))
+        fix = nearest(name, known) if known else f"Write one: class {name or 'MyStrategy'}(Strategy)"
+        raise _error(kind, key, f"{path} has no class {name!r}", fix)
     return _checked(getattr(module, name), kind, key)
 
 
@@ -92,9 +93,8 @@ def _from_entry_point(kind: str, key: str) -> type[Strategy]:
     found = {point.name: point for point in entry_points(group=GROUP)}
     if kind not in found:
         known = [*SHIPPED, *found]
-        raise _error(
-            kind, key, f"there is no strategy {kind!r}", f"{nearest(kind, known)} A file is path/file.py:Class"
-        )
+        fix = f"{sentence(nearest(kind, known))} A file is path/to/file.py:ClassName"
+        raise _error(kind, key, f"there is no strategy {kind!r}", fix)
     try:
         loaded = found[kind].load()
     except Exception as error:

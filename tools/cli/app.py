@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
+import os
+import sys
+from difflib import get_close_matches
 
 import click
 
 from bulkhead import __version__
+from tools.cli.failure import REFUSED
+
+_OUTPUT_FAILED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a write to stdout fails with; a reader that has gone (EPIPE) is an ordinary end."""
 
 _COMMANDS = {
     "run": ("tools.cli.run", "run", "Run the engine (default: the demo, on the bundled simulator)."),
@@ -49,6 +58,17 @@ class _LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if word not in _COMMANDS and not word.startswith("-"):
+            alike = [name for name in _COMMANDS if name.startswith(word) or word.startswith(name)]
+            alike = alike or get_close_matches(word, _COMMANDS, n=1)
+            hint = f" Did you mean {alike[0]!r}?" if alike else ""
+            ctx.fail(f"No such command {word!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
@@ -68,4 +88,14 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the `bulkhead` command."""
-    cli(prog_name="bulkhead")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without our letters is no reason to fail
+    try:
+        cli(prog_name="bulkhead")
+    except OSError as error:
+        if error.filename is not None or error.errno not in _OUTPUT_FAILED:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what Python still holds would fail again at the exit
+        click.echo(f"bulkhead: the output cannot be written: {error.strerror}", err=True)
+        sys.exit(REFUSED)

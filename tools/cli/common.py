@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from config import Config, ConfigError, load_config
+from config import Config, ConfigError, load_config, profile_names
 from tools.cli.client import Client
 from tools.cli.failure import BadConfig
 
@@ -40,18 +41,18 @@ def load(profile: str, overrides: Iterable[str] = (), venues: str = "") -> Confi
     try:
         config = load_config(profile, env=os.environ, overrides=given)
         if venues:
-            given |= _only(config, {name.strip() for name in venues.split(",") if name.strip()})
+            given |= _only(config, list(dict.fromkeys(name.strip() for name in venues.split(","))))
             config = load_config(profile, env=os.environ, overrides=given)
     except ConfigError as error:
         raise BadConfig(str(error)) from error
     return config
 
 
-def _only(config: Config, wanted: set[str]) -> dict[str, object]:
+def _only(config: Config, wanted: Sequence[str]) -> dict[str, object]:
     """Overrides that enable these venues alone, and what trades on them."""
-    missing = wanted - set(config.venues)
-    if missing or not wanted:
-        text = f"no venue {', '.join(sorted(missing))}; the profile has {', '.join(config.venues)}"
+    missing = [repr(name) for name in wanted if name not in config.venues]
+    if missing:
+        text = f"there is no venue {', '.join(missing)}; the profile has {', '.join(config.venues)}"
         raise click.BadParameter(text, param_hint="--venues")
     given: dict[str, object] = {f"venues.{name}.enabled": name in wanted for name in config.venues}
     for name, strategy in config.strategies.items():
@@ -77,8 +78,22 @@ def profile_options(command: Command) -> Command:
         default="demo",
         show_default=True,
         metavar="NAME|FILE",
-        help="A shipped profile (demo, replay, paper, five-venues, live) or a TOML file.",
+        help=f"A shipped profile ({', '.join(profile_names())}) or a TOML file.",
     )(command)
+
+
+def finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Callback of an option: "nan" is a float to Python, too, and to wait so long is to wait for ever."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no number of seconds")
+    return value
+
+
+def is_terminal() -> bool:
+    """Whether a person looks at stdout, with a terminal that can move its cursor."""
+    if sys.stdout is None or not sys.stdout.isatty():  # None: closed by who started us
+        return False
+    return os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 
 def socket_option(command: Command) -> Command:
@@ -136,7 +151,7 @@ def print_table(
     if not table.row_count:
         click.echo(f"{title}: {empty}" if title else empty)
         return
-    terminal = sys.stdout.isatty()
+    terminal = is_terminal()
     with StringIO() as drawn:
         Console(file=drawn, width=None if terminal else _PIPE_WIDTH, force_terminal=terminal).print(table)
         click.echo("\n".join(text.rstrip() for text in drawn.getvalue().splitlines()))

@@ -18,7 +18,7 @@ import trio
 from actors.journal.replay import verify
 from actors.venue.http import HttpClient
 from actors.venue.settings import TransportSettings
-from config import Config
+from config import Config, ConfigError
 from config.schema import SIMULATOR, KeySource, VenueConfig
 from protocols.errors import BulkheadError, JournalError
 from protocols.venues.registry import VENUES
@@ -26,8 +26,9 @@ from supervisors.clock import SystemClock
 from tools.cli.common import json_option, load, print_json, profile_options
 from tools.cli.failure import CommandFailure
 from tools.engine.addresses import address, market_options
-from tools.engine.host import SOCKET_PATH_MAX
+from tools.engine.host import SOCKET_PATH_MAX, load_strategies
 from tools.engine.keys import load_keys
+from tools.engine.summary import counted
 
 _FREE_BYTES_MIN = 1 << 30
 _OFFSET_MAX_NS = 500_000_000
@@ -48,12 +49,12 @@ class Finding:
 @click.option("--no-network", is_flag=True, help="Do not try to reach the venues.")
 @json_option
 def doctor(profile: str, overrides: tuple[str, ...], no_network: bool, as_json: bool) -> None:
-    """Check the machine, the configuration, keys, the data folder, the journal and the venues' addresses and clocks.
+    """Check the machine, the data folder, the journal, strategies, keys, and the venues' addresses and clocks.
 
     Exit code 1 when a check fails.
     """
     config = load(profile, overrides)
-    findings = [*_machine(), *_data(config), *_keys(config, os.environ)]
+    findings = [*_machine(), *_data(config), _strategies(config), *_keys(config, os.environ)]
     if not no_network:
         findings += _venues(config)
     if as_json:
@@ -65,7 +66,7 @@ def doctor(profile: str, overrides: tuple[str, ...], no_network: bool, as_json: 
                 click.echo(f"     fix: {finding.fix}")
     failed = [f.check for f in findings if not f.ok]
     if failed:
-        raise CommandFailure(f"{len(failed)} checks failed: {', '.join(failed)}")
+        raise CommandFailure(f"{counted(len(failed), 'check')} failed: {', '.join(failed)}")
 
 
 def _machine() -> Iterator[Finding]:
@@ -119,11 +120,19 @@ def _data(config: Config) -> Iterator[Finding]:
             yield Finding("journal", True, f"{checked.records} records, every line checked{torn}")
 
 
+def _strategies(config: Config) -> Finding:
+    try:
+        loaded = load_strategies(config)
+    except ConfigError as error:
+        return Finding("strategies", False, str(error), "correct them; see docs/adding-a-strategy.md")
+    return Finding("strategies", True, f"{counted(len(loaded), 'strategy', 'strategies')} loaded")
+
+
 def _keys(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:
     try:
         keyring = load_keys(config, env)
     except BulkheadError as error:
-        yield Finding("keys", False, str(error), "see docs/operator.md, keys")
+        yield Finding("keys", False, str(error), "say where the key is kept: docs/operator.md, Keys")
         return
     real = sum(k.source is not KeySource.DEMO for a in config.accounts.values() for k in a.keys.values())
     yield Finding("keys", True, f"{len(keyring.signers)} usable, {real} of them real")

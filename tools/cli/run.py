@@ -1,4 +1,8 @@
-"""`bulkhead run`: the engine in this process, with a live view (another process) or plain lines."""
+"""`bulkhead run`: the engine in this process, with a live view (another process) or plain lines.
+
+Whatever becomes of the terminal, the engine notices nothing (`tools.cli.printer`); one that is closed (SIGHUP) asks for
+the same orderly end as Ctrl-C, unless `nohup` said that it should not.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,16 @@ from zoneinfo import ZoneInfo
 import click
 import trio
 
+import config as configuration
 from config import Config
 from config.schema import Display
 from protocols.errors import BulkheadError, ConfigError
 from supervisors.clock import SystemClock
 from supervisors.ends import ExitKind
 from supervisors.runtime import Lifecycle
-from tools.cli.common import load, local_time, profile_options
+from tools.cli.common import finite, is_terminal, load, local_time, profile_options
 from tools.cli.failure import BadConfig, CommandFailure
+from tools.cli.printer import Printer
 from tools.engine.host import Host
 from tools.engine.summary import Figures, closing_lines, look
 
@@ -35,6 +41,7 @@ _VIEW_PATIENCE_S = 3
     "--for",
     "seconds",
     type=click.FloatRange(min=0),
+    callback=finite,
     default=None,
     metavar="SECONDS",
     help="Stop by itself after so many seconds.",
@@ -55,35 +62,55 @@ def run(profile: str, overrides: tuple[str, ...], plain: bool, seconds: float | 
     Exit code 0 after an orderly end, 1 when the engine gave up or the data folder cannot be used.
     """
     config = load(profile, overrides, venues)
-    plain = plain or config.engine.display is Display.PLAIN or not sys.stdout.isatty()
     zone = ZoneInfo(config.engine.timezone)
-    _say(zone, f"bulkhead {config.origin.profile}: data in {config.data.dir}, control socket {config.socket_path}")
+    printer = Printer()
+    try:
+        _start(config, zone, printer, plain, seconds)
+    finally:
+        printer.close()
+
+
+def _start(config: Config, zone: ZoneInfo, printer: Printer, plain: bool, seconds: float | None) -> None:
+    where = f"data in {config.data.dir}, control socket {config.socket_path}"
+    _say(printer, zone, f"bulkhead {config.origin.profile}: {where}")
     try:
         host = Host.prepare(config, os.environ)
+    except configuration.ConfigError as error:
+        raise BadConfig(str(error)) from error
     except ConfigError as error:
         raise BadConfig(f"the configuration is unusable: {error}") from error
     except BulkheadError as error:
         raise CommandFailure(str(error)) from error
     if host.plan.journal.torn is not None:
-        _say(zone, f"the journal's tail was cut: {host.plan.journal.torn}")
-    trio.run(_Run(host, config, zone, plain, seconds).main)
+        _say(printer, zone, f"the journal's tail was cut: {host.plan.journal.torn}")
+    plain = plain or config.engine.display is Display.PLAIN or not is_terminal()
+    trio.run(_Run(host, config, zone, printer, plain, seconds).main)
     if host.end is not None and host.end.kind is ExitKind.ESCALATION:
         raise CommandFailure(
             f"the engine gave up: {host.end.cause}", f"see the end of {host.log.path()}; `bulkhead doctor` checks more"
         )
 
 
-def _say(zone: ZoneInfo, text: str) -> None:
-    click.echo(f"{local_time(SystemClock().wall_ns(), zone)}  {text}")
+def _say(printer: Printer, zone: ZoneInfo, text: str) -> None:
+    printer.say(f"{local_time(SystemClock().wall_ns(), zone)}  {text}")
+
+
+def _ends() -> tuple[signal.Signals, ...]:
+    """The signals that ask for an orderly end."""
+    asked_to_stay = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
+    return (signal.SIGINT, signal.SIGTERM) if asked_to_stay else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Run:
     """What the terminal hears while the engine runs."""
 
-    def __init__(self, host: Host, config: Config, zone: ZoneInfo, plain: bool, seconds: float | None) -> None:
+    def __init__(
+        self, host: Host, config: Config, zone: ZoneInfo, printer: Printer, plain: bool, seconds: float | None
+    ) -> None:
         self._host = host
         self._config = config
         self._zone = zone
+        self._printer = printer
         self._plain = plain
         self._seconds = seconds
         self._heard = 0
@@ -107,11 +134,11 @@ class _Run:
             self._tell_news()
         if host.last_look is not None:
             for text in closing_lines(host.last_look, host.runtime, host.started_ns, host.stop_reason):
-                click.echo(text)
-            click.echo(f"log: {host.log.path()}" + (f", {host.log.lost} lines lost" if host.log.lost else ""))
+                self._printer.say(text)
+            self._printer.say(f"log: {host.log.path()}" + (f", {host.log.lost} lines lost" if host.log.lost else ""))
 
     async def _signals(self) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        with trio.open_signal_receiver(*_ends()) as received:
             async for number in received:
                 self._host.stop(signal.Signals(number).name)
 
@@ -170,7 +197,7 @@ class _Run:
             self._say(news_line(event))
 
     def _say(self, text: str) -> None:
-        _say(self._zone, text)
+        _say(self._printer, self._zone, text)
 
     # ---- the live view -----------------------------------------------------------------------------------------
 

@@ -112,9 +112,10 @@ def _money(totals: Mapping[str, Decimal]) -> str:
     return ", ".join(f"{total:+,.4f} {quote}".rstrip() for quote, total in totals.items()) or "+0.0000"
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """`1 restart`, `2,000 restarts`, `no restarts`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}" if number else f"no {noun}s"
+    many = plural or f"{noun}s"
+    return f"{number:,} {noun if number == 1 else many}" if number else f"no {many}"
 
 
 def closing_lines(figures: Figures, runtime: Runtime, started_ns: int, reason: str) -> list[str]:

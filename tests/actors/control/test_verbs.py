@@ -246,7 +246,7 @@ async def test_a_kill_may_be_for_one_account_only_reduce_or_keep_orders(tmp_path
         assert (order.scope, order.state) == ("sub1", TradingState.REDUCING)
         assert rig.got[FIRM_GATE] == rig.got[account_gate(MASTER)] == rig.got[DESK] == rig.got[OTHER_DESK] == []
         refused = await own.ask("kill", scope="everything")
-        assert (refused["error"], refused["fix"]) == ("no scope everything", "firm, or one of master, sub1")
+        assert (refused["error"], refused["fix"]) == ("no scope 'everything'", "firm, or one of master, sub1")
 
 
 async def test_a_release_takes_two_steps_and_the_code_of_the_first(tmp_path: Path) -> None:

@@ -415,7 +415,7 @@ def test_a_second_engine_in_the_same_folder_is_refused_before_anything_starts(en
 def test_replay_of_a_running_engines_journal_gives_the_state_so_far(engine: Engine) -> None:
     said = bulkhead("replay", data=engine.data)
     assert said.code == 0, said.err
-    assert re.search(r"^[0-9a-f]{64}  account/master/binance-spot  \d+ records", said.out, re.MULTILINE)
+    assert re.search(r"^[0-9a-f]{64}  account/master/binance-spot  [\d,]+ records", said.out, re.MULTILINE)
     assert re.search(
         r"^[0-9a-f]{64}  all accounts, [\d,]+ records of 1 run in the journal, 1 run without", said.out, re.MULTILINE
     )
@@ -431,7 +431,7 @@ def test_stop_drains_and_leaves_a_summary(engine: Engine) -> None:
     assert engine.ask("stop").out == "stopping\n"
     assert engine.wait() == 0
     assert engine.err == ""
-    tail = engine.out[engine.out.index("draining (ordered by") :]
+    tail = engine.out[engine.out.index("draining (`bulkhead stop` of") :]
     assert "0 dead letters" in tail or "no dead letters" in tail
     assert "no orders left open" in tail
     assert re.search(r"^  total ", tail, re.MULTILINE)

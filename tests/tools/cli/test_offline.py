@@ -7,8 +7,9 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,7 @@ from protocols.venues.registry import VENUES
 from tests.tools.cli.support import BULKHEAD, PATIENCE_S, REPO_ROOT, Said, bulkhead, environment
 from tools.cli.app import cli
 from tools.cli.client import Client
-from tools.cli.common import duration, local_time, print_table
+from tools.cli.common import duration, is_terminal, local_time, print_table
 from tools.cli.failure import CommandFailure, EngineAbsent
 from tools.simulator import derive_credentials
 
@@ -62,7 +63,12 @@ def test_the_overview_lists_every_command_with_a_line() -> None:
 @pytest.mark.parametrize(
     "words, complaint",
     [
-        (("frobnicate",), "No such command 'frobnicate'"),
+        (("frobnicate",), "No such command 'frobnicate'."),
+        (("statsu",), "No such command 'statsu'. Did you mean 'status'?"),
+        (("simulate",), "No such command 'simulate'. Did you mean 'sim'?"),
+        (("run", "--for", "nan"), "nan is no number of seconds"),
+        (("run", "--venues", ","), "there is no venue ''; the profile has binance-spot"),
+        (("run", "--venues", "upbit,okx"), "there is no venue 'upbit', 'okx'; the profile has binance-spot"),
         (("run", "--for", "-1"), "not in the range"),
         (("run", "--for", "soon"), "not a valid float"),
         (("run", "extra"), "unexpected extra argument"),
@@ -99,6 +105,53 @@ def test_without_an_engine_a_command_says_so_with_code_3(tmp_path: Path, words: 
             f"bulkhead: no engine serves {tmp_path}/control.sock (No such file or directory)",
             "     fix: start one with `bulkhead run`, or name its socket with --socket",
         ]
+
+
+STRATEGY_MISTAKES = [
+    (
+        "strategies.tfpe.params.threshold=hello",
+        "strategies.tfpe.params.threshold: was 'hello' (text), must be an integer",
+    ),
+    ("strategies.tfpe.params.nosuch=1", "strategies.tfpe.params.nosuch: unknown key"),
+    ("strategies.tfpe.kind=./nowhere.py:X", "strategies.tfpe.kind: "),
+    ("strategies.tfpe.kind=tfep", "there is no strategy 'tfep'. Did you mean `tfpe`? A file is path/to/file.py:Class"),
+]
+
+
+@pytest.mark.parametrize("override, reason", STRATEGY_MISTAKES)
+@pytest.mark.parametrize("words", [("run", "--plain", "--for", "0"), ("config", "check")], ids=" ".join)
+def test_a_mistake_in_a_strategy_is_told_with_key_and_fix_before_anything_starts(
+    tmp_path: Path, words: tuple[str, ...], override: str, reason: str
+) -> None:
+    said = bulkhead(*words, "--set", override, data=tmp_path / "data")
+    assert said.code == 4
+    assert said.err.startswith("bulkhead: 1 mistake in the configuration:\n  override strategies.tfpe.")
+    assert reason in said.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_strategy_that_fails_when_it_is_made_is_a_mistake_and_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    mine, own = tmp_path / "mine.py", tmp_path / "own.toml"
+    mine.write_text("from bulkhead import Strategy\nclass Mine(Strategy):\n    def bars(self):\n        return 1 / 0\n")
+    own.write_text(
+        f'extends = "demo"\n[strategies.own]\nkind = "{mine}:Mine"\naccount = "master"\nvenue = "binance-spot"\n'
+        'symbols = ["BTCUSDT"]\n[strategies.maker-btc.params]\nnosuch = 1\n'
+    )
+    said = bulkhead("config", "check", "--profile", str(own))
+    assert said.code == 4
+    assert said.err.startswith("bulkhead: 2 mistakes")
+    assert f"{own}: strategies.maker-btc.params.nosuch: unknown key" in said.err
+    assert "fails when it is made and asked for its bars: ZeroDivisionError" in said.err
+    said = bulkhead("doctor", "--no-network", "--set", "strategies.tfpe.params.nosuch=1", data=tmp_path)
+    assert said.code == 1
+    assert "FAIL strategies: 1 mistake" in said.out
+
+
+def test_disabled_parts_are_told_apart() -> None:
+    lines = bulkhead("config", "check", "--profile", "paper").out.splitlines()
+    assert lines[1] == (
+        "  venues: binance-spot; disabled: binance-usdm, bybit-spot, bybit-linear, okx-spot, okx-swap, upbit"
+    )
 
 
 def test_the_socket_may_be_named_by_option_and_by_environment(tmp_path: Path) -> None:
@@ -343,6 +396,45 @@ def test_the_installed_command_runs_without_a_home_and_without_a_terminal(tmp_pa
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ok"] is True
     assert os.listdir(tmp_path) == []  # checking writes nothing
+
+
+def said_by_the_process(
+    words: tuple[str, ...], tmp_path: Path, *, stdout: str, more: Mapping[str, str]
+) -> tuple[int, str]:
+    """Exit code and stderr of a command whose stdout is the file `stdout`, or closed ("")."""
+    redirect = f'>"{stdout}"' if stdout else ">&-"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {redirect}', "sh", *BULKHEAD, *words],
+        env=environment(tmp_path, **more),
+        cwd=REPO_ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_output_that_cannot_be_written_is_said_in_a_line(tmp_path: Path) -> None:
+    full = said_by_the_process(("venues",), tmp_path, stdout="/dev/full", more={})
+    assert full == (1, "bulkhead: the output cannot be written: No space left on device\n")
+    assert said_by_the_process(("venues",), tmp_path, stdout="", more={}) == (0, "")
+
+
+def test_a_terminal_without_our_letters_shows_them_spelled_out(tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    words = ("config", "show", "--set", "engine.name=\ud55c\u00e9")
+    assert said_by_the_process(words, tmp_path, stdout=str(file), more={"PYTHONIOENCODING": "latin-1"}) == (0, "")
+    assert 'name = "\\ud55c\u00e9"' in file.read_text(encoding="latin-1")
+
+
+@pytest.mark.parametrize("term, terminal", [("xterm-256color", True), ("dumb", False), ("unknown", False), ("", False)])
+def test_a_terminal_that_cannot_move_its_cursor_is_written_to_as_a_file_is(
+    term: str, terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert is_terminal() is terminal
 
 
 # ---- venues ------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ The engine is a process of its own, told what to do by signals, as a terminal an
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ import trio
 from actors.journal.replay import read, verify
 from protocols.journal import OrderIntent, RunStopped, StateSnapshot
 from tests.scenarios.support import ACCOUNTS, VENUE, audit, fill_count
-from tests.tools.cli.support import PATIENCE_S, Engine, bulkhead
+from tests.tools.cli.support import BULKHEAD, PATIENCE_S, REPO_ROOT, Engine, bulkhead, environment
+from tools.cli.run import _ends
 from tools.simulator import Simulator, SimulatorConfig, demo_account, derive_credentials, open_simulator
 from tools.simulator.core.faults import Fault, FaultKind
 from tools.simulator.core.server import ServerConfig
@@ -112,7 +114,7 @@ async def ended(engine: Engine) -> int:
 
 
 @pytest.mark.req("R121", "R122", "R124", "R125")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_drains_no_new_entry_nothing_left_resting_everything_saved(
     tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -267,6 +269,53 @@ async def test_who_stops_an_engine_whose_venue_is_away_need_not_wait(tmp_path: P
         engine.kill()
     assert "draining (SIGTERM)" in engine.out
     assert f"not confirmed by its venue at the end: /accounts/master/{VENUE}/account" in engine.out
+
+
+def heard(given: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+    """An engine whose lines somebody reads from a pipe."""
+    return subprocess.Popen(
+        [*BULKHEAD, "run", "--plain", *given],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=env,
+        cwd=REPO_ROOT,
+    )
+
+
+async def test_an_engine_whose_lines_nobody_reads_any_more_trades_on_and_ends_in_order(tmp_path: Path) -> None:
+    """`bulkhead run | head -1`: what it cannot say is lost, nothing else is."""
+    async with open_simulator(config_of(0)) as sim:
+        given, env = settings_for(sim.port)
+        process = heard(given, environment(tmp_path, **env))
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            first = await trio.to_thread.run_sync(process.stdout.readline)
+            assert b"bulkhead demo" in first
+            process.stdout.close()
+            with trio.fail_after(PATIENCE_S):
+                while fill_count(sim) < 2:  # noqa: ASYNC110 - the simulator has no event for it
+                    await trio.sleep(0.02)
+            process.send_signal(signal.SIGTERM)
+            with trio.fail_after(PATIENCE_S):
+                while process.poll() is None:  # noqa: ASYNC110 - the other process has no event for us
+                    await trio.sleep(0.02)
+        finally:
+            process.kill()
+        with process.stderr as errors:
+            assert (process.wait(), errors.read()) == (0, b"")
+        assert resting(sim) == []
+        assert audit(sim, tmp_path) == []
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_closed_terminal_ends_an_engine_unless_it_was_told_to_stay(ignored: bool) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        assert (signal.SIGHUP in _ends()) is not ignored
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_the_simulator_goes_with_an_engine_that_is_killed(tmp_path: Path) -> None:
