@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -30,6 +30,33 @@ class AggTradeEvent(
     qty: str
     time: Stamp
     buyer_is_maker: bool
+
+
+class TradeEvent(
+    Struct,
+    tag_field="e",
+    tag="trade",
+    gc=False,
+    rename={
+        "symbol": "s",
+        "trade_id": "t",
+        "price": "p",
+        "qty": "q",
+        "time": "T",
+        "buyer_is_maker": "m",
+        "kind": "X",
+    },
+):
+    """`@trade`: one fill; ids grow by 1 per symbol.  On Futures it is not documented, and `kind` is MARKET, or an
+    execution outside the book."""
+
+    symbol: Text
+    trade_id: UpdateID
+    price: str
+    qty: str
+    time: Stamp
+    buyer_is_maker: bool
+    kind: str = "MARKET"
 
 
 class Bar(
@@ -121,6 +148,15 @@ class TickerRow(Struct, gc=False):
     bidQty: str = ""
     askPrice: str = ""
     askQty: str = ""
+
+
+Event = TypeVar("Event")
+
+
+class StreamFrame(Struct, Generic[Event], gc=False):
+    """A message of a combined stream."""
+
+    data: Event
 
 
 class RateLimit(Struct, gc=False):

@@ -8,14 +8,14 @@ canceled in CANCEL_ONLY; every other word, known or not, means that nothing is t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from protocols.enums import OrdType
 from protocols.ids import Symbol, Venue
-from protocols.instruments import Instrument, InstrumentStatus, PriceStep, Product, plain
+from protocols.instruments import Instrument, InstrumentStatus, PriceStep, Product
+from protocols.venues.binance_common.instruments import grid_rules
 from protocols.venues.binance_common.wire import FILTER_NAME
 from protocols.venues.binance_spot.wire import Filter, SymbolRow
 from protocols.venues.values import ZERO, amount
@@ -79,25 +79,10 @@ def _status(row: SymbolRow) -> InstrumentStatus:
 
 def _rules(name: str, rule: Filter) -> dict[str, Any]:
     """The Instrument fields that one filter sets."""
+    grid = grid_rules(name, rule)
+    if grid is not None:
+        return grid
     match name:
-        case "PRICE_FILTER":
-            return {
-                "price_steps": (PriceStep(ZERO, _exact(rule.tickSize)),),
-                "min_price": _exact(rule.minPrice),
-                "max_price": _exact(rule.maxPrice),
-            }
-        case "LOT_SIZE":
-            return {
-                "qty_step": _exact(rule.stepSize),
-                "min_qty": _exact(rule.minQty),
-                "max_qty": _exact(rule.maxQty),
-            }
-        case "MARKET_LOT_SIZE":
-            return {
-                "market_qty_step": _exact(rule.stepSize),
-                "market_min_qty": _exact(rule.minQty),
-                "market_max_qty": _exact(rule.maxQty),
-            }
         case "PERCENT_PRICE":
             up, down = amount(rule.multiplierUp), amount(rule.multiplierDown)
             return {
@@ -129,8 +114,3 @@ def _rules(name: str, rule: Filter) -> dict[str, Any]:
             return {"max_open_orders": rule.maxNumOrders}
         case _:
             return {"max_algo_orders": rule.maxNumAlgoOrders}
-
-
-def _exact(text: str) -> Decimal:
-    """A step or bound without the trailing zeros that would show up in every rounded price."""
-    return Decimal(plain(amount(text)))

@@ -12,9 +12,8 @@ for themselves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
@@ -39,11 +38,13 @@ from protocols.venue import (
     Usage,
     VenueError,
 )
+from protocols.venues.binance_common.account import AccountSide, not_understood, payload_of, reply_of_other
 from protocols.venues.binance_common.frames import frame
 from protocols.venues.binance_common.nulls import decode
-from protocols.venues.binance_common.refusals import refusal_of_frame
+from protocols.venues.binance_common.refusals import Refusal, refusal_of_frame
 from protocols.venues.binance_common.requests import decoded, error_row
-from protocols.venues.binance_common.wire import ErrorRow, RateLimit
+from protocols.venues.binance_common.wire import ErrorRow
+from protocols.venues.binance_common.words import UnknownWord
 from protocols.venues.binance_spot import wire
 from protocols.venues.binance_spot.encode import (
     STP_MODES,
@@ -58,8 +59,8 @@ from protocols.venues.binance_spot.endpoints import PRODUCTION, WS_API_RULES, En
 from protocols.venues.binance_spot.errors import classify
 from protocols.venues.binance_spot.limits import WEIGHT, usage_of_headers, usage_of_rows
 from protocols.venues.binance_spot.public import CAPABILITIES, VENUE
-from protocols.venues.binance_spot.reports import CANCEL_SUFFIX, Reports, UnknownWord
-from protocols.venues.binance_spot.requests import SignedRequests, order_id_number, refusal_of
+from protocols.venues.binance_spot.reports import CANCEL_SUFFIX, Reports
+from protocols.venues.binance_spot.requests import order_id_number, refusal_of
 from protocols.venues.values import REFUSED, amount, stamp_ns
 
 __all__ = ["BinanceSpotPrivate"]
@@ -70,7 +71,7 @@ MY_TRADES_MAX = 1000
 _MS = 1_000_000
 
 
-class BinanceSpotPrivate:
+class BinanceSpotPrivate(AccountSide):
     """`protocols.venue.PrivateCodec` for one account.
 
     `recv_window_ms` 1 to 60000; `stp_mode` one of `encode.STP_MODES`, and allowed on the symbols that are traded.
@@ -79,6 +80,7 @@ class BinanceSpotPrivate:
     venue = VENUE
     capabilities: Capabilities = CAPABILITIES
     rules: SessionRules = WS_API_RULES
+    _frames: FrameEncoder
 
     def __init__(
         self,
@@ -93,38 +95,29 @@ class BinanceSpotPrivate:
             raise ConfigError(f"recv_window_ms was {recv_window_ms}, must be 1 to 60000; 1000 to 3000 is advised")
         if stp_mode not in STP_MODES:
             raise ConfigError(f"stp_mode was {stp_mode!r}, must be one of {', '.join(STP_MODES)}")
-        self.account = account
+        super().__init__(
+            account,
+            signer,
+            recv_window_ms,
+            endpoints.paths,
+            WEIGHT,
+            msgspec.json.Decoder(wire.OrderRow),
+            msgspec.json.Decoder(tuple[wire.OrderRow, ...]),
+        )
         self.endpoints = endpoints
-        self.recv_window_ms = recv_window_ms
         self._stp_mode = stp_mode
         self._paths = endpoints.paths
-        self._signer = signer
         self._frames = FrameEncoder(signer, recv_window_ms, stp_mode)
-        self._rest = SignedRequests(signer, recv_window_ms)
-        self._reports = Reports(VENUE, account)
+        self._reports: Reports = Reports(VENUE, account)
         self._api_frame = msgspec.json.Decoder(wire.ApiFrame)
-        self._order_row = msgspec.json.Decoder(wire.OrderRow)
-        self._order_rows = msgspec.json.Decoder(tuple[wire.OrderRow, ...])
         self._trade_rows = msgspec.json.Decoder(tuple[wire.TradeRow, ...])
         self._account_status = msgspec.json.Decoder(wire.AccountStatus)
 
     # ---- frames out --------------------------------------------------------------------------------------------
 
-    def entry_path(self) -> str:
-        """The WebSocket API."""
-        return self._paths.ws_api
-
     def private_path(self) -> str:
         """The WebSocket API as well: user data is a subscription there since listen keys are gone."""
         return self._paths.ws_api
-
-    def logon(self, request_id: str, stamp_venue_ns: int) -> Frame | None:
-        """`session.logon` for Ed25519 keys; None for others, whose requests are signed one by one."""
-        if not self._signer.can_logon:
-            return None
-        return self._frames.request(
-            "session.logon", (), request_id, stamp_venue_ns // _MS, WEIGHT["session"], Lane.QUERY, logged_on=False
-        )
 
     def subscribe_private(self, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame:
         """`userDataStream.subscribe` after a logon, else `.subscribe.signature`, which takes every kind of key."""
@@ -290,7 +283,7 @@ class BinanceSpotPrivate:
             # The request was answered, but not in words that we can act on: its order is in doubt.
             error = VenueError(Disposition.UNKNOWN, "", str(unknown), OrdRejReason.VENUE)
             return (_unrecognized(unknown.what, raw), Reply(request_id, error=error, usage=usage))
-        return (Reply(request_id, payload=_payload(raw), usage=usage),)
+        return (Reply(request_id, payload=payload_of(raw), usage=usage),)
 
     def _reports_of(self, rows: Sequence[wire.OrderRow], received_ns: int) -> tuple[ExecutionReport, ...]:
         """The orders of a mass cancel or of a list, each as its own report; lists are flattened."""
@@ -334,7 +327,7 @@ class BinanceSpotPrivate:
             elif result == "FAILURE" and row is not None and row.code < 0:
                 error = classify(refusal_of_frame(400, ErrorRow(row.code, row.msg), received_ns))
         except (UnknownWord, RemoteProtocolError) as unknown:
-            error = VenueError(Disposition.UNKNOWN, "", f"answer not understood: {unknown}"[:500])
+            error = not_understood(unknown)
         return Reply(request_id, error=error)
 
     def _decode_other(self, raw: str | bytes, error: msgspec.ValidationError) -> Reply | Message:
@@ -345,10 +338,9 @@ class BinanceSpotPrivate:
             name = event.get("e") if isinstance(event, dict) else None
             if isinstance(name, str) and name not in _EVENT_NAMES:
                 return _unrecognized(Unrecognized("event.e", name[:100]), raw)
-            number = whole.get("id")
-            if whole.get("status") == 200 and isinstance(number, str | int) and not _is_about_orders(whole):
-                rows = msgspec.convert(whole.get("rateLimits", ()), tuple[RateLimit, ...])
-                return Reply(str(number), payload=_payload(raw), usage=usage_of_rows(rows))
+        reply = reply_of_other(raw, whole)
+        if reply is not None:
+            return reply
         raise RemoteProtocolError(f"frame refused: {error}: {raw[:200]!r}") from error
 
     # ---- REST orders -------------------------------------------------------------------------------------------
@@ -405,8 +397,7 @@ class BinanceSpotPrivate:
         try:
             return self._rest_reply(request_id, reply, usage)
         except (UnknownWord, RemoteProtocolError, *REFUSED) as error:
-            unknown = VenueError(Disposition.UNKNOWN, "", f"answer not understood: {error}"[:500])
-            return Reply(request_id, error=unknown, usage=usage)
+            return Reply(request_id, error=not_understood(error), usage=usage)
 
     def _rest_reply(self, request_id: str, reply: HttpReply, usage: tuple[Usage, ...]) -> Reply:
         if reply.body.lstrip().startswith(b"["):
@@ -439,23 +430,6 @@ class BinanceSpotPrivate:
         """`GET /api/v3/order`."""
         params = query_params(cl_ord_id, order_id, symbol)
         return self._rest.build("GET", self._paths.order, params, stamp_venue_ns, WEIGHT["order.status"], Lane.QUERY)
-
-    def decode_order_status(self, reply: HttpReply) -> ExecutionReport | VenueError:
-        """The order, or why there is none; NOT_FOUND once is no proof that it never arrived (section 16.2)."""
-        error = self.error(reply)
-        if error is not None:
-            return error
-        return self._query(decoded(self._order_row, reply), reply)
-
-    def open_orders_request(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest:
-        """`GET /api/v3/openOrders`, of one symbol (weight 6) or of all (80)."""
-        params = () if symbol is None else (("symbol", symbol),)
-        weight = WEIGHT["openOrders.all"] if symbol is None else WEIGHT["openOrders.symbol"]
-        return self._rest.build("GET", self._paths.open_orders, params, stamp_venue_ns, weight, Lane.QUERY)
-
-    def decode_open_orders(self, reply: HttpReply) -> Sequence[ExecutionReport]:
-        """All open orders, type ORDER_STATUS.  One that we cannot read makes the whole answer unusable."""
-        return tuple(self._query(row, reply) for row in decoded(self._order_rows, reply))
 
     def fills_request(
         self,
@@ -500,20 +474,8 @@ class BinanceSpotPrivate:
             for row in status.balances
         )
 
-    def usage(self, reply: HttpReply) -> Sequence[Usage]:
-        """Weight and order counts in the reply's headers."""
-        return usage_of_headers(reply.headers)
-
-    def error(self, reply: HttpReply) -> VenueError | None:
-        """The classified refusal, or None.  A failure inside the venue is UNKNOWN, as for an order request."""
-        refusal = refusal_of(reply, order=True)
-        return None if refusal is None else classify(refusal)
-
-    def _query(self, row: wire.OrderRow, reply: HttpReply) -> ExecutionReport:
-        try:
-            return self._reports.of_query(row, reply.received_ns)
-        except UnknownWord as unknown:
-            raise RemoteProtocolError(f"order {row.orderId} of {row.symbol}: unknown word {unknown}") from None
+    def _classify(self, refusal: Refusal) -> VenueError:
+        return classify(refusal)
 
 
 _EVENT_NAMES = frozenset(
@@ -532,19 +494,6 @@ _EVENT_NAMES = frozenset(
 
 def _trade_id(row: wire.TradeRow) -> int:
     return row.id
-
-
-def _is_about_orders(whole: Mapping[str, Any]) -> bool:
-    """True when a reply's result says an order id: then not understanding it must be an error."""
-    result = whole.get("result")
-    rows = result if isinstance(result, list) else [result]
-    return any(isinstance(row, dict) and not row.keys().isdisjoint({"orderId", "clientOrderId"}) for row in rows)
-
-
-def _payload(raw: str | bytes) -> Mapping[str, object]:
-    """The `result` of a reply that is not about orders."""
-    result = msgspec.json.decode(raw).get("result")
-    return result if isinstance(result, dict) else {"result": result}
 
 
 def _unrecognized(what: Unrecognized, raw: str | bytes) -> UnrecognizedMessage:

@@ -1,23 +1,20 @@
 """Binance Spot's public side: market streams and unsigned REST (reference sections 6, 11, 12 and 13).
 
-A combined stream message names its stream first, so the name is cut out of the text and picks a decoder that
-parses, checks and builds in one pass.  Whatever does not fit that pass (acknowledgements, raw messages, shutdown
-notices, words we do not know, garbage) is looked at again, slowly and completely.
+`binance_common.public` says how a message of a stream is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from protocols.base import Message
-from protocols.enums import Side
-from protocols.errors import RemoteProtocolError, Unrecognized
+from protocols.errors import RemoteProtocolError
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument
-from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Ticker, Trade
+from protocols.market import BookDelta, BookTicker
 from protocols.venue import (
     BookSequencer,
     Capabilities,
@@ -29,32 +26,29 @@ from protocols.venue import (
     Reply,
     SessionRules,
     StreamTerminated,
-    UnrecognizedMessage,
-    Usage,
     VenueError,
 )
 from protocols.venues.binance_common.nulls import without_nulls
+from protocols.venues.binance_common.public import Build, PublicSide
+from protocols.venues.binance_common.refusals import Refusal
 from protocols.venues.binance_common.requests import decoded
 from protocols.venues.binance_common.streams import (
     CANDLE_SUFFIX,
-    INTERVALS,
-    bar_of,
-    bars_of,
     check_levels,
     control_frames,
     control_reply,
     interval_text,
     klines_span,
     ticker_of,
-    ticker_of_row,
 )
+from protocols.venues.binance_common.wire import AggTradeEvent, KlineEvent, StreamFrame, TickerEvent, TradeEvent
 from protocols.venues.binance_spot import wire
 from protocols.venues.binance_spot.book import BinanceSpotSequencer
 from protocols.venues.binance_spot.endpoints import PRODUCTION, STREAM_RULES, Endpoints
 from protocols.venues.binance_spot.errors import classify
 from protocols.venues.binance_spot.instruments import instruments_of
-from protocols.venues.binance_spot.limits import WEIGHT, depth_weight, limits_of, tickers_weight, usage_of_headers
-from protocols.venues.binance_spot.requests import public_request, refusal_of
+from protocols.venues.binance_spot.limits import WEIGHT, depth_weight, limits_of, tickers_weight
+from protocols.venues.binance_spot.requests import public_request
 from protocols.venues.values import REFUSED, amount, stamp_ns
 
 __all__ = ["CAPABILITIES", "VENUE", "BinanceSpotPublic"]
@@ -89,14 +83,9 @@ CAPABILITIES = Capabilities(
 )
 
 KLINES_MAX = 1000
-_KNOWN_STREAMS_MAX = 4096
-_PREFIX = b'{"stream":"'
-_NAME_AT = len(_PREFIX)
-
-_Build = Callable[[Any, int, int], Sequence[Message]]
 
 
-class BinanceSpotPublic:
+class BinanceSpotPublic(PublicSide):
     """`protocols.venue.PublicCodec`.  `book_depth`: levels of a book snapshot (1000 weigh 50, 5000 weigh 250)."""
 
     venue = VENUE
@@ -107,27 +96,24 @@ class BinanceSpotPublic:
         self.endpoints = endpoints
         self._book_depth = book_depth
         self._paths = endpoints.paths
-        self._by_suffix: Mapping[str, tuple[msgspec.json.Decoder[Any], _Build]] = {
-            "depth": (msgspec.json.Decoder(wire.DepthFrame), self._depth),
-            "trade": (msgspec.json.Decoder(wire.TradeFrame), self._trade),
-            "aggTrade": (msgspec.json.Decoder(wire.AggTradeFrame), self._trade),
-            "bookTicker": (msgspec.json.Decoder(wire.BookTickerFrame), self._book_ticker),
-            "kline": (msgspec.json.Decoder(wire.KlineFrame), self._kline),
-            "ticker": (msgspec.json.Decoder(wire.TickerFrame), self._ticker),
+        decoder = msgspec.json.Decoder
+        kinds: dict[str, tuple[msgspec.json.Decoder[Any], Build]] = {
+            "depth": (decoder(StreamFrame[wire.DepthUpdate]), self._depth),
+            "trade": (decoder(StreamFrame[TradeEvent]), self._trade),
+            "aggTrade": (decoder(StreamFrame[AggTradeEvent]), self._trade),
+            "bookTicker": (decoder(StreamFrame[wire.BookTickerEvent]), self._book_ticker),
+            "kline": (decoder(StreamFrame[KlineEvent]), self._kline),
+            "ticker": (decoder(StreamFrame[TickerEvent]), self._ticker),
         }
-        self._by_event: Mapping[str, tuple[type, _Build]] = {
+        super().__init__(endpoints.paths.time, kinds)
+        self._by_event: Mapping[str, tuple[type, Build]] = {
             "depthUpdate": (wire.DepthUpdate, self._depth),
-            "trade": (wire.TradeEvent, self._trade),
-            "aggTrade": (wire.AggTradeEvent, self._trade),
-            "kline": (wire.KlineEvent, self._kline),
-            "24hrTicker": (wire.TickerEvent, self._ticker),
+            "trade": (TradeEvent, self._trade),
+            "aggTrade": (AggTradeEvent, self._trade),
+            "kline": (KlineEvent, self._kline),
+            "24hrTicker": (TickerEvent, self._ticker),
         }
-        self._by_stream: dict[bytes, tuple[msgspec.json.Decoder[Any], _Build]] = {}
-        self._time = msgspec.json.Decoder(wire.ServerTime)
         self._exchange_info = msgspec.json.Decoder(wire.ExchangeInfo)
-        self._snapshot = msgspec.json.Decoder(wire.DepthSnapshot)
-        self._klines = msgspec.json.Decoder(tuple[wire.Kline, ...])
-        self._tickers = msgspec.json.Decoder(wire.TickerRow | tuple[wire.TickerRow, ...])
 
     # ---- streams -----------------------------------------------------------------------------------------------
 
@@ -143,42 +129,15 @@ class BinanceSpotPublic:
         """UNSUBSCRIBE frames, numbered likewise."""
         return _stream_frames("UNSUBSCRIBE", unwanted, request_id)
 
-    def decode(self, raw: str | bytes, received_ns: int, connection: int) -> Sequence[Message | Reply]:
-        """Events of one message.  Raises RemoteProtocolError, nothing else."""
-        try:
-            if isinstance(raw, str):
-                raw = raw.encode()
-            if raw.startswith(_PREFIX):
-                name = raw[_NAME_AT : raw.find(b'"', _NAME_AT)]
-                known = self._by_stream.get(name) or self._learn(name)
-                if known is not None:
-                    decoder, build = known
-                    try:
-                        return build(decoder.decode(raw).data, received_ns, connection)
-                    except msgspec.ValidationError:
-                        return self._decode_any(raw, received_ns, connection)
-            return self._decode_any(raw, received_ns, connection)
-        except REFUSED as error:
-            raise RemoteProtocolError(f"stream message refused: {error}: {raw[:200]!r}") from error
-
-    def _learn(self, name: bytes) -> tuple[msgspec.json.Decoder[Any], _Build] | None:
-        """The decoder for a stream by the kind in its name, `<symbol>@<kind>[_<interval>][@<speed>]`."""
-        kind = name.decode().partition("@")[2].partition("@")[0].partition("_")[0]
-        found = self._by_suffix.get(kind)
-        if found is not None:
-            if len(self._by_stream) >= _KNOWN_STREAMS_MAX:
-                self._by_stream.clear()
-            self._by_stream[name] = found
-        return found
-
     def _decode_any(self, raw: bytes, received_ns: int, connection: int) -> Sequence[Message | Reply]:
         """The slow and complete way: by what the message is, not by how it is written."""
         whole = msgspec.json.decode(raw)
         if not isinstance(whole, dict):
             raise RemoteProtocolError(f"not an object: {raw[:200]!r}")
-        data = whole.get("data", whole.get("event", whole))
+        data = next((inner for name in ("data", "event") if (inner := whole.get(name)) is not None), whole)
         if not isinstance(data, dict):
             raise RemoteProtocolError(f"no event in {raw[:200]!r}")
+        data = without_nulls(data)
         name = data.get("e")
         if isinstance(name, str):
             if name == "serverShutdown":
@@ -186,17 +145,15 @@ class BinanceSpotPublic:
             known = self._by_event.get(name)
             if known is not None:
                 event_type, build = known
-                return build(msgspec.convert(without_nulls(data), event_type), received_ns, connection)
-            return (_unrecognized("e", name, raw),)
+                return build(msgspec.convert(data, event_type), received_ns, connection)
+            return (self._unrecognized("e", name, raw),)
         if name is None and "u" in data and "B" in data:
-            return self._book_ticker(
-                msgspec.convert(without_nulls(data), wire.BookTickerEvent), received_ns, connection
-            )
+            return self._book_ticker(msgspec.convert(data, wire.BookTickerEvent), received_ns, connection)
         if "id" in whole and ("result" in whole or "code" in whole or "error" in whole):
             return (control_reply(whole),)
         stream = whole.get("stream")
         if isinstance(stream, str):
-            return (_unrecognized("stream", stream, raw),)
+            return (self._unrecognized("stream", stream, raw),)
         raise RemoteProtocolError(f"neither event nor reply: {raw[:200]!r}")
 
     def _depth(self, data: wire.DepthUpdate, received_ns: int, connection: int) -> Sequence[Message]:
@@ -208,22 +165,6 @@ class BinanceSpotPublic:
         event_ns = stamp_ns(data.event_time)
         symbol = Symbol(data.symbol)
         return (BookDelta(VENUE, symbol, first_id, last_id, -1, bids, asks, event_ns, received_ns, connection),)
-
-    def _trade(
-        self, data: wire.TradeEvent | wire.AggTradeEvent, received_ns: int, connection: int
-    ) -> Sequence[Message]:
-        return (
-            Trade(
-                VENUE,
-                Symbol(data.symbol),
-                str(data.trade_id),
-                amount(data.price),
-                amount(data.qty),
-                Side.SELL if data.buyer_is_maker else Side.BUY,
-                stamp_ns(data.time),
-                received_ns,
-            ),
-        )
 
     def _book_ticker(self, data: wire.BookTickerEvent, received_ns: int, connection: int) -> Sequence[Message]:
         return (
@@ -240,25 +181,10 @@ class BinanceSpotPublic:
             ),
         )
 
-    def _kline(self, data: wire.KlineEvent, received_ns: int, connection: int) -> Sequence[Message]:
-        bar = data.bar
-        interval_ns = INTERVALS.get(bar.interval)
-        if interval_ns is None:
-            return (UnrecognizedMessage(VENUE, (Unrecognized("kline.i", bar.interval),), ""),)
-        return (bar_of(VENUE, data.symbol, bar, interval_ns, received_ns),)
-
-    def _ticker(self, data: wire.TickerEvent, received_ns: int, connection: int) -> Sequence[Message]:
+    def _ticker(self, data: TickerEvent, received_ns: int, connection: int) -> Sequence[Message]:
         return (ticker_of(VENUE, data, received_ns),)
 
     # ---- REST --------------------------------------------------------------------------------------------------
-
-    def time_request(self) -> HttpRequest:
-        """`GET /api/v3/time`."""
-        return public_request(self._paths.time, (), WEIGHT["time"])
-
-    def decode_time(self, reply: HttpReply) -> int:
-        """The venue's clock, ns."""
-        return stamp_ns(decoded(self._time, reply).serverTime)
 
     def instruments_request(self, symbols: Sequence[Symbol]) -> HttpRequest:
         """`GET /api/v3/exchangeInfo`; no symbols means all."""
@@ -281,13 +207,6 @@ class BinanceSpotPublic:
         params = (("symbol", symbol), ("limit", str(depth)))
         return public_request(self._paths.depth, params, depth_weight(depth))
 
-    def decode_snapshot(self, symbol: Symbol, reply: HttpReply, connection: int) -> BookSnapshot:
-        """The book as of `lastUpdateId`; the answer itself does not name its symbol."""
-        book = decoded(self._snapshot, reply)
-        check_levels(book.bids)
-        check_levels(book.asks)
-        return BookSnapshot(VENUE, symbol, book.lastUpdateId, book.bids, book.asks, reply.received_ns, connection)
-
     def sequencer(self, symbol: Symbol) -> BookSequencer:
         """Section 13 for one symbol."""
         return BinanceSpotSequencer(self._book_depth)
@@ -297,10 +216,6 @@ class BinanceSpotPublic:
         params = (("symbol", symbol), ("interval", interval_text(interval_ns)), *klines_span(limit, KLINES_MAX, end_ns))
         return public_request(self._paths.klines, params, WEIGHT["klines"])
 
-    def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:
-        """Bars that had ended when the request was sent, oldest first."""
-        return bars_of(VENUE, symbol, interval_ns, decoded(self._klines, reply), reply)
-
     def tickers_request(self, symbols: Sequence[Symbol]) -> HttpRequest:
         """`GET /api/v3/ticker/24hr`; many symbols are dear."""
         if len(symbols) == 1:
@@ -309,25 +224,9 @@ class BinanceSpotPublic:
             params = (("symbols", msgspec.json.encode(list(symbols)).decode()),)
         return public_request(self._paths.tickers, params, tickers_weight(len(symbols)))
 
-    def decode_tickers(self, reply: HttpReply) -> Sequence[Ticker]:
-        """One row for one symbol, else a list."""
-        found = decoded(self._tickers, reply)
-        rows = found if isinstance(found, tuple) else (found,)
-        return tuple(ticker_of_row(VENUE, row, reply.received_ns) for row in rows)
-
-    def usage(self, reply: HttpReply) -> Sequence[Usage]:
-        """Weight and order counts in the reply's headers."""
-        return usage_of_headers(reply.headers)
-
-    def error(self, reply: HttpReply) -> VenueError | None:
-        """The classified refusal; a failure inside the venue is BUSY, because nothing here changes anything."""
-        refusal = refusal_of(reply, order=False)
-        return None if refusal is None else classify(refusal)
+    def _classify(self, refusal: Refusal) -> VenueError:
+        return classify(refusal)
 
 
 def _stream_frames(method: str, streams: Sequence[tuple[Channel, Symbol]], request_id: int) -> Sequence[Frame]:
     return control_frames(method, [symbol.lower() + _SUFFIX[channel] for channel, symbol in streams], request_id)
-
-
-def _unrecognized(field: str, raw: str, message: bytes) -> UnrecognizedMessage:
-    return UnrecognizedMessage(VENUE, (Unrecognized(field, raw[:100]),), message[:2000].decode("utf-8", "replace"))

@@ -12,21 +12,18 @@ Quantities: what self-trade prevention consumed is not a fill.  It is taken off 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import TypeVar
 
 from protocols.enums import ExecType, Liquidity, OrdStatus, OrdType, Side
-from protocols.errors import RemoteProtocolError, Unrecognized
+from protocols.errors import RemoteProtocolError
 from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, TradeID, Venue, parse_cl_ord_id
 from protocols.orders import ExecutionReport
 from protocols.venue import OrderState
+from protocols.venues.binance_common.words import UnknownWord, translated
 from protocols.venues.binance_spot.wire import AmendedOrder, ExecutionReportEvent, OrderRow, TradeRow
 from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
 
-__all__ = ["CANCEL_SUFFIX", "Reports", "UnknownWord", "original_id"]
-
-Word = TypeVar("Word")
+__all__ = ["CANCEL_SUFFIX", "Reports", "original_id"]
 
 CANCEL_SUFFIX = "-x"
 NO_STRATEGY = StrategyID("")
@@ -79,14 +76,6 @@ _TRADE, _RESTATED, _EXPIRED, _ORDER_STATUS = (
 )
 _STATUS_EXPIRED, _STATUS_FILLED, _PARTIALLY_FILLED = OrdStatus.EXPIRED, OrdStatus.FILLED, OrdStatus.PARTIALLY_FILLED
 _MAKER, _TAKER, _UNKNOWN = Liquidity.MAKER, Liquidity.TAKER, Liquidity.UNKNOWN
-
-
-class UnknownWord(Exception):
-    """A word of the venue's that our vocabulary lacks; becomes an `UnrecognizedMessage` at the codec's edge."""
-
-    def __init__(self, field: str, raw: str) -> None:
-        super().__init__(f"{field}={raw}")
-        self.what = Unrecognized(field, raw)
 
 
 def original_id(client_order_id: str, original: str = "") -> ClOrdID:
@@ -185,7 +174,7 @@ class Reports:
         symbol, transact_ns = Symbol(row.symbol), stamp_ns(row.transactTime)
         if not _says_its_state(row):
             return OrderState(cl_ord_id, order_id, symbol, None, (), transact_ns)
-        status = _word(STATUSES, "status", row.status)
+        status = translated(STATUSES, "status", row.status)
         exec_type = _EXEC_TYPE_OF_REPLY.get(status, _ORDER_STATUS)
         report = self._state(row, exec_type, status, received_ns, transact_ns)
         fills = self._fills(row, report) if row.fills else ()
@@ -208,7 +197,7 @@ class Reports:
             preventedQuantity=amended.preventedQty or amended.preventedQuantity,
         )
         transact_ns = stamp_ns(transact_ms)
-        status = _word(STATUSES, "status", row.status)
+        status = translated(STATUSES, "status", row.status)
         exec_type = _EXEC_TYPE_OF_REPLY.get(status, _ORDER_STATUS) if status.is_final else ExecType.REPLACED
         report = self._state(row, exec_type, status, received_ns, transact_ns)
         return OrderState(report.cl_ord_id, report.order_id, report.symbol, report, (), transact_ns)
@@ -217,7 +206,7 @@ class Reports:
         """An order of a query, type ORDER_STATUS."""
         if not row.clientOrderId:
             raise RemoteProtocolError(f"order {row.orderId} of {row.symbol} does not say its client id")
-        status = _word(STATUSES, "status", row.status)
+        status = translated(STATUSES, "status", row.status)
         return self._state(row, _ORDER_STATUS, status, received_ns, stamp_ns(row.updateTime or row.time))
 
     def of_trade(self, row: TradeRow, received_ns: int) -> ExecutionReport:
@@ -257,14 +246,14 @@ class Reports:
             NO_STRATEGY,
             self._venue,
             Symbol(row.symbol),
-            _word(SIDES, "side", row.side),
+            translated(SIDES, "side", row.side),
             exec_type,
             status,
             _without_prevented(amount(row.origQty), cum_qty, row.preventedQuantity),
             cum_qty,
             transact_ns,
             received_ns,
-            _word(ORD_TYPES, "type", row.type),
+            translated(ORD_TYPES, "type", row.type),
             amount(row.price) or None,
             cum_quote=_quote(row.cummulativeQuoteQty),
             text=row.expiryReason,
@@ -312,13 +301,6 @@ def _says_its_state(row: OrderRow) -> bool:
     """Whether a row is more than an acknowledgement."""
     words = row.symbol and row.side and row.type and row.status
     return bool(words) and row.origQty is not None and row.executedQty is not None
-
-
-def _word(words: Mapping[str, Word], field: str, raw: str) -> Word:
-    try:
-        return words[raw]
-    except KeyError:
-        raise UnknownWord(field, raw) from None
 
 
 def _unknown_words(event: ExecutionReportEvent) -> str:

@@ -11,38 +11,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from protocols.venues.binance_common.wire import (
-    AggTradeEvent,
-    DepthSnapshot,
-    ErrorRow,
-    Kline,
-    KlineEvent,
-    RateLimit,
-    Row,
-    ServerTime,
-    Stamp,
-    Text,
-    TickerEvent,
-    TickerRow,
-    UpdateID,
-)
-
-__all__ = [
-    "AggTradeEvent",
-    "DepthSnapshot",
-    "ErrorRow",
-    "Kline",
-    "KlineEvent",
-    "RateLimit",
-    "Row",
-    "ServerTime",
-    "Stamp",
-    "Text",
-    "TickerEvent",
-    "TickerRow",
-    "UpdateID",
-]
-
+from protocols.venues.binance_common.wire import ErrorRow, RateLimit, Row, Stamp, Text, UpdateID
 
 # ---- public streams (section 12) -------------------------------------------------------------------------------
 
@@ -64,23 +33,6 @@ class DepthUpdate(
     asks: tuple[Row, ...]
 
 
-class TradeEvent(
-    Struct,
-    tag_field="e",
-    tag="trade",
-    gc=False,
-    rename={"symbol": "s", "trade_id": "t", "price": "p", "qty": "q", "time": "T", "buyer_is_maker": "m"},
-):
-    """`@trade`: one fill; ids grow by 1 per symbol."""
-
-    symbol: Text
-    trade_id: UpdateID
-    price: str
-    qty: str
-    time: Stamp
-    buyer_is_maker: bool
-
-
 class BookTickerEvent(
     Struct,
     gc=False,
@@ -98,30 +50,6 @@ class BookTickerEvent(
 
 class ServerShutdown(Struct, tag_field="e", tag="serverShutdown", gc=False):
     """The venue is about to close this connection."""
-
-
-class DepthFrame(Struct, gc=False):
-    data: DepthUpdate
-
-
-class TradeFrame(Struct, gc=False):
-    data: TradeEvent
-
-
-class AggTradeFrame(Struct, gc=False):
-    data: AggTradeEvent
-
-
-class BookTickerFrame(Struct, gc=False):
-    data: BookTickerEvent
-
-
-class KlineFrame(Struct, gc=False):
-    data: KlineEvent
-
-
-class TickerFrame(Struct, gc=False):
-    data: TickerEvent
 
 
 # ---- user data (section 14) ------------------------------------------------------------------------------------

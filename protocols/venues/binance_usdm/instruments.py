@@ -8,14 +8,14 @@ ours at 0; where the two differ nobody has seen the venue's answer, so the symbo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from protocols.enums import OrdType, TimeInForce
 from protocols.ids import Symbol, Venue
-from protocols.instruments import Instrument, InstrumentStatus, PriceStep, Product, plain
+from protocols.instruments import Instrument, InstrumentStatus, PriceStep, Product
+from protocols.venues.binance_common.instruments import grid_rules
 from protocols.venues.binance_common.wire import FILTER_NAME
 from protocols.venues.binance_usdm.wire import Filter, SymbolRow
 from protocols.venues.values import ZERO, amount
@@ -95,25 +95,10 @@ def _is_on_grid(rules: dict[str, Any]) -> bool:
 
 def _rules(name: str, rule: Filter) -> dict[str, Any]:
     """The Instrument fields that one filter sets."""
+    grid = grid_rules(name, rule)
+    if grid is not None:
+        return grid
     match name:
-        case "PRICE_FILTER":
-            return {
-                "price_steps": (PriceStep(ZERO, _exact(rule.tickSize)),),
-                "min_price": _exact(rule.minPrice),
-                "max_price": _exact(rule.maxPrice),
-            }
-        case "LOT_SIZE":
-            return {
-                "qty_step": _exact(rule.stepSize),
-                "min_qty": _exact(rule.minQty),
-                "max_qty": _exact(rule.maxQty),
-            }
-        case "MARKET_LOT_SIZE":
-            return {
-                "market_qty_step": _exact(rule.stepSize),
-                "market_min_qty": _exact(rule.minQty),
-                "market_max_qty": _exact(rule.maxQty),
-            }
         case "PERCENT_PRICE":
             # One-sided: a buy may not be far above the mark price, a sell not far below.
             return {"bid_multiplier_up": amount(rule.multiplierUp), "ask_multiplier_down": amount(rule.multiplierDown)}
@@ -123,8 +108,3 @@ def _rules(name: str, rule: Filter) -> dict[str, Any]:
             return {"max_open_orders": rule.limit}
         case _:
             return {"max_algo_orders": rule.limit}
-
-
-def _exact(text: str) -> Decimal:
-    """A step or bound without the trailing zeros that would show up in every rounded price."""
-    return Decimal(plain(amount(text)))

@@ -13,9 +13,9 @@ cancel are whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 
@@ -39,9 +39,11 @@ from protocols.venue import (
     UnrecognizedMessage,
     VenueError,
 )
+from protocols.venues.binance_common.account import not_understood, payload_of, reply_of_other
 from protocols.venues.binance_common.nulls import decode, without_nulls
 from protocols.venues.binance_common.refusals import refusal_of_frame
 from protocols.venues.binance_common.streams import control_reply
+from protocols.venues.binance_common.words import UnknownWord
 from protocols.venues.binance_usdm import wire
 from protocols.venues.binance_usdm.encode import (
     STP_MODES,
@@ -61,7 +63,6 @@ from protocols.venues.binance_usdm.errors import Refusal, classify
 from protocols.venues.binance_usdm.limits import WEIGHT, usage_of_headers, usage_of_rows
 from protocols.venues.binance_usdm.public import CAPABILITIES, VENUE
 from protocols.venues.binance_usdm.queries import RestQueries
-from protocols.venues.binance_usdm.reports import UnknownWord
 from protocols.venues.binance_usdm.requests import (
     Params,
     refusal_of,
@@ -90,6 +91,7 @@ class BinanceUsdmPrivate(RestQueries):
     venue = VENUE
     capabilities: Capabilities = CAPABILITIES
     rules: SessionRules = WS_API_RULES
+    _frames: FrameEncoder
 
     def __init__(
         self,
@@ -121,19 +123,9 @@ class BinanceUsdmPrivate(RestQueries):
 
     # ---- frames out --------------------------------------------------------------------------------------------
 
-    def entry_path(self) -> str:
-        """The WebSocket API."""
-        return self._paths.ws_api
-
     def private_path(self) -> str:
         """What the private stream's path begins with: the rest is a listen key, see `private_path_of`."""
         return self._paths.private
-
-    def logon(self, request_id: str, stamp_venue_ns: int) -> Frame | None:
-        """`session.logon` for Ed25519 keys; None for others, whose requests are signed one by one."""
-        if not self._signer.can_logon:
-            return None
-        return self._frame("session.logon", (), request_id, stamp_venue_ns, "session", Lane.QUERY, logged_on=False)
 
     def subscribe_private(self, request_id: str, stamp_venue_ns: int, *, logged_on: bool) -> Frame:
         """There is none (`capabilities.listen_key`): raises LocalProtocolError."""
@@ -317,7 +309,7 @@ class BinanceUsdmPrivate(RestQueries):
             # The request was answered, but not in words that we can act on: its order is in doubt.
             error = VenueError(Disposition.UNKNOWN, "", str(unknown), OrdRejReason.VENUE)
             return (_unrecognized(unknown.what, _bytes(raw)), Reply(request_id, error=error, usage=usage))
-        return (Reply(request_id, payload=_payload(raw), usage=usage),)
+        return (Reply(request_id, payload=payload_of(raw), usage=usage),)
 
     # ---- REST orders -------------------------------------------------------------------------------------------
 
@@ -404,7 +396,7 @@ class BinanceUsdmPrivate(RestQueries):
             part = self._part(request_id, decode(self._order_row, reply.body), reply.received_ns)
             return Reply(request_id, part.report, part.error, part.payload, usage)
         except (RemoteProtocolError, *REFUSED) as error:
-            return Reply(request_id, error=_not_understood(error), usage=usage)
+            return Reply(request_id, error=not_understood(error), usage=usage)
 
     def _part(self, request_id: str, row: wire.OrderRow, received_ns: int) -> Reply:
         """One order of an answer, or the refusal in its place."""
@@ -412,7 +404,7 @@ class BinanceUsdmPrivate(RestQueries):
             try:
                 return Reply(request_id, report=self._reports.of_reply(row, received_ns))
             except (UnknownWord, RemoteProtocolError) as error:
-                return Reply(request_id, error=_not_understood(error))
+                return Reply(request_id, error=not_understood(error))
         if row.countdownTime is not None:
             return Reply(request_id, payload={"symbol": row.symbol, "countdownTime": row.countdownTime})
         code = int(row.code)
@@ -439,25 +431,14 @@ class BinanceUsdmPrivate(RestQueries):
 
 
 _EVENT_NAMES = frozenset(kind.__struct_config__.tag for kind in get_args(wire.UserEvent))
-_ORDER_KEYS = frozenset({"orderId", "clientOrderId", "algoId", "clientAlgoId"})
 
 
 def _decode_other(raw: str | bytes, error: msgspec.ValidationError) -> Reply:
     """What does not fit our structs: the answer to something that is not an order."""
-    whole = msgspec.json.decode(raw)
-    if isinstance(whole, dict):
-        number, result = whole.get("id"), whole.get("result")
-        rows = result if isinstance(result, list) else [result]
-        # Not to understand an answer about an order must be an error.
-        about_orders = any(isinstance(row, dict) and not row.keys().isdisjoint(_ORDER_KEYS) for row in rows)
-        if whole.get("status") == 200 and isinstance(number, str | int) and not about_orders:
-            limits = msgspec.convert(whole.get("rateLimits", ()), tuple[wire.RateLimit, ...])
-            return Reply(str(number), payload=_payload(raw), usage=usage_of_rows(limits))
-    raise RemoteProtocolError(f"frame refused: {error}: {raw[:200]!r}") from error
-
-
-def _not_understood(error: Exception) -> VenueError:
-    return VenueError(Disposition.UNKNOWN, "", f"answer not understood: {error}"[:500])
+    reply = reply_of_other(raw, msgspec.json.decode(raw))
+    if reply is None:
+        raise RemoteProtocolError(f"frame refused: {error}: {raw[:200]!r}") from error
+    return reply
 
 
 def _is_order(row: wire.OrderRow) -> bool:
@@ -467,12 +448,6 @@ def _is_order(row: wire.OrderRow) -> bool:
 def _check_size(field: str, size: int, most: int) -> None:
     if not 1 <= size <= most:
         raise LocalProtocolError(f"{field} were {size}, must be 1 to {most} in one request")
-
-
-def _payload(raw: str | bytes) -> Mapping[str, object]:
-    """The `result` of a reply that is not about orders."""
-    result: Any = msgspec.json.decode(raw).get("result")
-    return result if isinstance(result, dict) else {"result": result}
 
 
 def _bytes(raw: str | bytes) -> bytes:

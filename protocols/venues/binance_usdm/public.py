@@ -3,24 +3,22 @@
 Streams live on two routes, so there are two connections: `stream_paths` says which channel is served where, and one
 `subscribe` must not mix them, because the venue would acknowledge the strays and never send them.
 
-A combined stream message names its stream first, so the name is cut out of the text and picks a decoder that parses,
-checks and builds in one pass.  Partial books and RPI books have the same `e` as diffs: only the stream's name tells
+Partial books and RPI books have the same `e` as diffs: only the stream's name tells
 them apart, so a `depthUpdate` without a name, or under another one, is never taken for a diff.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from protocols.base import Message
-from protocols.enums import Side
-from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, Unrecognized
+from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument
-from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Ticker, Trade
+from protocols.market import BookDelta, BookTicker
 from protocols.venue import (
     BookSequencer,
     Capabilities,
@@ -31,24 +29,21 @@ from protocols.venue import (
     Limit,
     Reply,
     SessionRules,
-    UnrecognizedMessage,
-    Usage,
     VenueError,
 )
 from protocols.venues.binance_common.nulls import without_nulls
+from protocols.venues.binance_common.public import Build, PublicSide, stream_kind
+from protocols.venues.binance_common.refusals import Refusal
 from protocols.venues.binance_common.streams import (
     CANDLE_SUFFIX,
-    INTERVALS,
-    bar_of,
-    bars_of,
     check_levels,
     control_frames,
     control_reply,
     interval_text,
     klines_span,
     ticker_of,
-    ticker_of_row,
 )
+from protocols.venues.binance_common.wire import AggTradeEvent, KlineEvent, StreamFrame, TickerEvent, TradeEvent
 from protocols.venues.binance_usdm import wire
 from protocols.venues.binance_usdm.book import DEPTHS, BinanceUsdmSequencer
 from protocols.venues.binance_usdm.endpoints import PRODUCTION, STREAM_RULES, Endpoints
@@ -60,9 +55,8 @@ from protocols.venues.binance_usdm.limits import (
     klines_weight,
     stated_limits,
     tickers_weight,
-    usage_of_headers,
 )
-from protocols.venues.binance_usdm.requests import decoded, public_request, refusal_of
+from protocols.venues.binance_usdm.requests import decoded, public_request
 from protocols.venues.values import REFUSED, amount, stamp_ns
 
 __all__ = ["CAPABILITIES", "VENUE", "BinanceUsdmPublic"]
@@ -106,14 +100,9 @@ CAPABILITIES = Capabilities(
 
 KLINES_MAX = 1500
 _ONE_SECOND = 1_000_000_000
-_KNOWN_STREAMS_MAX = 4096
-_PREFIX = b'{"stream":"'
-_NAME_AT = len(_PREFIX)
-
-_Build = Callable[[Any, int, int], Sequence[Message]]
 
 
-class BinanceUsdmPublic:
+class BinanceUsdmPublic(PublicSide):
     """`protocols.venue.PublicCodec`.  `book_depth`: levels of a book snapshot, one of `book.DEPTHS` (1000 weigh 20)."""
 
     venue = VENUE
@@ -126,27 +115,24 @@ class BinanceUsdmPublic:
         self.endpoints = endpoints
         self._book_depth = book_depth
         self._paths = endpoints.paths
-        self._by_kind: Mapping[str, tuple[msgspec.json.Decoder[Any], _Build]] = {
-            "depth": (msgspec.json.Decoder(wire.DepthFrame), self._depth),
-            "trade": (msgspec.json.Decoder(wire.TradeFrame), self._trade),
-            "aggTrade": (msgspec.json.Decoder(wire.AggTradeFrame), self._agg_trade),
-            "bookTicker": (msgspec.json.Decoder(wire.BookTickerFrame), self._book_ticker),
-            "kline": (msgspec.json.Decoder(wire.KlineFrame), self._kline),
-            "ticker": (msgspec.json.Decoder(wire.TickerFrame), self._ticker),
+        decoder = msgspec.json.Decoder
+        kinds: dict[str, tuple[msgspec.json.Decoder[Any], Build]] = {
+            "depth": (decoder(StreamFrame[wire.DepthUpdate]), self._depth),
+            "trade": (decoder(StreamFrame[TradeEvent]), self._trade_of_kind),
+            "aggTrade": (decoder(StreamFrame[AggTradeEvent]), self._trade),
+            "bookTicker": (decoder(StreamFrame[wire.BookTickerEvent]), self._book_ticker),
+            "kline": (decoder(StreamFrame[KlineEvent]), self._kline),
+            "ticker": (decoder(StreamFrame[TickerEvent]), self._ticker),
         }
-        self._by_event: Mapping[str, tuple[type, _Build]] = {
-            "trade": (wire.TradeEvent, self._trade),
-            "aggTrade": (wire.AggTradeEvent, self._agg_trade),
+        super().__init__(endpoints.paths.time, kinds)
+        self._by_event: Mapping[str, tuple[type, Build]] = {
+            "trade": (TradeEvent, self._trade_of_kind),
+            "aggTrade": (AggTradeEvent, self._trade),
             "bookTicker": (wire.BookTickerEvent, self._book_ticker),
-            "kline": (wire.KlineEvent, self._kline),
-            "24hrTicker": (wire.TickerEvent, self._ticker),
+            "kline": (KlineEvent, self._kline),
+            "24hrTicker": (TickerEvent, self._ticker),
         }
-        self._by_stream: dict[bytes, tuple[msgspec.json.Decoder[Any], _Build]] = {}
-        self._time = msgspec.json.Decoder(wire.ServerTime)
         self._exchange_info = msgspec.json.Decoder(wire.ExchangeInfo)
-        self._snapshot = msgspec.json.Decoder(wire.DepthSnapshot)
-        self._klines = msgspec.json.Decoder(tuple[wire.Kline, ...])
-        self._tickers = msgspec.json.Decoder(wire.TickerRow | tuple[wire.TickerRow, ...])
 
     # ---- streams -----------------------------------------------------------------------------------------------
 
@@ -179,55 +165,28 @@ class BinanceUsdmPublic:
             raise LocalProtocolError(f"channels {names} are served on different connections; see stream_paths")
         return control_frames(method, [symbol.lower() + _SUFFIX[channel] for channel, symbol in streams], request_id)
 
-    def decode(self, raw: str | bytes, received_ns: int, connection: int) -> Sequence[Message | Reply]:
-        """Events of one message.  Raises RemoteProtocolError, nothing else."""
-        try:
-            if isinstance(raw, str):
-                raw = raw.encode()
-            if raw.startswith(_PREFIX):
-                name = raw[_NAME_AT : raw.find(b'"', _NAME_AT)]
-                known = self._by_stream.get(name) or self._learn(name)
-                if known is not None:
-                    decoder, build = known
-                    try:
-                        return build(decoder.decode(raw).data, received_ns, connection)
-                    except msgspec.ValidationError:
-                        return self._decode_any(raw, received_ns, connection)
-            return self._decode_any(raw, received_ns, connection)
-        except REFUSED as error:
-            raise RemoteProtocolError(f"stream message refused: {error}: {raw[:200]!r}") from error
-
-    def _learn(self, name: bytes) -> tuple[msgspec.json.Decoder[Any], _Build] | None:
-        """The decoder for a stream by the kind in its name."""
-        found = self._by_kind.get(_kind(name.decode()))
-        if found is not None:
-            if len(self._by_stream) >= _KNOWN_STREAMS_MAX:
-                self._by_stream.clear()
-            self._by_stream[name] = found
-        return found
-
     def _decode_any(self, raw: bytes, received_ns: int, connection: int) -> Sequence[Message | Reply]:
         """The slow and complete way: by what the message is, not by how it is written."""
         whole = msgspec.json.decode(raw)
         if not isinstance(whole, dict):
             raise RemoteProtocolError(f"not an object: {raw[:200]!r}")
         stream = whole.get("stream")
-        data = whole.get("data", whole)
+        data = without_nulls(whole if whole.get("data") is None else whole["data"])
         name = data.get("e") if isinstance(data, dict) else None
         if isinstance(name, str):
             known = self._by_event.get(name)
             if known is not None:
                 event_type, build = known
-                return build(msgspec.convert(without_nulls(data), event_type), received_ns, connection)
-            if name == "depthUpdate" and isinstance(stream, str) and _kind(stream) == "depth":
-                return self._depth(msgspec.convert(without_nulls(data), wire.DepthUpdate), received_ns, connection)
+                return build(msgspec.convert(data, event_type), received_ns, connection)
+            if name == "depthUpdate" and isinstance(stream, str) and stream_kind(stream) == "depth":
+                return self._depth(msgspec.convert(data, wire.DepthUpdate), received_ns, connection)
             if isinstance(stream, str):
-                return (_unrecognized("stream", stream, raw),)
-            return (_unrecognized("e", name, raw),)
+                return (self._unrecognized("stream", stream, raw),)
+            return (self._unrecognized("e", name, raw),)
         if "id" in whole and ("result" in whole or "code" in whole or "error" in whole):
             return (control_reply(whole),)
         if isinstance(stream, str):
-            return (_unrecognized("stream", stream, raw),)
+            return (self._unrecognized("stream", stream, raw),)
         raise RemoteProtocolError(f"neither event nor reply: {raw[:200]!r}")
 
     def _depth(self, data: wire.DepthUpdate, received_ns: int, connection: int) -> Sequence[Message]:
@@ -253,27 +212,11 @@ class BinanceUsdmPublic:
             ),
         )
 
-    def _trade(self, data: wire.TradeEvent, received_ns: int, connection: int) -> Sequence[Message]:
+    def _trade_of_kind(self, data: TradeEvent, received_ns: int, connection: int) -> Sequence[Message]:
         if data.kind != "MARKET":
             # An execution outside the book (insurance fund, ADL): no price of the market.
-            return (UnrecognizedMessage(VENUE, (Unrecognized("trade.X", data.kind[:100]),), ""),)
-        return self._agg_trade(data, received_ns, connection)
-
-    def _agg_trade(
-        self, data: wire.TradeEvent | wire.AggTradeEvent, received_ns: int, connection: int
-    ) -> Sequence[Message]:
-        return (
-            Trade(
-                VENUE,
-                Symbol(data.symbol),
-                str(data.trade_id),
-                amount(data.price),
-                amount(data.qty),
-                Side.SELL if data.buyer_is_maker else Side.BUY,
-                stamp_ns(data.time),
-                received_ns,
-            ),
-        )
+            return (self._unrecognized("trade.X", data.kind, b""),)
+        return self._trade(data, received_ns, connection)
 
     def _book_ticker(self, data: wire.BookTickerEvent, received_ns: int, connection: int) -> Sequence[Message]:
         if data.product == wire.COIN_M:
@@ -292,24 +235,10 @@ class BinanceUsdmPublic:
             ),
         )
 
-    def _kline(self, data: wire.KlineEvent, received_ns: int, connection: int) -> Sequence[Message]:
-        interval_ns = INTERVALS.get(data.bar.interval)
-        if interval_ns is None:
-            return (UnrecognizedMessage(VENUE, (Unrecognized("kline.i", data.bar.interval[:100]),), ""),)
-        return (bar_of(VENUE, data.symbol, data.bar, interval_ns, received_ns),)
-
-    def _ticker(self, data: wire.TickerEvent, received_ns: int, connection: int) -> Sequence[Message]:
+    def _ticker(self, data: TickerEvent, received_ns: int, connection: int) -> Sequence[Message]:
         return () if data.product == wire.COIN_M else (ticker_of(VENUE, data, received_ns),)
 
     # ---- REST --------------------------------------------------------------------------------------------------
-
-    def time_request(self) -> HttpRequest:
-        """`GET /fapi/v1/time`.  The `serverTime` inside exchangeInfo is to be ignored."""
-        return public_request(self._paths.time, (), WEIGHT["time"])
-
-    def decode_time(self, reply: HttpReply) -> int:
-        """The venue's clock, ns."""
-        return stamp_ns(decoded(self._time, reply).serverTime)
 
     def instruments_request(self, symbols: Sequence[Symbol]) -> HttpRequest:
         """`GET /fapi/v1/exchangeInfo`, which always lists all symbols."""
@@ -329,13 +258,6 @@ class BinanceUsdmPublic:
         params = (("symbol", symbol), ("limit", str(levels)))
         return public_request(self._paths.depth, params, depth_weight(levels))
 
-    def decode_snapshot(self, symbol: Symbol, reply: HttpReply, connection: int) -> BookSnapshot:
-        """The book as of `lastUpdateId`; the answer itself does not name its symbol."""
-        book = decoded(self._snapshot, reply)
-        check_levels(book.bids)
-        check_levels(book.asks)
-        return BookSnapshot(VENUE, symbol, book.lastUpdateId, book.bids, book.asks, reply.received_ns, connection)
-
     def sequencer(self, symbol: Symbol) -> BookSequencer:
         """Section 14 for one symbol."""
         return BinanceUsdmSequencer(self._book_depth)
@@ -348,35 +270,10 @@ class BinanceUsdmPublic:
         params = (("symbol", symbol), ("interval", interval_text(interval_ns)), *span)
         return public_request(self._paths.klines, params, klines_weight(int(span[0][1])))
 
-    def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:
-        """Bars that had ended when the request was sent, oldest first."""
-        return bars_of(VENUE, symbol, interval_ns, decoded(self._klines, reply), reply)
-
     def tickers_request(self, symbols: Sequence[Symbol]) -> HttpRequest:
         """`GET /fapi/v1/ticker/24hr`: one symbol, or all of them."""
         params = (("symbol", str(symbols[0])),) if len(symbols) == 1 else ()
         return public_request(self._paths.tickers, params, tickers_weight(len(symbols)))
 
-    def decode_tickers(self, reply: HttpReply) -> Sequence[Ticker]:
-        """One row for one symbol, else a list.  Best bid and ask are not in it."""
-        found = decoded(self._tickers, reply)
-        rows = found if isinstance(found, tuple) else (found,)
-        return tuple(ticker_of_row(VENUE, row, reply.received_ns) for row in rows)
-
-    def usage(self, reply: HttpReply) -> Sequence[Usage]:
-        """Weight and order counts in the reply's headers."""
-        return usage_of_headers(reply.headers)
-
-    def error(self, reply: HttpReply) -> VenueError | None:
-        """The classified refusal; a failure inside the venue is BUSY, because nothing here changes anything."""
-        refusal = refusal_of(reply, order=False)
-        return None if refusal is None else classify(refusal)
-
-
-def _kind(stream: str) -> str:
-    """The kind in a stream's name, `<symbol>@<kind>[_<interval>][@<speed>]`."""
-    return stream.partition("@")[2].partition("@")[0].partition("_")[0]
-
-
-def _unrecognized(field: str, raw: str, message: bytes) -> UnrecognizedMessage:
-    return UnrecognizedMessage(VENUE, (Unrecognized(field, raw[:100]),), message[:2000].decode("utf-8", "replace"))
+    def _classify(self, refusal: Refusal) -> VenueError:
+        return classify(refusal)

@@ -16,17 +16,19 @@ from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, TradeID
 from protocols.orders import ExecutionReport
 from protocols.positions import Balance, VenuePosition
-from protocols.venue import HttpReply, HttpRequest, Lane, Signer, Usage, VenueError
+from protocols.venue import HttpReply, HttpRequest, Lane, Signer, VenueError
+from protocols.venues.binance_common.account import AccountSide
+from protocols.venues.binance_common.refusals import Refusal
+from protocols.venues.binance_common.words import UnknownWord
 from protocols.venues.binance_usdm import wire
 from protocols.venues.binance_usdm.encode import ALGO_NAME, identity, is_algo
 from protocols.venues.binance_usdm.endpoints import Endpoints
 from protocols.venues.binance_usdm.errors import classify
-from protocols.venues.binance_usdm.limits import WEIGHT, usage_of_headers
+from protocols.venues.binance_usdm.limits import WEIGHT
 from protocols.venues.binance_usdm.public import VENUE
-from protocols.venues.binance_usdm.reports import Reports, UnknownWord
+from protocols.venues.binance_usdm.reports import Reports
 from protocols.venues.binance_usdm.requests import (
     Params,
-    SignedRequests,
     decoded,
     key_request,
     order_id_number,
@@ -41,22 +43,29 @@ _MS = 1_000_000
 _KEY = re.compile(r"[A-Za-z0-9]{1,128}", re.ASCII)
 
 
-class RestQueries:
-    """The queries of one account."""
+class RestQueries(AccountSide):
+    """The queries of one account.
+
+    A triggered conditional order is reported with its child's `order_id`, which leads to its fills; conditional orders
+    are in no list of plain ones (`continuation`).
+    """
 
     listen_key_refresh_ns = 30 * 60 * 1_000_000_000
     """A key lives for 60 minutes; the documents' advice to refresh it about as often comes too late."""
 
     def __init__(self, account: AccountID, signer: Signer, endpoints: Endpoints, recv_window_ms: int) -> None:
-        self.account = account
+        super().__init__(
+            account,
+            signer,
+            recv_window_ms,
+            endpoints.paths,
+            WEIGHT,
+            msgspec.json.Decoder(wire.OrderRow),
+            msgspec.json.Decoder(tuple[wire.OrderRow, ...]),
+        )
         self.endpoints = endpoints
-        self.recv_window_ms = recv_window_ms
         self._paths = endpoints.paths
-        self._signer = signer
-        self._rest = SignedRequests(signer, recv_window_ms)
-        self._reports = Reports(VENUE, account)
-        self._order_row = msgspec.json.Decoder(wire.OrderRow)
-        self._order_rows = msgspec.json.Decoder(tuple[wire.OrderRow, ...])
+        self._reports: Reports = Reports(VENUE, account)
         self._trade_rows = msgspec.json.Decoder(tuple[wire.TradeRow, ...])
         self._balance_rows = msgspec.json.Decoder(tuple[wire.BalanceRow, ...])
         self._position_rows = msgspec.json.Decoder(tuple[wire.PositionRow, ...])
@@ -130,26 +139,6 @@ class RestQueries:
             params, path = (("symbol", str(symbol)), *params), self._paths.order
         return self._rest.build("GET", path, params, stamp_venue_ns, WEIGHT["order.status"], Lane.QUERY)
 
-    def decode_order_status(self, reply: HttpReply) -> ExecutionReport | VenueError:
-        """The order, or why there is none; NOT_FOUND once is no proof that it never arrived (section 17.2).
-
-        A triggered conditional order is reported with its child's `order_id`, which leads to its fills.
-        """
-        error = self.error(reply)
-        if error is not None:
-            return error
-        return self._query(decoded(self._order_row, reply), reply)
-
-    def open_orders_request(self, symbol: Symbol | None, stamp_venue_ns: int) -> HttpRequest:
-        """`GET /fapi/v1/openOrders`, of one symbol (weight 1) or of all (40); conditional ones by `continuation`."""
-        params = () if symbol is None else (("symbol", symbol),)
-        weight = WEIGHT["openOrders.all"] if symbol is None else WEIGHT["openOrders.symbol"]
-        return self._rest.build("GET", self._paths.open_orders, params, stamp_venue_ns, weight, Lane.QUERY)
-
-    def decode_open_orders(self, reply: HttpReply) -> Sequence[ExecutionReport]:
-        """All open orders, type ORDER_STATUS.  One that we cannot read makes the whole answer unusable."""
-        return tuple(self._query(row, reply) for row in decoded(self._order_rows, reply))
-
     def fills_request(
         self,
         symbol: Symbol,
@@ -214,20 +203,8 @@ class RestQueries:
         """True in hedge mode."""
         return bool(decoded(self._position_mode, reply).dualSidePosition)
 
-    def usage(self, reply: HttpReply) -> Sequence[Usage]:
-        """Weight and order counts in the reply's headers."""
-        return usage_of_headers(reply.headers)
-
-    def error(self, reply: HttpReply) -> VenueError | None:
-        """The classified refusal, or None.  A failure inside the venue is UNKNOWN, as for an order request."""
-        refusal = refusal_of(reply, order=True)
-        return None if refusal is None else classify(refusal)
-
-    def _query(self, row: wire.OrderRow, reply: HttpReply) -> ExecutionReport:
-        try:
-            return self._reports.of_query(row, reply.received_ns)
-        except UnknownWord as unknown:
-            raise RemoteProtocolError(f"order {row.orderId} of {row.symbol}: unknown word {unknown}") from None
+    def _classify(self, refusal: Refusal) -> VenueError:
+        return classify(refusal)
 
 
 def _legal_key(key: str) -> str:

@@ -13,16 +13,15 @@ Nothing here says for whom an order was: `strategy` is "" until the account has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import TypeVar
 
 from protocols.enums import ExecType, Liquidity, OrdStatus, OrdType, Side
-from protocols.errors import RemoteProtocolError, Unrecognized
+from protocols.errors import RemoteProtocolError
 from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, TradeID, Venue
 from protocols.orders import ExecutionReport
 from protocols.positions import Balance, VenuePosition
 from protocols.venue import OrderState
+from protocols.venues.binance_common.words import translated
 from protocols.venues.binance_usdm.encode import ALGO_PREFIX
 from protocols.venues.binance_usdm.wire import (
     AlgoUpdate,
@@ -36,9 +35,7 @@ from protocols.venues.binance_usdm.wire import (
 )
 from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
 
-__all__ = ["Reports", "UnknownWord"]
-
-Word = TypeVar("Word")
+__all__ = ["Reports"]
 
 NO_STRATEGY = StrategyID("")
 CHILDREN_MAX = 10_000
@@ -117,14 +114,6 @@ _MAKER, _TAKER, _UNKNOWN = Liquidity.MAKER, Liquidity.TAKER, Liquidity.UNKNOWN
 _LEGS = {"BOTH": None, "LONG": Side.BUY, "SHORT": Side.SELL}
 
 
-class UnknownWord(Exception):
-    """A word of the venue's that our vocabulary lacks; becomes an `UnrecognizedMessage` at the codec's edge."""
-
-    def __init__(self, field: str, raw: str) -> None:
-        super().__init__(f"{field}={raw[:100]}")
-        self.what = Unrecognized(field, raw[:100])
-
-
 class Reports:
     """Builds the reports of one account.  Raises RemoteProtocolError and UnknownWord, nothing else."""
 
@@ -165,14 +154,14 @@ class Reports:
             NO_STRATEGY,
             self._venue,
             Symbol(event.symbol),
-            _word(SIDES, "S", event.side),
+            translated(SIDES, "S", event.side),
             exec_type,
             status,
             order_qty,
             cum_qty,
             stamp_ns(event.transaction_time),
             received_ns,
-            _word(ORD_TYPES, "o", event.order_type),
+            translated(ORD_TYPES, "o", event.order_type),
             amount(event.price) or None,
             last_qty,
             last_px,
@@ -183,7 +172,7 @@ class Reports:
             liquidity,
             exec_id,
             _text(event),
-            leg=_word(_LEGS, "ps", event.position_side),
+            leg=translated(_LEGS, "ps", event.position_side),
         )
 
     def of_reply(self, row: OrderRow, received_ns: int) -> OrderState:
@@ -198,7 +187,7 @@ class Reports:
             order_id = OrderID(str(row.orderId))
             cl_ord_id = self._parent(row.symbol, order_id, row.clientOrderId)
             return OrderState(cl_ord_id, order_id, Symbol(row.symbol), None, (), transact_ns)
-        status = _word(STATUSES, "status", row.status)
+        status = translated(STATUSES, "status", row.status)
         exec_type = _EXEC_TYPE_OF_REPLY.get(status, _ORDER_STATUS)
         if row.modifyId is not None and not status.is_final:
             exec_type = ExecType.REPLACED
@@ -211,7 +200,7 @@ class Reports:
             raise RemoteProtocolError(f"an order of {row.symbol} does not say its client id")
         if row.algoId is not None:
             return self._algo(row, _ORDER_STATUS, received_ns)
-        status = _word(STATUSES, "status", row.status)
+        status = translated(STATUSES, "status", row.status)
         return self._state(row, _ORDER_STATUS, status, received_ns, stamp_ns(row.updateTime or row.time))
 
     def of_trade(self, row: TradeRow, received_ns: int) -> ExecutionReport:
@@ -224,7 +213,7 @@ class Reports:
             NO_STRATEGY,
             self._venue,
             Symbol(row.symbol),
-            _word(SIDES, "side", row.side),
+            translated(SIDES, "side", row.side),
             _TRADE,
             _PARTIALLY_FILLED,
             ZERO,
@@ -237,7 +226,7 @@ class Reports:
             fee=signed_amount(row.commission),
             fee_asset=row.commissionAsset,
             liquidity=_MAKER if row.maker else _TAKER,
-            leg=_word(_LEGS, "positionSide", row.positionSide),
+            leg=translated(_LEGS, "positionSide", row.positionSide),
         )
 
     def _state(
@@ -253,18 +242,18 @@ class Reports:
             NO_STRATEGY,
             self._venue,
             Symbol(row.symbol),
-            _word(SIDES, "side", row.side),
+            translated(SIDES, "side", row.side),
             exec_type,
             status,
             amount(row.origQty),
             amount(row.executedQty),
             transact_ns,
             received_ns,
-            _word(ORD_TYPES, "type", row.type),
+            translated(ORD_TYPES, "type", row.type),
             amount(row.price) or None,
             cum_quote=amount(row.cumQuote),
             text=_owner(row.clientOrderId),
-            leg=_word(_LEGS, "positionSide", row.positionSide),
+            leg=translated(_LEGS, "positionSide", row.positionSide),
         )
 
     # ---- conditional orders ------------------------------------------------------------------------------------
@@ -298,7 +287,7 @@ class Reports:
 
     def _algo(self, row: OrderRow, exec_type: ExecType | None, received_ns: int) -> ExecutionReport:
         """`exec_type` None: whatever the status says happened."""
-        status = _word(ALGO_STATUSES, "algoStatus", row.algoStatus)
+        status = translated(ALGO_STATUSES, "algoStatus", row.algoStatus)
         order_qty, cum_qty = amount(row.quantity or "0"), amount(row.actualQty or "0")
         child = str(row.actualOrderId or "0")
         triggered = child != "0"
@@ -326,14 +315,14 @@ class Reports:
             NO_STRATEGY,
             self._venue,
             Symbol(row.symbol),
-            _word(SIDES, "side", row.side),
+            translated(SIDES, "side", row.side),
             exec_type,
             status,
             order_qty,
             cum_qty,
             stamp_ns(row.updateTime or row.createTime),
             received_ns,
-            _word(ORD_TYPES, "orderType", row.orderType),
+            translated(ORD_TYPES, "orderType", row.orderType),
             amount(row.price) or None,
             text=f"{row.algoStatus} {row.msg}".strip() if row.algoStatus != "NEW" else "",
         )
@@ -377,7 +366,7 @@ class Reports:
             self._account,
             self._venue,
             Symbol(row.symbol),
-            _word(_LEGS, "ps", row.position_side),
+            translated(_LEGS, "ps", row.position_side),
             signed_amount(row.qty),
             amount(row.entry_px),
             ZERO,
@@ -393,7 +382,7 @@ class Reports:
             self._account,
             self._venue,
             Symbol(row.symbol),
-            _word(_LEGS, "positionSide", row.positionSide),
+            translated(_LEGS, "positionSide", row.positionSide),
             signed_amount(row.positionAmt),
             amount(row.entryPrice),
             amount(row.markPrice),
@@ -414,17 +403,17 @@ def _happened(event: OrderEvent, order_qty: Decimal, cum_qty: Decimal, last_qty:
     """Execution type and status.  Of the venue's own orders neither word can be relied on: the quantities decide."""
     if event.execution_type == _CALCULATED:
         if not last_qty:
-            return _ORDER_STATUS, _word(STATUSES | _VENUES_OWN, "X", event.order_status)
+            return _ORDER_STATUS, translated(STATUSES | _VENUES_OWN, "X", event.order_status)
         return _TRADE, _FILLED if cum_qty >= order_qty else _PARTIALLY_FILLED
-    exec_type = _word(EXEC_TYPES, "x", event.execution_type)
+    exec_type = translated(EXEC_TYPES, "x", event.execution_type)
     if exec_type is not _TRADE:
-        return exec_type, _word(STATUSES, "X", event.order_status)
+        return exec_type, translated(STATUSES, "X", event.order_status)
     if not last_qty:
         # A trade of nothing: the state counts, there is no fill.
-        return _ORDER_STATUS, _word(STATUSES | _VENUES_OWN, "X", event.order_status)
+        return _ORDER_STATUS, translated(STATUSES | _VENUES_OWN, "X", event.order_status)
     if event.order_status in _VENUES_OWN:
         return _TRADE, _FILLED if cum_qty >= order_qty else _PARTIALLY_FILLED
-    return _TRADE, _word(STATUSES, "X", event.order_status)
+    return _TRADE, translated(STATUSES, "X", event.order_status)
 
 
 def _owner(client_order_id: str) -> str:
@@ -438,10 +427,3 @@ def _text(event: OrderEvent) -> str:
         return owner
     reason = str(event.expiry_reason)
     return "" if reason == "0" else _EXPIRY_TEXTS.get(reason, f"expiry reason {reason[:40]}")
-
-
-def _word(words: Mapping[str, Word], field: str, raw: str) -> Word:
-    try:
-        return words[raw]
-    except KeyError:
-        raise UnknownWord(field, raw) from None

@@ -10,37 +10,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from protocols.venues.binance_common.wire import (
-    AggTradeEvent,
-    DepthSnapshot,
-    ErrorRow,
-    Kline,
-    KlineEvent,
-    RateLimit,
-    Row,
-    ServerTime,
-    Stamp,
-    Text,
-    TickerEvent,
-    TickerRow,
-    UpdateID,
-)
-
-__all__ = [
-    "AggTradeEvent",
-    "DepthSnapshot",
-    "ErrorRow",
-    "Kline",
-    "KlineEvent",
-    "RateLimit",
-    "Row",
-    "ServerTime",
-    "Stamp",
-    "Text",
-    "TickerEvent",
-    "TickerRow",
-    "UpdateID",
-]
+from protocols.venues.binance_common.wire import ErrorRow, RateLimit, Row, Stamp, Text, UpdateID
 
 COIN_M = 2
 """Value of `st` in rows of COIN-M, which come on all-market streams since June 2026."""
@@ -77,32 +47,6 @@ class DepthUpdate(
     product: int = 1
 
 
-class TradeEvent(
-    Struct,
-    tag_field="e",
-    tag="trade",
-    gc=False,
-    rename={
-        "symbol": "s",
-        "trade_id": "t",
-        "price": "p",
-        "qty": "q",
-        "time": "T",
-        "buyer_is_maker": "m",
-        "kind": "X",
-    },
-):
-    """`@trade`, which is not documented: `kind` is MARKET, or an execution outside the book."""
-
-    symbol: Text
-    trade_id: UpdateID
-    price: str
-    qty: str
-    time: Stamp
-    buyer_is_maker: bool
-    kind: str = "MARKET"
-
-
 class BookTickerEvent(
     Struct,
     tag_field="e",
@@ -129,30 +73,6 @@ class BookTickerEvent(
     ask_px: str
     ask_qty: str
     product: int = 1
-
-
-class DepthFrame(Struct, gc=False):
-    data: DepthUpdate
-
-
-class TradeFrame(Struct, gc=False):
-    data: TradeEvent
-
-
-class AggTradeFrame(Struct, gc=False):
-    data: AggTradeEvent
-
-
-class BookTickerFrame(Struct, gc=False):
-    data: BookTickerEvent
-
-
-class KlineFrame(Struct, gc=False):
-    data: KlineEvent
-
-
-class TickerFrame(Struct, gc=False):
-    data: TickerEvent
 
 
 # ---- user data (section 15) ------------------------------------------------------------------------------------
