@@ -16,6 +16,7 @@ from protocols.base import Event, Query, message
 from protocols.enums import Quality, Word
 from protocols.ids import Path, Symbol, Venue
 from protocols.market import BookSnapshot, Candle, Depth, Ticker
+from protocols.reconcile import READ_PATIENCE_NS
 from protocols.venue import VenueError
 
 DESK: Path = "/market/desk"
@@ -148,6 +149,13 @@ class BarsQuery(Query):
 
 
 @message
+class AwaitedQuery(Query):
+    """What the answer to a question waits for at this moment, in words; "" when it was not asked, or is answered."""
+
+    about: TickerQuery | DepthQuery | BarsQuery
+
+
+@message
 class WarmUp(Event):
     """Fetch the tickers of these symbols into the cache, in as few requests as the venue allows."""
 
@@ -157,21 +165,26 @@ class WarmUp(Event):
 # ---- to the public REST session --------------------------------------------------------------------------------
 
 
+# An answer of `Unanswered` means that the venue was not asked: no free place, no permit of the limiter in time.
+
+
 @message
 class RestTickersQuery(Query):
-    """Ask `/venues/{venue}/rest` for tickers: a tuple of `Ticker`, or the venue's refusal."""
+    """Ask `/venues/{venue}/rest` for tickers: a tuple of `Ticker`, the venue's refusal, or `Unanswered`."""
 
     symbols: tuple[Symbol, ...]
+    patience_ns: int = READ_PATIENCE_NS
 
 
 @message
 class RestBookQuery(Query):
-    """Ask `/venues/{venue}/rest` for a book: a `BookSnapshot`, or the venue's refusal."""
+    """Ask `/venues/{venue}/rest` for a book: a `BookSnapshot`, the venue's refusal, or `Unanswered`."""
 
     symbol: Symbol
     levels: int
+    patience_ns: int = READ_PATIENCE_NS
 
 
-RestTickers: TypeAlias = "tuple[Ticker, ...] | VenueError"
-RestBook: TypeAlias = "BookSnapshot | VenueError"
+RestTickers: TypeAlias = "tuple[Ticker, ...] | VenueError | Unanswered"
+RestBook: TypeAlias = "BookSnapshot | VenueError | Unanswered"
 Answer: TypeAlias = "Ticker | Depth | tuple[Candle, ...] | Unanswered"

@@ -15,6 +15,9 @@ from protocols.market import Candle
 from protocols.orders import ExecutionReport, OrderNotFound
 from protocols.positions import Balance, VenuePosition
 
+READ_PATIENCE_NS = 10_000_000_000
+"""How long a read of public REST waits where its asker does not say otherwise."""
+
 
 def reconciler_path(account: AccountID, venue: Venue) -> Path:
     """Address of the session that queries one account's orders, fills and balances."""
@@ -162,11 +165,14 @@ class ClockQuery(Query):
 
 @message
 class CandlesQuery(Query):
-    """Ask `/venues/{venue}/rest` for the newest `limit` closed bars, oldest first (tuple of `Candle`)."""
+    """Ask `/venues/{venue}/rest` for the newest `limit` closed bars, oldest first (tuple of `Candle`), or for the last
+    of those that open before `end_ns`; one request, so at most as many as the venue gives in one.
+
+    What was not even sent within `patience_ns` is answered by `protocols.backbone.Unanswered`.
+    """
 
     symbol: Symbol
     interval_ns: int
     limit: int
-
-
-CandlesAnswer = tuple[Candle, ...]
+    end_ns: int | None = None
+    patience_ns: int = READ_PATIENCE_NS

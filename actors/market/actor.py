@@ -19,6 +19,8 @@ import attrs
 
 from actors.market.bars import Bars
 from actors.market.candles import SECOND_NS, join
+from actors.market.paging import fetch_pages
+from protocols.backbone import Unanswered
 from protocols.base import Event, Message, Query, message
 from protocols.enums import GapReason
 from protocols.ids import Path, Symbol, Venue
@@ -29,13 +31,14 @@ from supervisors.actor import Actor, AskError, Later
 GRACE_NS = 2 * SECOND_NS
 """How long after its end a bar waits for a late trade of its own."""
 ASK_TIMEOUT_NS = 10 * SECOND_NS
+MARGIN_NS = SECOND_NS // 2
 START_ATTEMPTS = 3
 HEAL_PAUSE_NS = SECOND_NS
 
 HISTORY_INTERVALS_S = (86_400, 43_200, 28_800, 21_600, 14_400, 7_200, 3_600, 1_800, 900, 300, 180, 60, 1)
 """Intervals that venues keep history of, longest first; others are joined from the longest that divides them."""
 HISTORY_MAX = 1_000
-"""Bars that one request can bring."""
+"""Of the venue's bars that are fetched at once, in several requests where one brings fewer."""
 
 REPEATED_BARS = 10
 """Newest bars of the history that are sent to the readers at the start: those that ended while this actor was down are
@@ -80,7 +83,7 @@ class CandleActor(Actor):
         *,
         history: int = HISTORY_MAX,
     ) -> None:
-        """`history`: closed bars kept for each interval, and fetched at the start as far as one request brings."""
+        """`history`: closed bars kept for each interval, and fetched at the start."""
         intervals = sorted(set(intervals_ns), reverse=True)
         if not intervals:
             raise ValueError("intervals_ns was empty, must name at least one interval")
@@ -128,9 +131,15 @@ class CandleActor(Actor):
 
     async def _fetch(self, interval_ns: int, count: int) -> Sequence[Candle]:
         source_ns = self._sources[interval_ns]
-        limit = min(HISTORY_MAX, (count + 1) * (interval_ns // source_ns))
-        query = CandlesQuery(self._symbol, source_ns, limit)
-        bars: tuple[Candle, ...] = await self.ctx.ask(rest_path(self._venue), query, ASK_TIMEOUT_NS)
+
+        async def page(limit: int, end_ns: int | None) -> object:
+            query = CandlesQuery(self._symbol, source_ns, limit, end_ns, ASK_TIMEOUT_NS)
+            return await self.ctx.ask(rest_path(self._venue), query, ASK_TIMEOUT_NS + MARGIN_NS)
+
+        bars = await fetch_pages(page, min(HISTORY_MAX, (count + 1) * (interval_ns // source_ns)))
+        if isinstance(bars, Unanswered):
+            raise AskError(bars.text)
+        assert isinstance(bars, tuple)
         return join(bars, interval_ns)
 
     async def run(self) -> None:
@@ -181,7 +190,8 @@ class CandleActor(Actor):
             refusal = Later()  # the asker's mistake is no reason to crash
             refusal.fail(f"{self.ctx.path} builds no bars of {query.symbol} at {query.interval_ns} ns")
             return refusal
-        return tuple(kept.closed)[-query.limit :] if query.limit > 0 else ()
+        bars = [bar for bar in kept.closed if query.end_ns is None or bar.open_ns < query.end_ns]
+        return tuple(bars[-query.limit :]) if query.limit > 0 else ()
 
     def _close_by_time(self) -> None:
         if self._newest_trade is None:

@@ -27,6 +27,7 @@ from actors.market.desk import DeskHome, Item, Place
 from actors.market.queues import EVENTS_MAX, Every, Newest
 from protocols.backbone import (
     DESK,
+    AwaitedQuery,
     BarsQuery,
     ChannelChoice,
     DemandChanged,
@@ -39,7 +40,7 @@ from protocols.backbone import (
     market_path,
 )
 from protocols.errors import BulkheadError, CircuitOpen, NoSuchChannel, TooLate, UnknownSymbol, VenueUnavailable
-from protocols.ids import Symbol, Venue
+from protocols.ids import Path, Symbol, Venue
 from protocols.market import Candle, Depth, Ticker, Trade
 from supervisors.actor import AskError
 from supervisors.runtime import Runtime
@@ -278,7 +279,7 @@ class MarketData:
 
         An incarnation that ends takes the question with it and tells nobody, so nobody waits long for one answer.
         """
-        path, why = market_path(venue), ""
+        path, reasons = market_path(venue), dict[str, None]()
         until = trio.current_time() + query.patience_ns / SECOND_NS
         with trio.move_on_at(until + MARGIN_NS / SECOND_NS):
             while True:
@@ -286,8 +287,7 @@ class MarketData:
                 asked = attrs.evolve(query, patience_ns=left_ns)
                 try:
                     found = await self._runtime.ask(path, asked, min(left_ns + MARGIN_NS, SLICE_NS))
-                except AskError as error:
-                    why = str(error)
+                except AskError:
                     await trio.sleep(RETRY_S)
                     await self._runtime.wait_ready(path)
                     continue
@@ -295,8 +295,22 @@ class MarketData:
                     return found
                 if found.reason is not UnansweredReason.TOO_LATE or trio.current_time() >= until:
                     raise error_of(venue, found)
-                why = found.text  # it was too late for somebody more impatient who had asked the same before
-        raise TooLate(f"{venue} did not answer in time: {why or path}")
+                reasons[found.text] = None  # it was too late for one who had asked the same before, less patiently
+                await trio.sleep(RETRY_S)
+        reasons[await self._awaited(path, query)] = None
+        patience_s = query.patience_ns / SECOND_NS
+        raise TooLate(f"{venue} did not answer within {patience_s:g} s: {'; '.join(reasons)}")
+
+    async def _awaited(self, path: Path, query: TickerQuery | DepthQuery | BarsQuery) -> str:
+        """What there was to wait for, as far as it can be told now."""
+        cell = self._runtime.cell(path)
+        if not cell.ready:
+            return f"{path} is not ready ({cell.unready_reason})"
+        try:
+            awaited: str = await self._runtime.ask(path, AwaitedQuery(query), MARGIN_NS // 2)
+        except AskError:
+            return f"{path} is overloaded: it answers nothing, and {cell.mailbox.depth} messages wait for it"
+        return f"{path} waits for {awaited}" if awaited else f"{path} gave its answer too late"
 
     # ---- names --------------------------------------------------------------------------------------------------
 

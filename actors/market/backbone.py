@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -33,6 +34,7 @@ from actors.market.readers import Readers
 from actors.market.settings import SECOND_NS, MarketSettings
 from actors.market.upstream import Stream, Upstream, stream_of
 from protocols.backbone import (
+    AwaitedQuery,
     BarsQuery,
     DataFlagged,
     DepthQuery,
@@ -67,11 +69,10 @@ from protocols.market import (
 from protocols.reconcile import book_path, public_path, rest_path
 from supervisors.actor import Actor, Down, Up
 
-WORKERS = 8
-JOBS_MAX = 1_024
 BACKGROUND_NS = 10 * SECOND_NS
 """Deadline of what nobody waits for."""
 HISTORY_ATTEMPTS = 3
+AUDITED_BARS = 5
 
 _TICKER, _BOOK, _TRADES, _CANDLES = StreamKind.TICKER, StreamKind.BOOK, StreamKind.TRADES, StreamKind.CANDLES
 
@@ -124,7 +125,12 @@ class MarketActor(Actor):
         self._heard: dict[Topic, trio.Event] = {}
         """Single pictures wait for these."""
         self._pictures = Pictures(self, self._memory)
-        self._jobs, self._work = trio.open_memory_channel[Job](JOBS_MAX)
+        self._nursery: trio.Nursery | None = None
+        self._early: list[Job] = []
+        """Jobs that came before this actor ran."""
+        self._healing: set[Topic] = set()
+        self._listened: dict[Topic, int] = {}
+        """Streams that single pictures need, and until when (monotonic)."""
         self._flags: deque[DataFlagged] = deque(maxlen=50)
         self._counts = dict.fromkeys(("tickers", "depths", "trades", "bars", "gaps", "flagged"), 0)
         self._handlers: dict[type[Message], Callable[[Any], None]] = {
@@ -297,7 +303,9 @@ class MarketActor(Actor):
             self._counts["flagged"] += 1
             self._flags.append(one)
             self.ctx.note("market_data_flagged", f"{self._venue} {one.text}")
-            self._send(topic_of(one.kind, one.symbol), one)
+            for topic in self._readers.topics():
+                if topic[:2] == (one.kind, one.symbol):
+                    self._send(topic, one)
 
     # ---- interruptions ------------------------------------------------------------------------------------------
 
@@ -369,12 +377,19 @@ class MarketActor(Actor):
             self._subscribe(topic)
 
     async def _heal(self) -> None:
+        """Each symbol by itself: one that the venue does not answer about keeps no other waiting."""
         while True:
             await self.ctx.sleep(self._settings.heal_pause_ns)
-            for topic, bars in list(self._bars.items()):
-                if bars.held:
-                    found = await self._rest.bars(topic[1], topic[2], bars.held + 1, self._background())
-                    self._publish(topic, bars.heal(found if isinstance(found, tuple) else ()))
+            for topic, bars in self._bars.items():
+                if bars.held and topic not in self._healing:
+                    self._healing.add(topic)
+                    self.start_job(partial(self._heal_bars, topic, bars))
+
+    async def _heal_bars(self, topic: Topic, bars: Bars) -> None:
+        found = await self._rest.bars(topic[1], topic[2], bars.held + 1, self._background())
+        self._healing.discard(topic)
+        if self._bars.get(topic) is bars:
+            self._publish(topic, bars.heal(found if isinstance(found, tuple) else ()))
 
     def _on_tick(self, tick: _Tick) -> None:
         now_ns = self.ctx.monotonic_ns
@@ -394,9 +409,11 @@ class MarketActor(Actor):
 
     def answer(self, query: Query) -> object:
         """From memory at once when that is fresh, else later; see `actors.market.pictures`."""
-        if not isinstance(query, TickerQuery | DepthQuery | BarsQuery):
-            return super().answer(query)
-        return self._pictures.answer(query)
+        if isinstance(query, TickerQuery | DepthQuery | BarsQuery):
+            return self._pictures.answer(query)
+        if isinstance(query, AwaitedQuery):
+            return self._pictures.awaited(query.about)
+        return super().answer(query)
 
     def bars(self, topic: Topic) -> tuple[Bars | None, bool]:
         """The bars that are built here, and whether all that closed are told and nothing is missing."""
@@ -407,7 +424,10 @@ class MarketActor(Actor):
         """Wait for the stream's next word, and keep listening for a while: who asks once asks again."""
         if self._readers.add(topic, self.ctx.path):
             self._open(topic)
-        self.ctx.after(self._settings.linger_ns, _Left(topic))
+        if topic not in self._listened:
+            self.ctx.after(self._settings.linger_ns, _Left(topic))
+        linger_ns = self.ctx.monotonic_ns + self._settings.linger_ns
+        self._listened[topic] = max(self._listened.get(topic, 0), deadline_ns, linger_ns)
         while True:
             heard = self._memory.heard(topic, self.ctx.monotonic_ns)
             left_ns = deadline_ns - self.ctx.monotonic_ns
@@ -423,6 +443,11 @@ class MarketActor(Actor):
             event.set()
 
     def _on_left(self, left: _Left) -> None:
+        left_ns = self._listened[left.topic] - self.ctx.monotonic_ns
+        if left_ns > 0:  # it was needed again meanwhile
+            self.ctx.after(left_ns, left)
+            return
+        del self._listened[left.topic]
         if self._readers.remove(left.topic, self.ctx.path):
             self._close(left.topic)
 
@@ -455,7 +480,16 @@ class MarketActor(Actor):
         found = await self._rest.bars(query.symbol, query.interval_ns, query.limit, deadline_ns)
         if isinstance(found, tuple) and found:
             topic = (_CANDLES, query.symbol, query.interval_ns)
+            found = self._compare(topic, found)
             self._memory.asked_bars(topic, query.limit, found, self.ctx.now_ns, self.ctx.monotonic_ns)
+        return found
+
+    def _compare(self, topic: Topic, found: tuple[Candle, ...]) -> tuple[Candle, ...]:
+        """The venue's bars beside those that are built here: where they differ, its bar says so."""
+        bars = self._bars.get(topic)
+        if bars is not None:
+            found, news = self._memory.checks.bars(bars.closed, found, self.ctx.now_ns)
+            self._flag(news)
         return found
 
     def is_known(self, symbol: Symbol) -> bool:
@@ -468,21 +502,18 @@ class MarketActor(Actor):
         return self.ctx.monotonic_ns + BACKGROUND_NS
 
     def start_job(self, job: Job) -> None:
-        try:
-            self._jobs.send_nowait(job)
-        except trio.WouldBlock:
-            raise RuntimeError(f"more than {JOBS_MAX} requests wait at {self.ctx.path}") from None
+        """Do it beside everything else; an exception in it ends this incarnation."""
+        if self._nursery is None:
+            self._early.append(job)
+        else:
+            self._nursery.start_soon(job)
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
-            for _ in range(WORKERS):
-                nursery.start_soon(self._worker)
-            nursery.start_soon(self._heal)
-            nursery.start_soon(self._audit)
-
-    async def _worker(self) -> None:
-        async for job in self._work:
-            await job()
+            self._nursery = nursery
+            for job in (self._heal, self._audit, *self._early):
+                nursery.start_soon(job)
+            self._early.clear()
 
     def _on_warm_up(self, wish: WarmUp) -> None:
         self.start_job(lambda: self._warm(wish.symbols))
@@ -491,14 +522,21 @@ class MarketActor(Actor):
         await self.tickers(symbols, self._background())
 
     async def _audit(self) -> None:
-        """Compare the streamed tickers with REST, one after the other."""
+        """Compare what is streamed (tickers, and bars that are built here) with REST, one after the other."""
         turn = 0
         while True:
             await self.ctx.sleep(self._settings.audit_ns)
-            streamed = [symbol for channel, symbol in self._upstream if channel is Channel.TICKER]
-            if streamed:
-                turn += 1
-                await self.tickers((streamed[turn % len(streamed)],), self._background())
+            streamed = [topic for topic in self._readers.topics() if topic[0] in (_TICKER, _CANDLES)]
+            if not streamed:
+                continue
+            turn += 1
+            kind, symbol, interval_ns = topic = streamed[turn % len(streamed)]
+            if kind is _TICKER:
+                await self.tickers((symbol,), self._background())
+            else:
+                found = await self._rest.bars(symbol, interval_ns, AUDITED_BARS, self._background())
+                if isinstance(found, tuple):
+                    self._compare(topic, found)
 
     def inspect(self) -> Mapping[str, object]:
         """State summary for the console."""

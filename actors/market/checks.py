@@ -4,7 +4,8 @@
 CROSSED     best bid not below best ask
 JUMP        the last price moved by more than `jump` from one picture to the next
 BACKWARD    the venue's clock stands before that of the picture before
-DEVIATES    REST and stream say prices that are further apart than `deviation`, of about the same time
+DEVIATES    REST and stream say prices that are further apart than `deviation`, of about the same time; or a bar of
+            REST has other prices than the one that was built from trades, or another volume
 STALE       the venue's clock says that the picture is older than `stale_ns`
 ==========  ================================================================================================
 
@@ -13,6 +14,7 @@ An *episode* is a run of pictures with the same flag: its begin and its end are 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import attrs
@@ -20,7 +22,7 @@ import attrs
 from protocols.backbone import DataFlagged, StreamKind
 from protocols.enums import Quality, Source
 from protocols.ids import Symbol, Venue
-from protocols.market import Depth, Ticker
+from protocols.market import Candle, Depth, Ticker
 
 SECOND_NS = 1_000_000_000
 
@@ -35,7 +37,7 @@ class CheckSettings:
     jump: Decimal = Decimal("0.1")
     """As a fraction of the price before."""
     deviation: Decimal = Decimal("0.01")
-    """As a fraction of the stream's price."""
+    """As a fraction of the stream's price; of a bar, of its volume, because its prices must be the same."""
     comparable_ns: int = 5 * SECOND_NS
     """REST and stream are compared when their venue times are not further apart."""
     stale_ns: int = 60 * SECOND_NS
@@ -86,20 +88,39 @@ class Checks:
             found |= Quality.JUMP
         return self._note(seen, StreamKind.BOOK, depth.symbol, found, now_ns)
 
-    def deviates(self, streamed: Ticker, asked: Ticker) -> bool:
+    def deviates(self, streamed: Ticker | Depth, asked: Ticker | Depth) -> bool:
         """Whether REST contradicts the stream at about the same time of the venue."""
-        if streamed.last_px is None or asked.last_px is None:
+        one, other = _price(streamed), _price(asked)
+        if one is None or other is None or abs(streamed.event_ns - asked.event_ns) > self._settings.comparable_ns:
             return False
-        if abs(streamed.event_ns - asked.event_ns) > self._settings.comparable_ns:
-            return False
-        return abs(streamed.last_px - asked.last_px) > self._settings.deviation * streamed.last_px
+        return abs(one - other) > self._settings.deviation * one
 
-    def compared(self, asked: Ticker, *, deviates: bool, now_ns: int) -> list[DataFlagged]:
+    def compared(self, kind: StreamKind, symbol: Symbol, *, deviates: bool, now_ns: int) -> list[DataFlagged]:
         """Keep the episode of deviation of a symbol: what is news."""
-        seen = self._of(StreamKind.TICKER, asked.symbol, Source.BUILT)
-        return self._note(
-            seen, StreamKind.TICKER, asked.symbol, Quality.DEVIATES if deviates else Quality.GOOD, now_ns
-        )[1]
+        seen = self._of(kind, symbol, Source.BUILT)
+        return self._note(seen, kind, symbol, Quality.DEVIATES if deviates else Quality.GOOD, now_ns)[1]
+
+    def bars(
+        self, built: Iterable[Candle], asked: Sequence[Candle], now_ns: int
+    ) -> tuple[tuple[Candle, ...], list[DataFlagged]]:
+        """The bars of REST, flagged where a whole bar that was built from trades differs, and what is news about it."""
+        ours = {bar.open_ns: bar for bar in built if bar.source is Source.BUILT and not bar.has_gap}
+        pairs = [(ours[bar.open_ns], bar) for bar in asked if bar.open_ns in ours]
+        if not pairs:
+            return tuple(asked), []
+        wrong = {bar.open_ns for our, bar in pairs if self._differ(our, bar)}
+        news = self.compared(StreamKind.CANDLES, asked[0].symbol, deviates=bool(wrong), now_ns=now_ns)
+        flagged = (
+            attrs.evolve(bar, quality=bar.quality | Quality.DEVIATES) if bar.open_ns in wrong else bar for bar in asked
+        )
+        return tuple(flagged), news
+
+    def _differ(self, our: Candle, bar: Candle) -> bool:
+        if abs(our.volume - bar.volume) > self._settings.deviation * max(our.volume, bar.volume):
+            return True
+        if not our.volume:
+            return False  # nobody traded: what stands for a price then is each side's own affair
+        return (our.open, our.high, our.low, our.close) != (bar.open, bar.high, bar.low, bar.close)
 
     def forget(self, kind: StreamKind, symbol: Symbol) -> None:
         """The stream begins anew: what comes next is not to be compared with what was before."""
@@ -149,3 +170,10 @@ class Checks:
                     name = (flag.name or "").lower()
                     self.counts[name] = self.counts.get(name, 0) + 1
         return found, news
+
+
+def _price(picture: Ticker | Depth) -> Decimal | None:
+    """The one price that a picture is compared by: the last, or the middle of a book."""
+    if isinstance(picture, Ticker):
+        return picture.last_px
+    return (picture.bids[0][0] + picture.asks[0][0]) / 2 if picture.bids and picture.asks else None

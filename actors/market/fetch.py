@@ -1,7 +1,8 @@
 """Asking a venue's REST session under a breaker, a retry budget and a deadline.
 
 What comes back is the answer, or `Unanswered`: a venue that is away is an expected outcome.  A refusal by a venue that
-is well (no such symbol) closes the breaker like any answer, because the endpoint works.
+is well (no such symbol) closes the breaker like any answer, because the endpoint works; what our own session or limiter
+held back says nothing about the venue and moves no breaker.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import attrs
 import trio
 
 from actors.market.breaker import Breaker, BreakerSettings, RetryBudget
 from actors.market.candles import join
+from actors.market.paging import PAGES_MAX, fetch_pages, pages_needed
 from protocols.backbone import RestBookQuery, RestTickersQuery, Unanswered, UnansweredReason
-from protocols.base import Query
 from protocols.enums import Source
 from protocols.ids import Path, Symbol, Venue
 from protocols.market import BookSnapshot, Candle, Depth, Ticker
@@ -25,8 +27,12 @@ from supervisors.actor import AskError, Context
 
 FAIR_NS = 1_000_000_000
 """Who gives an answer less time than this cannot blame the venue for coming too late."""
+EARLIER_NS = 50_000_000
+"""How much sooner than its asker the session gives up."""
 PAUSE_NS = 100_000_000
 """Before the first retry; doubles, with jitter."""
+
+RestQuery = RestTickersQuery | RestBookQuery | CandlesQuery
 
 
 class RestDoor:
@@ -45,7 +51,7 @@ class RestDoor:
         self.failure = ""
         """The last one."""
 
-    async def ask(self, endpoint: str, query: Query, deadline_ns: int) -> Any:
+    async def ask(self, endpoint: str, query: RestQuery, deadline_ns: int) -> Any:
         """The session's answer, or `Unanswered`; never later than `deadline_ns` (monotonic)."""
         breaker = self._breakers.setdefault(endpoint, Breaker(self._settings))
         self._budget.requested()
@@ -78,20 +84,23 @@ class RestDoor:
             return True
         return False
 
-    async def _try(self, breaker: Breaker, query: Query, left_ns: int) -> object:
+    async def _try(self, breaker: Breaker, query: RestQuery, left_ns: int) -> object:
         """One attempt, settled with the breaker however it ends; the error is a value here."""
         self.asked += 1
         began_ns = self._ctx.monotonic_ns
         settle: Callable[[], None] = breaker.abandoned
         try:
-            found: object = await self._ctx.ask(self._rest, query, left_ns)
-            settle = breaker.succeeded
+            # The session gives up a little earlier than we do: it can say what it was waiting for.
+            patient = attrs.evolve(query, patience_ns=max(left_ns - min(left_ns // 20, EARLIER_NS), 1))
+            found: object = await self._ctx.ask(self._rest, patient, left_ns)
+            if not isinstance(found, Unanswered):
+                settle = breaker.succeeded
         except AskError as error:
             found = error
             self.failed += 1
             self.failure = str(error)
             took_ns = self._ctx.monotonic_ns - began_ns
-            if took_ns < left_ns or left_ns >= FAIR_NS:
+            if took_ns < left_ns * 9 // 10 or left_ns >= FAIR_NS:
                 settle = partial(breaker.failed, self._ctx.monotonic_ns)
         finally:
             settle()
@@ -153,16 +162,33 @@ class VenueRest:
     async def bars(
         self, symbol: Symbol, interval_ns: int, count: int, deadline_ns: int
     ) -> tuple[Candle, ...] | Unanswered:
-        """The newest closed bars, oldest first, joined from shorter ones where the venue has none of this length."""
+        """The newest closed bars, oldest first, joined from shorter ones where the venue has none of this length.
+
+        In as many requests as it takes, each under breaker and limits, all of them before `deadline_ns`.
+        """
         source_ns = max((length for length in self._lengths if interval_ns % length == 0), default=0)
         if not source_ns:
             text = f"{self._venue} has no bars that {interval_ns} ns can be made of"
             return Unanswered(UnansweredReason.NO_SUCH_CHANNEL, text)
         parts = interval_ns // source_ns
         rows = count if parts == 1 else (count + 1) * parts
-        query = CandlesQuery(symbol, source_ns, min(self._candles_max, rows))
-        found = await self.door.ask("candles", query, deadline_ns)
-        return found if isinstance(found, Unanswered) else tuple(join(found, interval_ns))[-count:]
+        pages = pages_needed(rows, self._candles_max)
+        if pages > PAGES_MAX:
+            text = (
+                f"{count} bars take {pages} requests of {self._candles_max} bars each, and {PAGES_MAX} are allowed: "
+                "ask for fewer, or fetch them once with `bulkhead download`"
+            )
+            return Unanswered(UnansweredReason.NO_SUCH_CHANNEL, text)
+
+        async def page(limit: int, end_ns: int | None) -> object:
+            query = CandlesQuery(symbol, source_ns, min(self._candles_max, limit), end_ns)
+            return await self.door.ask("candles", query, deadline_ns)
+
+        found = await fetch_pages(page, rows)
+        if isinstance(found, Unanswered):
+            return found
+        assert isinstance(found, tuple)
+        return tuple(join(found, interval_ns))[-count:]
 
 
 def _because(text: str) -> str:

@@ -6,6 +6,8 @@ those that the choice allows.  Nothing is repaired: what is implausible is kept 
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import attrs
 
 from actors.market.cache import Cache
@@ -17,6 +19,7 @@ from protocols.ids import Symbol, Venue
 from protocols.market import Candle, Depth, Ticker
 
 Picture = Ticker | Depth
+P = TypeVar("P", bound=Ticker | Depth)
 Bars = tuple[Candle, ...]
 _Key = tuple[Topic, bool]
 """A topic, and whether its stream said so."""
@@ -46,52 +49,55 @@ class Memory:
         self.cache: Cache[_Key, Picture] = Cache(settings.cache.entries)
         self._bars: Cache[Topic, tuple[int, Bars]] = Cache(settings.cache.entries)
         """With the number of bars that was asked for."""
-        self._deviating: set[Symbol] = set()
+        self._deviating: set[Topic] = set()
 
     # ---- what comes ---------------------------------------------------------------------------------------------
 
     def streamed(self, picture: Picture, now_ns: int, at_ns: int) -> tuple[Picture, list[DataFlagged]]:
         """Judge and keep what a stream says; the picture with its flags, and what is news about them."""
         if isinstance(picture, Ticker):
-            kind = StreamKind.TICKER
+            topic = topic_of(StreamKind.TICKER, picture.symbol)
             quality, news = self.checks.ticker(picture, now_ns)
-            if picture.symbol in self._deviating:
-                quality |= Quality.DEVIATES
         else:
-            kind = StreamKind.BOOK
+            topic = topic_of(StreamKind.BOOK, picture.symbol)
             quality, news = self.checks.depth(picture, now_ns)
+        if topic in self._deviating:
+            quality |= Quality.DEVIATES
         picture = flagged(picture, quality)
-        key = (topic_of(kind, picture.symbol), True)
-        self.cache.put(key, picture, picture.event_ns, at_ns, self._settings.stream_ns)
+        self.cache.put((topic, True), picture, picture.event_ns, at_ns, self._settings.stream_ns)
         return picture, news
 
     def asked_ticker(self, ticker: Ticker, now_ns: int, at_ns: int) -> tuple[Ticker, list[DataFlagged]]:
         """Judge and keep what REST answers; where the stream contradicts it, both are doubtful from then on."""
         quality, news = self.checks.ticker(ticker, now_ns)
         topic = topic_of(StreamKind.TICKER, ticker.symbol)
-        streamed = self.cache.peek((topic, True))
-        if isinstance(streamed, Ticker):
-            deviates = self.checks.deviates(streamed, ticker)
-            news += self.checks.compared(ticker, deviates=deviates, now_ns=now_ns)
-            if deviates:
-                quality |= Quality.DEVIATES
-                self._deviating.add(ticker.symbol)
-            else:
-                self._deviating.discard(ticker.symbol)
-        if quality:
-            ticker = attrs.evolve(ticker, quality=ticker.quality | quality)
+        quality |= self._compared(topic, ticker, news, now_ns)
+        ticker = flagged(ticker, quality)
         self.cache.put((topic, False), ticker, ticker.event_ns, at_ns, self._settings.rest_ns)
         return ticker, news
 
     def asked_depth(self, depth: Depth, levels: int, now_ns: int, at_ns: int) -> tuple[Depth, list[DataFlagged]]:
         """As `asked_ticker`; kept when it was asked for as many levels as a stream has, so that it serves all."""
         quality, news = self.checks.depth(depth, now_ns)
-        if quality:
-            depth = attrs.evolve(depth, quality=depth.quality | quality)
+        topic = topic_of(StreamKind.BOOK, depth.symbol)
+        quality |= self._compared(topic, depth, news, now_ns)
+        depth = flagged(depth, quality)
         if levels >= self.levels:
-            key = (topic_of(StreamKind.BOOK, depth.symbol), False)
-            self.cache.put(key, depth, depth.event_ns, at_ns, self._settings.rest_ns)
+            self.cache.put((topic, False), depth, depth.event_ns, at_ns, self._settings.rest_ns)
         return depth, news
+
+    def _compared(self, topic: Topic, asked: Picture, news: list[DataFlagged], now_ns: int) -> Quality:
+        """Beside what the stream said last: DEVIATES when they contradict each other.  Adds to `news`."""
+        streamed = self.cache.peek((topic, True))
+        if streamed is None:
+            return Quality.GOOD
+        deviates = self.checks.deviates(streamed, asked)
+        news += self.checks.compared(topic[0], topic[1], deviates=deviates, now_ns=now_ns)
+        if not deviates:
+            self._deviating.discard(topic)
+            return Quality.GOOD
+        self._deviating.add(topic)
+        return Quality.DEVIATES
 
     def asked_bars(self, topic: Topic, limit: int, bars: Bars, now_ns: int, at_ns: int) -> None:
         """Keep an answer until a newer bar can have closed."""
@@ -120,8 +126,7 @@ class Memory:
         """Nobody listens to the stream any more."""
         self.cache.drop((topic, True))
         self.checks.forget(topic[0], topic[1])
-        if topic[0] is StreamKind.TICKER:
-            self._deviating.discard(topic[1])
+        self._deviating.discard(topic)
 
     # ---- what is at hand ----------------------------------------------------------------------------------------
 
@@ -166,6 +171,6 @@ def cut(depth: Depth, levels: int) -> Depth:
     return attrs.evolve(depth, bids=depth.bids[:levels], asks=depth.asks[:levels])
 
 
-def flagged(picture: Picture, quality: Quality) -> Picture:
+def flagged(picture: P, quality: Quality) -> P:
     """The picture with further flags."""
     return attrs.evolve(picture, quality=picture.quality | quality) if quality else picture

@@ -6,14 +6,16 @@ REST_ONLY       memory while REST's answer is fresh; else REST
 WEBSOCKET_ONLY  memory while the stream is fresh; else the stream's next word
 ==============  =====================================================================================
 
-Who asks the same at the same time shares one request.  The answer is never an exception and never invented: it is a
-picture with its flags, or `Unanswered` with the reason.
+Who asks the same at the same time shares one request, which ends when the patience of the first asker does.  The answer
+is never an exception and never invented: it is a picture with its flags, or `Unanswered` with the reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
+
+import attrs
 
 from actors.market.bars import Bars
 from actors.market.memory import Memory, cut, topic_of
@@ -36,6 +38,8 @@ Job = Callable[[], Awaitable[None]]
 PictureQuery = TickerQuery | DepthQuery | BarsQuery
 LEVELS_MAX = 5_000
 LIMIT_MAX = 10_000
+FLIGHTS_MAX = 1_024
+"""Different questions that are under way at once."""
 
 
 class Host(Protocol):
@@ -53,14 +57,24 @@ class Host(Protocol):
     async def history(self, query: BarsQuery, deadline_ns: int) -> tuple[Candle, ...] | Unanswered: ...
 
 
+@attrs.define
+class _Flight:
+    """A question that was asked, of REST or of a stream."""
+
+    since_ns: int
+    """Monotonic."""
+    awaits: str
+    waiting: list[Later] = attrs.Factory(list)
+    """Who wants the answer."""
+
+
 class Pictures:
     """Of one venue."""
 
     def __init__(self, host: Host, memory: Memory) -> None:
         self._host = host
         self._memory = memory
-        self._flights: dict[tuple[object, ...], list[Later]] = {}
-        """Who waits for the answer to a question that was asked."""
+        self._flights: dict[tuple[object, ...], _Flight] = {}
         self._answered = 0
         self._unanswered = 0
         self._shared = 0
@@ -71,22 +85,33 @@ class Pictures:
         if at_hand is not None:
             self._count(at_hand, 1)
             return at_hand
-        later = Later()
         question = _question(query)
-        waiting = self._flights.get(question)
-        if waiting is not None:
+        flight = self._flights.get(question)
+        if flight is not None:
             self._shared += 1
-            waiting.append(later)
+        elif len(self._flights) >= FLIGHTS_MAX:
+            self._unanswered += 1
+            text = f"{FLIGHTS_MAX} other questions are under way at {self._host.ctx.path}"
+            return Unanswered(UnansweredReason.TOO_LATE, text)
         else:
-            self._flights[question] = [later]
-            self._host.start_job(lambda: self._fly(query))
+            flight = self._flights[question] = _Flight(self._host.ctx.monotonic_ns, "its turn")
+            self._host.start_job(lambda: self._fly(query, question, flight))
+        later = Later()
+        flight.waiting.append(later)
         return later
 
-    async def _fly(self, query: PictureQuery) -> None:
-        found = await self._ask(query)
-        waiting = self._flights.pop(_question(query))
-        self._count(found, len(waiting))
-        for later in waiting:
+    def awaited(self, query: PictureQuery) -> str:
+        """What the answer to a question waits for; "" when it is not under way."""
+        flight = self._flights.get(_question(query))
+        if flight is None:
+            return ""
+        return f"{flight.awaits}, for {(self._host.ctx.monotonic_ns - flight.since_ns) / 1e9:.1f} s"
+
+    async def _fly(self, query: PictureQuery, question: tuple[object, ...], flight: _Flight) -> None:
+        found = await self._ask(query, flight)
+        del self._flights[question]
+        self._count(found, len(flight.waiting))
+        for later in flight.waiting:
             later.resolve(found)
 
     def _count(self, answer: Answer, askers: int) -> None:
@@ -125,18 +150,20 @@ class Pictures:
 
     # ---- asked --------------------------------------------------------------------------------------------------
 
-    async def _ask(self, query: PictureQuery) -> Answer:
-        began_ns = self._host.ctx.monotonic_ns
+    async def _ask(self, query: PictureQuery, flight: _Flight) -> Answer:
+        flight.awaits = "an answer of REST"
+        deadline_ns = flight.since_ns + query.patience_ns
         if isinstance(query, BarsQuery):
-            return await self._host.history(query, began_ns + query.patience_ns)
+            return await self._host.history(query, deadline_ns)
         why: Unanswered | None = None
         if query.choice is not ChannelChoice.WEBSOCKET_ONLY:
             alone = query.choice is ChannelChoice.REST_ONLY
-            found = await self._by_rest(query, began_ns + (query.patience_ns if alone else query.patience_ns // 2))
+            found = await self._by_rest(query, deadline_ns if alone else deadline_ns - query.patience_ns // 2)
             if not isinstance(found, Unanswered) or alone or found.reason is UnansweredReason.NO_SUCH_SYMBOL:
                 return found
             why = found
-        return await self._by_stream(query, began_ns + query.patience_ns, why)
+        flight.awaits = "the stream's next word" + (f" (REST: {why.text})" if why else "")
+        return await self._by_stream(query, deadline_ns, why)
 
     async def _by_rest(self, query: TickerQuery | DepthQuery, deadline_ns: int) -> Ticker | Depth | Unanswered:
         if isinstance(query, DepthQuery):

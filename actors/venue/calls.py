@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import trio
+
 from actors.venue.http import HttpClient
 from actors.venue.messages import BlockedByVenue, ClockSuspected, Costs, Permit, PermitQuery, PermitSettled
 from actors.venue.settings import MS, SECOND
@@ -53,13 +55,23 @@ class RestCalls:
         self._account = account
 
     async def call(
-        self, make: Callable[[], HttpRequest], patience_ns: int = PATIENCE_NS, symbol: str = ""
+        self,
+        make: Callable[[], HttpRequest],
+        patience_ns: int = PATIENCE_NS,
+        symbol: str = "",
+        permitted: Callable[[HttpRequest], None] | None = None,
     ) -> tuple[HttpReply, VenueError | None]:
-        """Send one request that changes nothing.  Raises VenueUnavailable (NotPermitted among them), OutcomeUnknown."""
+        """Send one request that changes nothing.  Raises VenueUnavailable (NotPermitted among them), OutcomeUnknown.
+
+        `permitted` is told the request when it goes out.
+        """
         draft = make()
         costs = costs_of(draft)
         permit = await self.permit(draft.lane, costs, patience_ns, symbol)
-        return await self.send(permit, costs, make())
+        request = make()
+        if permitted is not None:
+            permitted(request)
+        return await self.send(permit, costs, request)
 
     async def permit(self, lane: Lane, costs: Costs, patience_ns: int, symbol: str = "") -> Permit:
         """Wait for permission; NotPermitted when there is none in time."""
@@ -78,7 +90,7 @@ class RestCalls:
         except VenueUnavailable:
             self.settle(permit, unused=costs)
             raise
-        except OutcomeUnknown:
+        except (OutcomeUnknown, trio.Cancelled):  # whoever waits no longer has asked all the same
             self.settle(permit, used=costs)
             raise
         self.settle(permit, used=costs, usage=tuple(self._codec.usage(reply)), sent_ns=reply.sent_ns)

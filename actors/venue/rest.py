@@ -2,8 +2,11 @@
 
 Snapshots are dear (binance-spot section 13: 24 deep ones use up a minute), so besides the limiter a token bucket
 spaces them, and a symbol that already waits is not asked for twice.  They have workers of their own: a book that waits
-for its proof does not wait for other people's candles.  What has waited so long that its asker has surely turned away
-is not asked any more.
+for its proof does not wait for other people's candles.
+
+Other reads end with their asker's patience, whatever they wait for by then: nothing is sent for one who has turned
+away, and a venue that does not answer holds a worker no longer than somebody waits for it.  The answer says what was
+awaited.
 """
 
 from __future__ import annotations
@@ -11,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import attrs
 import trio
 
 from actors.venue.backoff import TokenBucket
-from actors.venue.calls import RestCalls
+from actors.venue.calls import NotPermitted, RestCalls
 from actors.venue.http import HttpClient
 from actors.venue.settings import MS, SECOND
-from protocols.backbone import RestBookQuery, RestTickersQuery
+from protocols.backbone import RestBookQuery, RestTickersQuery, Unanswered, UnansweredReason
 from protocols.base import Message, Query
 from protocols.errors import LocalProtocolError, OutcomeUnknown, RemoteProtocolError, VenueUnavailable
 from protocols.ids import Path
@@ -30,11 +34,21 @@ SNAPSHOT_BURST = 20
 SNAPSHOT_INTERVAL_NS = 500 * MS
 WORKERS = 4
 SNAPSHOT_WORKERS = 2
-READ_AGE_MAX_NS = 10 * SECOND
 
 _Reads = CandlesQuery | RestTickersQuery | RestBookQuery
-_Read = tuple[_Reads, Later, int]
-"""A question, its answer, and since when it waits (monotonic)."""
+
+
+@attrs.define
+class _Read:
+    """A question that waits."""
+
+    query: _Reads
+    later: Later
+    since_ns: int
+    """Monotonic."""
+    sent: str = ""
+    """The request whose answer it waits for; "" before that is sent."""
+
 
 _ASKERS_FAULT = frozenset({Disposition.NOT_FOUND, Disposition.REJECTED, Disposition.BUG})
 """The venue is well and refuses what was asked: that is an answer."""
@@ -82,9 +96,9 @@ class RestActor(Actor):
             return super().answer(query)
         later = Later()
         try:
-            self._reads.send_nowait((query, later, self.ctx.monotonic_ns))
+            self._reads.send_nowait(_Read(query, later, self.ctx.monotonic_ns))
         except trio.WouldBlock:
-            later.fail(f"{self.ctx.path} has too much to do")
+            later.resolve(Unanswered(UnansweredReason.TOO_LATE, f"{self.ctx.path} has too much to do"))
         return later
 
     async def run(self) -> None:
@@ -100,12 +114,26 @@ class RestActor(Actor):
             await self._snapshot(asked)
 
     async def _answer_reads(self) -> None:
-        async for query, later, since_ns in self._to_read:
-            waited_ns = self.ctx.monotonic_ns - since_ns
-            if waited_ns > READ_AGE_MAX_NS:
-                later.fail(f"{self.ctx.path} has too much to do: waited {waited_ns / SECOND:.1f} s")
-            else:
-                await self._read(query, later)
+        async for read in self._to_read:
+            patience_ns = read.query.patience_ns
+            left_ns = patience_ns - (self.ctx.monotonic_ns - read.since_ns)
+            if left_ns <= 0:
+                text = f"{self.ctx.path} has too much to do: waited {patience_ns / SECOND:.1f} s for a free place"
+                read.later.resolve(Unanswered(UnansweredReason.TOO_LATE, text))
+                continue
+            with trio.move_on_after(left_ns / SECOND) as patience:
+                await self._read(read, left_ns)
+            if patience.cancelled_caught:
+                self._give_up(read)
+
+    def _give_up(self, read: _Read) -> None:
+        within = f"within {read.query.patience_ns / SECOND:.1f} s"
+        if read.sent:
+            self._note(text := f"{read.sent}: no answer {within}")
+            read.later.fail(text)
+        else:
+            text = f"no permit of {self._limiter} {within}"
+            read.later.resolve(Unanswered(UnansweredReason.TOO_LATE, text))
 
     async def _snapshot(self, asked: SnapshotRequest) -> None:
         await self.ctx.sleep(self._resyncs.take(self.ctx.monotonic_ns))
@@ -116,24 +144,33 @@ class RestActor(Actor):
             answer = self._codec.decode_snapshot(asked.symbol, reply, asked.connection)
             self._snapshots += 1
         except (VenueUnavailable, OutcomeUnknown, RemoteProtocolError) as failure:
-            self._note(failure)
+            self._note(str(failure))
             answer = SnapshotFailed(asked.symbol, str(failure))
         self._wanted.discard((asked.reply_to, asked.symbol))
         self.ctx.send(asked.reply_to, answer)
         self.ctx.flush()
 
-    async def _read(self, query: _Reads, later: Later) -> None:
+    async def _read(self, read: _Read, left_ns: int) -> None:
+        query, later = read.query, read.later
+
+        def permitted(request: HttpRequest) -> None:
+            read.sent = f"{request.method} {self._http.base_url}{request.path}"
+
         make, decode = self._plan(query)
         try:
-            reply, error = await self._calls.call(make)
+            # The limiter is given less, so that its own words about a ban come before we give up.
+            reply, error = await self._calls.call(make, left_ns * 9 // 10, permitted=permitted)
             if error is None:
                 later.resolve(decode(reply))
             elif error.disposition in _ASKERS_FAULT and not isinstance(query, CandlesQuery):
                 later.resolve(error)
             else:
                 _raise_for(error)
+        except NotPermitted as refusal:
+            self._note(str(refusal))
+            later.resolve(Unanswered(UnansweredReason.TOO_LATE, str(refusal)))
         except (VenueUnavailable, OutcomeUnknown, RemoteProtocolError) as failure:
-            self._note(failure)
+            self._note(str(failure))
             later.fail(str(failure))
         except LocalProtocolError as mistake:
             # A symbol or an interval that cannot even be asked for is the asker's mistake, not this session's end.
@@ -153,13 +190,13 @@ class RestActor(Actor):
                 lambda reply: codec.decode_snapshot(query.symbol, reply, 0),
             )
         return (
-            lambda: codec.candles_request(query.symbol, query.interval_ns, query.limit),
+            lambda: codec.candles_request(query.symbol, query.interval_ns, query.limit, query.end_ns),
             lambda reply: tuple(codec.decode_candles(query.symbol, query.interval_ns, reply)),
         )
 
-    def _note(self, failure: Exception) -> None:
+    def _note(self, failure: str) -> None:
         self._failures += 1
-        self._failure = str(failure)
+        self._failure = failure
         self.ctx.note("request_failed", self._failure)
 
     def inspect(self) -> Mapping[str, object]:

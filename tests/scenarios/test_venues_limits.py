@@ -19,6 +19,7 @@ import trio
 
 from actors.venue.limiter import LimiterActor
 from actors.venue.messages import BlockedByVenue
+from protocols.backbone import Unanswered
 from protocols.enums import OrdStatus, Side
 from protocols.ids import ClOrdID
 from protocols.orders import CancelRejected, ExecutionReport, OrderRefused
@@ -65,13 +66,14 @@ class Demand:
         self.queries["asked"] += 1
         since = trio.current_time()
         try:
-            await self.desk.host.runtime.ask(rest_path(self.desk.subject.venue), query, 60 * _NS)
+            found = await self.desk.host.runtime.ask(rest_path(self.desk.subject.venue), query, 60 * _NS)
         except AskError as error:
             # Told what became of it, in words: too much to do, no room in time, an answer that did not come.
             self.queries["silent" if "did not answer" in str(error) else "refused"] += 1
         else:
-            self.queries["answered"] += 1
-            self.query_waits.append(trio.current_time() - since)
+            self.queries["refused" if isinstance(found, Unanswered) else "answered"] += 1
+            if not isinstance(found, Unanswered):
+                self.query_waits.append(trio.current_time() - since)
 
     async def trade(self, rate: float) -> None:
         """Orders that rest, each canceled as soon as it lives."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import trio
 
+from actors.venue.messages import BlockedByVenue
 from actors.venue.settings import SECOND
+from protocols.backbone import RestTickersQuery, Unanswered
 from protocols.control import InstrumentsChanged
 from protocols.errors import ConfigError
 from protocols.ids import Symbol
@@ -117,23 +121,49 @@ async def test_a_snapshot_does_not_wait_for_other_peoples_reads() -> None:
             nursery.cancel_scope.cancel()
 
 
-async def test_a_read_that_waited_too_long_is_refused_and_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.venue.rest.READ_AGE_MAX_NS", 300_000_000)
+async def test_a_read_ends_with_the_patience_of_its_asker_and_says_what_was_awaited() -> None:
+    """Those that found no free place by then are not sent; a venue that hangs holds no place for longer."""
     async with sessions(only=(REST,)) as spot:
-        spot.sim.strike(Fault(kind=FaultKind.DELAY_REPLY, match="klines", delay_ms=400, count=None))
-        refused: list[str] = []
+        await spot.world.ready(REST)
+        spot.sim.strike(Fault(kind=FaultKind.DELAY_REPLY, match="klines", delay_ms=60_000, count=None))
+        told: list[str] = []
 
         async def ask() -> None:
             try:
-                await spot.world.ask(REST, CandlesQuery(BTC, MINUTE, 5))
+                found = await spot.world.ask(REST, CandlesQuery(BTC, MINUTE, 5, patience_ns=SECOND * 4 // 5))
             except AskError as error:
-                refused.append(str(error))
+                told.append(str(error))
+            else:
+                assert isinstance(found, Unanswered)
+                told.append(found.text)
 
         async with trio.open_nursery() as nursery:
             for _ in range(9):
                 nursery.start_soon(ask)
-        assert len(refused) == 5, "four workers were at it"
-        assert all("has too much to do: waited" in text for text in refused)
+        sent = [text for text in told if "/api/v3/klines: no answer within 0.8 s" in text]
+        others = [text for text in told if text not in sent]
+        assert len(told) == 9
+        assert 1 <= len(sent) <= 4, told
+        assert all("has too much to do: waited 0.8 s" in text or "no permit of" in text for text in others), told
+        assert len(await spot.world.ask(REST, RestTickersQuery((BTC,)))) == 1, "the places are free again"
+
+
+async def test_a_read_that_the_limiter_holds_back_says_so_and_is_no_failure_of_the_venue() -> None:
+    async with sessions(only=(REST,)) as spot:
+        await spot.world.ready(REST)
+        spot.world.tell(LIMITER, BlockedByVenue(time.time_ns() + 60 * SECOND, "too many requests"))
+        found = await spot.world.ask(REST, RestTickersQuery((BTC,), patience_ns=SECOND))
+        assert isinstance(found, Unanswered)
+        assert "the venue has blocked us for" in found.text
+        assert "too many requests" in found.text
+
+
+async def test_candles_before_a_time_are_those_that_open_before_it() -> None:
+    async with sessions(only=(REST,)) as spot:
+        await spot.world.ready(REST)
+        newest = await spot.world.ask(REST, CandlesQuery(BTC, MINUTE, 5))
+        before = await spot.world.ask(REST, CandlesQuery(BTC, MINUTE, 3, newest[-1].open_ns))
+        assert [bar.open_ns for bar in before] == [bar.open_ns for bar in newest[1:4]]
 
 
 async def test_of_all_that_a_venue_lists_only_what_is_traded_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
