@@ -20,7 +20,7 @@ import msgspec
 from protocols.base import Message
 from protocols.enums import OrdRejReason
 from protocols.errors import ConfigError, RemoteProtocolError, Unrecognized
-from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, TradeID
+from protocols.ids import AccountID, ClOrdID, OrderID, Symbol
 from protocols.orders import ExecutionReport, NewOrder
 from protocols.positions import Balance, BalancesChanged
 from protocols.venue import (
@@ -38,11 +38,11 @@ from protocols.venue import (
     Usage,
     VenueError,
 )
-from protocols.venues.binance_common.account import AccountSide, not_understood, payload_of, reply_of_other
+from protocols.venues.binance_common.account import not_understood, payload_of, reply_of_other
 from protocols.venues.binance_common.frames import frame
 from protocols.venues.binance_common.nulls import decode
-from protocols.venues.binance_common.refusals import Refusal, refusal_of_frame
-from protocols.venues.binance_common.requests import decoded, error_row
+from protocols.venues.binance_common.refusals import refusal_of_frame
+from protocols.venues.binance_common.requests import error_row
 from protocols.venues.binance_common.wire import ErrorRow
 from protocols.venues.binance_common.words import UnknownWord
 from protocols.venues.binance_spot import wire
@@ -52,26 +52,24 @@ from protocols.venues.binance_spot.encode import (
     amend_params,
     cancel_params,
     order_params,
-    query_params,
     replace_params,
 )
 from protocols.venues.binance_spot.endpoints import PRODUCTION, WS_API_RULES, Endpoints
 from protocols.venues.binance_spot.errors import classify
 from protocols.venues.binance_spot.limits import WEIGHT, usage_of_headers, usage_of_rows
 from protocols.venues.binance_spot.public import CAPABILITIES, VENUE
-from protocols.venues.binance_spot.reports import CANCEL_SUFFIX, Reports
-from protocols.venues.binance_spot.requests import order_id_number, refusal_of
+from protocols.venues.binance_spot.queries import RestQueries
+from protocols.venues.binance_spot.requests import refusal_of
 from protocols.venues.values import REFUSED, amount, stamp_ns
 
 __all__ = ["BinanceSpotPrivate"]
 
 RECV_WINDOW_MS = 2000
 """Short on purpose: an order whose reply was lost can still be accepted for this long (section 16.1)."""
-MY_TRADES_MAX = 1000
 _MS = 1_000_000
 
 
-class BinanceSpotPrivate(AccountSide):
+class BinanceSpotPrivate(RestQueries):
     """`protocols.venue.PrivateCodec` for one account.
 
     `recv_window_ms` 1 to 60000; `stp_mode` one of `encode.STP_MODES`, and allowed on the symbols that are traded.
@@ -95,23 +93,10 @@ class BinanceSpotPrivate(AccountSide):
             raise ConfigError(f"recv_window_ms was {recv_window_ms}, must be 1 to 60000; 1000 to 3000 is advised")
         if stp_mode not in STP_MODES:
             raise ConfigError(f"stp_mode was {stp_mode!r}, must be one of {', '.join(STP_MODES)}")
-        super().__init__(
-            account,
-            signer,
-            recv_window_ms,
-            endpoints.paths,
-            WEIGHT,
-            msgspec.json.Decoder(wire.OrderRow),
-            msgspec.json.Decoder(tuple[wire.OrderRow, ...]),
-        )
-        self.endpoints = endpoints
+        super().__init__(account, signer, endpoints, recv_window_ms)
         self._stp_mode = stp_mode
-        self._paths = endpoints.paths
         self._frames = FrameEncoder(signer, recv_window_ms, stp_mode)
-        self._reports: Reports = Reports(VENUE, account)
         self._api_frame = msgspec.json.Decoder(wire.ApiFrame)
-        self._trade_rows = msgspec.json.Decoder(tuple[wire.TradeRow, ...])
-        self._account_status = msgspec.json.Decoder(wire.AccountStatus)
 
     # ---- frames out --------------------------------------------------------------------------------------------
 
@@ -418,65 +403,6 @@ class BinanceSpotPrivate(AccountSide):
             return Reply(request_id, payload={"orders": len(reports)}, usage=usage)
         raise RemoteProtocolError("no order in the answer")
 
-    # ---- REST queries ------------------------------------------------------------------------------------------
-
-    def other_names(self, cl_ord_id: ClOrdID) -> Sequence[ClOrdID]:
-        """A canceled order bears the id that our cancel chose (section 7.2)."""
-        return (ClOrdID(cl_ord_id + CANCEL_SUFFIX),)
-
-    def order_status_request(
-        self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, stamp_venue_ns: int
-    ) -> HttpRequest:
-        """`GET /api/v3/order`."""
-        params = query_params(cl_ord_id, order_id, symbol)
-        return self._rest.build("GET", self._paths.order, params, stamp_venue_ns, WEIGHT["order.status"], Lane.QUERY)
-
-    def fills_request(
-        self,
-        symbol: Symbol,
-        stamp_venue_ns: int,
-        *,
-        order_id: OrderID | None = None,
-        from_trade_id: TradeID | None = None,
-        since_ns: int | None = None,
-    ) -> HttpRequest:
-        """`GET /api/v3/myTrades`, at most 1000 rows, by the first of: order, trade id (included), time.
-
-        From a time, the venue looks at the 24 hours that follow it and no further.
-        """
-        params = [("symbol", str(symbol)), ("limit", str(MY_TRADES_MAX))]
-        weight = WEIGHT["myTrades"]
-        if order_id is not None:
-            params.append(("orderId", order_id_number(order_id)))
-            weight = WEIGHT["myTrades.order"]
-        elif from_trade_id is not None:
-            params.append(("fromId", order_id_number(OrderID(from_trade_id))))
-        elif since_ns is not None:
-            params.append(("startTime", str(since_ns // _MS)))
-        return self._rest.build("GET", self._paths.my_trades, params, stamp_venue_ns, weight, Lane.QUERY)
-
-    def decode_fills(self, symbol: Symbol, reply: HttpReply) -> Sequence[ExecutionReport]:
-        """Own trades by ascending trade id; `cl_ord_id` is "" and order quantities are 0, which are not said there."""
-        rows = decoded(self._trade_rows, reply)
-        return tuple(self._reports.of_trade(row, reply.received_ns) for row in sorted(rows, key=_trade_id))
-
-    def balances_request(self, stamp_venue_ns: int) -> HttpRequest:
-        """`GET /api/v3/account`."""
-        params = (("omitZeroBalances", "true"),)
-        return self._rest.build("GET", self._paths.account, params, stamp_venue_ns, WEIGHT["account"], Lane.QUERY)
-
-    def decode_balances(self, reply: HttpReply) -> Sequence[Balance]:
-        """Every asset that is not zero."""
-        status = decoded(self._account_status, reply)
-        updated_ns = stamp_ns(status.updateTime)
-        return tuple(
-            Balance(self.account, VENUE, row.asset, amount(row.free), amount(row.locked), updated_ns)
-            for row in status.balances
-        )
-
-    def _classify(self, refusal: Refusal) -> VenueError:
-        return classify(refusal)
-
 
 _EVENT_NAMES = frozenset(
     kind.__struct_config__.tag
@@ -490,10 +416,6 @@ _EVENT_NAMES = frozenset(
         wire.ServerShutdown,
     )
 )
-
-
-def _trade_id(row: wire.TradeRow) -> int:
-    return row.id
 
 
 def _unrecognized(what: Unrecognized, raw: str | bytes) -> UnrecognizedMessage:

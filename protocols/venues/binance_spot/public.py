@@ -80,6 +80,7 @@ CAPABILITIES = Capabilities(
     cl_ord_id_reusable=True,
     channels=frozenset(_SUFFIX),
     candles_max=1000,
+    triggers=CONDITIONAL_TYPES,
 )
 
 KLINES_MAX = 1000

@@ -96,6 +96,7 @@ CAPABILITIES = Capabilities(
     positions=True,
     channels=frozenset(_SUFFIX),
     candles_max=1500,
+    triggers=CONDITIONAL_TYPES,
 )
 
 KLINES_MAX = 1500
