@@ -44,6 +44,10 @@ class OrdType(Word):
     TRAILING_STOP = "TRAILING_STOP"
 
 
+CONDITIONAL_TYPES = frozenset({OrdType.STOP, OrdType.STOP_LIMIT, OrdType.TAKE_PROFIT, OrdType.TAKE_PROFIT_LIMIT})
+"""Orders that wait for a price (`NewOrder.stop_px`) and have no further numbers, as a trailing stop has."""
+
+
 class TimeInForce(Word):
     """FIX 59.  Post-only is not a lifetime but an `ExecInst`."""
 

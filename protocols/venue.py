@@ -20,7 +20,7 @@ import attrs
 
 from protocols.base import Event, Message, message
 from protocols.enums import Channel as Channel
-from protocols.enums import OrdRejReason, Side
+from protocols.enums import OrdRejReason, OrdType, Side
 from protocols.errors import Unrecognized
 from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, TradeID, Venue
 from protocols.instruments import Instrument
@@ -96,6 +96,8 @@ class Capabilities:
     """The dead-man switch is armed for each symbol; where not, for the whole account."""
     positions: bool = False
     """The venue keeps contract positions (`KnowsPositions`)."""
+    triggers: frozenset[OrdType] = frozenset()
+    """Orders that it keeps until a price is reached; an instrument may take fewer (`Instrument.ord_types`)."""
     wallet: str = ""
     """Name of the wallet that several products of one key share; "": the money is this venue's alone."""
 

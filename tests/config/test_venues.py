@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import attrs
 import click
 import pytest
@@ -9,7 +11,12 @@ import pytest
 from config import load_config
 from config.schema import VenueConfig
 from config.venues import KINDS, VenueKind
-from protocols.ids import AccountID, Symbol
+from protocols.enums import CONDITIONAL_TYPES, OrdType, Side
+from protocols.errors import LocalProtocolError
+from protocols.ids import AccountID, ClOrdID, StrategyID, Symbol, Venue
+from protocols.instruments import Instrument, InstrumentStatus, PriceStep
+from protocols.orders import NewOrder
+from protocols.venue import LearnsInstruments
 from protocols.venues.registry import VENUES, VenueOptions
 from tools.cli.common import load
 from tools.engine.addresses import address, addresses, market_options, signed_options
@@ -62,6 +69,50 @@ def test_every_kind_makes_its_codecs_for_every_environment(kind: str) -> None:
         assert environment.private_url.startswith("wss://")
         assert private.capabilities.ws_order_entry == bool(environment.entry_url)
         assert public.sequencer(Symbol("X")).last_id == -1
+
+
+@pytest.mark.parametrize("ord_type", [each for each in OrdType if each in CONDITIONAL_TYPES])
+@pytest.mark.parametrize("kind", sorted(VENUES))
+def test_a_codec_asks_for_the_triggers_that_its_capabilities_name_and_for_no_others(
+    kind: str, ord_type: OrdType
+) -> None:
+    parts = VENUES[kind]
+    signer = parts.signer("key", "secret", "phrase" if parts.passphrase else "")
+    codec = parts.private(AccountID("a"), signer, VenueOptions(), "entry")
+    symbol = {"okx-swap": "BTC-USDT-SWAP", "okx-spot": "BTC-USDT", "upbit": "KRW-BTC"}.get(kind, "BTCUSDT")
+    listed = Instrument(
+        venue=Venue(kind),
+        symbol=Symbol(symbol),
+        product=parts.product,
+        base="BTC",
+        quote="USDT",
+        status=InstrumentStatus.TRADING,
+        price_steps=(PriceStep(Decimal(0), Decimal("0.1")),),
+        qty_step=Decimal("0.001"),
+        venue_code=1,
+    )
+    if isinstance(codec, LearnsInstruments):
+        codec.learn([listed])
+    priced = ord_type in (OrdType.STOP_LIMIT, OrdType.TAKE_PROFIT_LIMIT)
+    order = NewOrder(
+        cl_ord_id=ClOrdID("b0000000000000000000001"),
+        account=AccountID("a"),
+        strategy=StrategyID("s"),
+        venue=Venue(kind),
+        symbol=Symbol(symbol),
+        side=Side.SELL,
+        ord_type=ord_type,
+        order_qty=Decimal("0.01"),
+        price=Decimal(50_000) if priced else None,
+        stop_px=Decimal(51_000),
+        created_ns=0,
+        reply_to="/strategies/s",
+    )
+    if ord_type in parts.capabilities.triggers:
+        assert codec.rest_new_order(order, 1_700_000_000_000_000_000).method == "POST"
+    else:
+        with pytest.raises(LocalProtocolError):
+            codec.rest_new_order(order, 1_700_000_000_000_000_000)
 
 
 def test_two_codecs_of_one_key_never_make_one_nonce() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from protocols.base import Message
+from protocols.enums import CONDITIONAL_TYPES
 from protocols.errors import RemoteProtocolError
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument

@@ -18,7 +18,7 @@ import attrs
 import msgspec
 
 from protocols.base import Message
-from protocols.enums import Side, Source
+from protocols.enums import CONDITIONAL_TYPES, Side, Source
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, Unrecognized
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument, Product
@@ -43,7 +43,7 @@ from protocols.venues.bybit.book import DEPTHS, RESTARTED, BybitSequencer
 from protocols.venues.bybit.encode import CATEGORIES, control_frame
 from protocols.venues.bybit.endpoints import PRODUCTION, STREAM_RULES, WALLET, Endpoints
 from protocols.venues.bybit.errors import classify
-from protocols.venues.bybit.instruments import instruments_of
+from protocols.venues.bybit.instruments import ORD_TYPES, instruments_of
 from protocols.venues.bybit.limits import BATCH_MAX, DOCUMENTED
 from protocols.venues.bybit.reports import time_ns
 from protocols.venues.bybit.requests import encoded, public_request
@@ -105,6 +105,7 @@ CAPABILITIES: Mapping[Product, Capabilities] = {
         wallet=WALLET,
         channels=_CHANNELS,
         candles_max=1000,
+        triggers=ORD_TYPES[product] & CONDITIONAL_TYPES,
     )
     for product in VENUES
 }

@@ -14,7 +14,7 @@ from decimal import InvalidOperation
 from typing import Any
 
 from protocols.base import Message
-from protocols.enums import Side, Source
+from protocols.enums import CONDITIONAL_TYPES, Side, Source
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, Unrecognized
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument, Product
@@ -40,7 +40,7 @@ from protocols.venues.okx.book import OkxSequencer
 from protocols.venues.okx.encode import PendingAcks, topic_frames
 from protocols.venues.okx.endpoints import INST_TYPES, PRODUCTION, STREAM_RULES, VENUES, WALLET, Endpoints
 from protocols.venues.okx.errors import Refusal, classify
-from protocols.venues.okx.instruments import instruments_of
+from protocols.venues.okx.instruments import ORD_TYPES, instruments_of
 from protocols.venues.okx.limits import BATCH_MAX, DOCUMENTED
 from protocols.venues.okx.requests import public_request, refusal_of, success
 from protocols.venues.okx.tickers import ticker_of
@@ -140,6 +140,7 @@ def capabilities_of(product: Product) -> Capabilities:
         amends_price=True,
         channels=frozenset(_CHANNELS),
         candles_max=HISTORY_CANDLES_MAX,
+        triggers=ORD_TYPES[product] & CONDITIONAL_TYPES,
     )
 
 
