@@ -10,7 +10,8 @@ Every update names its predecessor, so the stream proves its own continuity::
 The snapshot comes with the subscription; `snapshot_depth` is 0, nothing is asked for.  The venue has announced once,
 and then not done, that it would leave this snapshot out.  For that day a REST book joins the stream as well: updates
 are buffered, those with seqId <= its seqId are dropped, the next must have prevSeqId <= seqId of the book < its own
-(assumed; the rule is the venue's usual one).
+(assumed; the rule is the venue's usual one).  It shows when updates come and go on coming and no snapshot was before
+them: then `snapshot_depth` says that REST is to be asked, until the book has its base.
 
 An update of the past is a gap and not merely old, because after a reset numbers begin low again: ignoring them would
 freeze a book that is called proven.  What is ignored are repetitions of updates that were applied, pair for pair
@@ -33,6 +34,9 @@ UNSYNCED = -1
 REPEATS_MAX = 1024
 """Updates that are remembered to know their repetition: at 10 ms each, ten seconds of overlap."""
 CHECKSUM_LEVELS = 25
+REST_DEPTH = 400
+BARE_UPDATES_MAX = 20
+"""So many updates without a snapshot before them, two seconds of them, and REST is asked for one."""
 
 # Resolved once: a member access on an Enum class costs more than the comparison it serves.
 _APPLY, _IGNORE, _BUFFER, _GAP = Verdict.APPLY, Verdict.IGNORE, Verdict.BUFFER, Verdict.GAP
@@ -55,6 +59,7 @@ class OkxSequencer:
         "_buffer",
         "_buffer_max",
         "_chain",
+        "_configured_depth",
         "_seen",
         "_seen_order",
         "_synced",
@@ -66,7 +71,7 @@ class OkxSequencer:
             raise ValueError(f"snapshot_depth must be 0 to 400, was {snapshot_depth}")
         if buffer_max < 1:
             raise ValueError(f"buffer_max must be at least 1, was {buffer_max}")
-        self.snapshot_depth = snapshot_depth
+        self.snapshot_depth = self._configured_depth = snapshot_depth
         self._buffer: deque[BookDelta] = deque()
         self._buffer_max = buffer_max
         self._synced = False
@@ -149,12 +154,14 @@ class OkxSequencer:
         """Start over."""
         self._synced = False
         self._chain = self._base = self._behind = UNSYNCED
+        self.snapshot_depth = self._configured_depth
         self._buffer.clear()
         self._forget()
 
     def _start(self, seq_id: int) -> None:
         self._forget()
         self._synced = True
+        self.snapshot_depth = self._configured_depth
         self._chain, self._base, self._behind = seq_id, UNSYNCED, UNSYNCED
 
     def _reach_base(self, delta: BookDelta) -> Verdict:
@@ -199,6 +206,8 @@ class OkxSequencer:
             buffer.clear()
             return _BUFFER
         buffer.append(delta)
+        if len(buffer) >= BARE_UPDATES_MAX and not self.snapshot_depth:
+            self.snapshot_depth = REST_DEPTH
         return _BUFFER
 
     def _remember(self, prev_id: int, seq_id: int) -> None:

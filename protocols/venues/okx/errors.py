@@ -100,6 +100,9 @@ BY_CODE: Mapping[str, Meaning] = dict(
         *_all("51511", _D.REJECTED, _R.WOULD_TAKE),
         # account mode: configuration
         *_all("51010 51037 51041 50072 51133 51139 51209-51214 51298", _D.BUG, _R.UNSUPPORTED),
+        *_all("51070 51071", _D.BUG, _R.UNSUPPORTED),
+        # not in demo trading
+        *_all("50038", _D.REJECTED, _R.UNSUPPORTED),
         # frozen account or cooling-off
         *_all("50007 50009 50017-50023 50027-50029", _D.REJECTED, _R.NOT_TRADABLE),
         *_all("51009 51024 51030-51032 54094 54109", _D.REJECTED, _R.NOT_TRADABLE),

@@ -26,7 +26,7 @@ from protocols.instruments import Product
 from protocols.market import BookDelta, BookSnapshot, Level
 from protocols.venue import BookSequencer, Bridge, Verdict
 from protocols.venues.okx import OkxPublic
-from protocols.venues.okx.book import REPEATS_MAX, OkxSequencer, checksum, checksum_holds
+from protocols.venues.okx.book import BARE_UPDATES_MAX, REPEATS_MAX, OkxSequencer, checksum, checksum_holds
 
 VENUE, SYMBOL = Venue("okx-swap"), Symbol("BTC-USDT-SWAP")
 APPLY, IGNORE, BUFFER, GAP, TOO_OLD = Verdict.APPLY, Verdict.IGNORE, Verdict.BUFFER, Verdict.GAP, Verdict.TOO_OLD
@@ -150,6 +150,27 @@ class TestRestSnapshot:
         rules.on_delta(delta(90, 100))
         assert rules.on_snapshot(snapshot(100)) == Bridge(APPLY)
         assert rules.on_delta(delta(100, 101)) is APPLY
+
+    def test_a_stream_that_leaves_its_snapshot_out_is_given_one_by_rest(self) -> None:
+        """Announced once for 2026-08, and not done: then no update says -1, and none comes before the others."""
+        rules = OkxSequencer()
+        updates = [delta(number, number + 1) for number in range(10, 10 + BARE_UPDATES_MAX)]
+        for one in updates[:-1]:
+            assert rules.on_delta(one) is BUFFER
+            assert rules.snapshot_depth == 0, "a snapshot may be on its way"
+        assert rules.on_delta(updates[-1]) is BUFFER
+        assert rules.snapshot_depth == 400
+        assert rules.on_snapshot(snapshot(12)) == Bridge(APPLY, tuple(updates[2:]))
+        assert rules.snapshot_depth == 0
+        assert rules.on_delta(delta(10 + BARE_UPDATES_MAX, 99)) is APPLY
+
+    def test_after_a_gap_the_streams_own_snapshot_is_waited_for_first(self) -> None:
+        rules = started(10)
+        assert rules.on_delta(delta(12, 13)) is GAP
+        assert rules.snapshot_depth == 0
+        rules.reset()
+        assert rules.snapshot_depth == 0
+        assert OkxSequencer(100).snapshot_depth == 100
 
     def test_a_snapshot_from_before_the_first_update_is_fetched_again(self) -> None:
         rules = OkxSequencer(400)
