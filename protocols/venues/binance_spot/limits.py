@@ -16,7 +16,6 @@ __all__ = [
     "DOCUMENTED",
     "WEIGHT",
     "WEIGHT_AS_OF",
-    "WEIGHT_IF_REFUSED",
     "limits_of",
     "tickers_weight",
     "usage_of_headers",
@@ -49,15 +48,13 @@ WEIGHT: Mapping[str, int] = {
     "myTrades.order": 5,
     "myTrades": 20,
     "session": 2,
-    # Order-path requests weigh nothing when they succeed.
+    # Order-path requests weigh nothing when they succeed; refused ones 1 (an amend 4), which the reply's counts tell.
     "order.place": 0,
     "order.cancel": 0,
     "openOrders.cancelAll": 0,
     "order.cancelReplace": 0,
     "order.amend": 4,
 }
-WEIGHT_IF_REFUSED = 1
-"""What a refused order-path request is charged (an amend 4): a burst of rejects burns weight."""
 
 
 def depth_weight(levels: int) -> int:
