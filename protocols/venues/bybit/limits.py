@@ -15,6 +15,7 @@ from protocols.venue import Limit, Scope, Usage
 __all__ = [
     "BATCH_MAX",
     "BATCH_MAX_AS_OF",
+    "CANCELS_MAX",
     "DOCUMENTED",
     "GROUPS",
     "IP_SILENCE_NS",
@@ -70,6 +71,8 @@ IP_SILENCE_NS = 600 * _S
 
 BATCH_MAX_AS_OF = "2026-08-25"
 BATCH_MAX = {Product.SPOT: 10, Product.LINEAR: 20}
+CANCELS_MAX = {product: min(most, ORDERS_PER_S[product]) for product, most in BATCH_MAX.items()}
+"""Of a larger batch the bucket of the default tier would never take the tail, and a cancel must not fail for that."""
 
 OPEN_ORDERS_MAX = {Product.SPOT: (500, 30), Product.LINEAR: (500, 10)}
 """Working orders and, among them, conditional ones: per symbol; on spot the first counts all symbols together."""

@@ -44,7 +44,7 @@ from protocols.venues.bybit.encode import CATEGORIES, control_frame
 from protocols.venues.bybit.endpoints import PRODUCTION, STREAM_RULES, WALLET, Endpoints
 from protocols.venues.bybit.errors import classify
 from protocols.venues.bybit.instruments import ORD_TYPES, instruments_of
-from protocols.venues.bybit.limits import BATCH_MAX, DOCUMENTED
+from protocols.venues.bybit.limits import BATCH_MAX, CANCELS_MAX, DOCUMENTED
 from protocols.venues.bybit.reports import time_ns
 from protocols.venues.bybit.requests import encoded, public_request
 from protocols.venues.bybit.tickers import MergedTickers, ticker_of
@@ -99,7 +99,7 @@ CAPABILITIES: Mapping[Product, Capabilities] = {
         cl_ord_id_reusable=True,  # for how long an id stays taken is not documented
         ws_cancel_all=False,
         fills_from_trade_id=False,
-        cancel_batch_max=BATCH_MAX[product],
+        cancel_batch_max=CANCELS_MAX[product],
         ws_batches=True,
         positions=product is Product.LINEAR,
         wallet=WALLET,

@@ -8,14 +8,16 @@ from typing import cast
 
 import attrs
 import pytest
+import trio
 
 from actors.account.settings import AccountSettings
 from actors.venue.settings import MS
 from protocols.enums import OrdStatus, OrdType, Side
-from protocols.orders import NewOrder
+from protocols.ids import StrategyID
+from protocols.orders import CancelAll, NewOrder
 from protocols.venues.registry import VenueOptions
-from tests.actors.venue.anywhere import ACCOUNT, PROMPT, Anywhere, anywhere
-from tools.simulator import Simulator
+from tests.actors.venue.anywhere import ACCOUNT, DESK, MAKER, PROMPT, Anywhere, anywhere
+from tools.simulator import FaultKind, Simulator
 from tools.simulator.dialects.bybit.venue import Bybit
 
 KINDS = ("bybit-spot", "bybit-linear")
@@ -108,3 +110,26 @@ async def test_our_orders_do_not_trade_with_each_other(kind: str, tmp_path: Path
         await here.status(crossing, OrdStatus.NEW)
         here.cancel(crossing)
         await here.agreement()
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_more_cancels_than_the_venue_takes_in_a_second(connected: bool, tmp_path: Path) -> None:
+    """Of one strategy, so that no mass cancel means the same: in batches that the bucket holds, one a second."""
+    async with anywhere("bybit-linear", tmp_path, account=AUDITING) as here:
+        kept, *_ = here.place(attrs.evolve(here.order(), strategy=StrategyID("other")))
+        others = []
+        for _ in range(3):  # as many at once as new orders may be
+            placed = here.place(*(here.order() for _ in range(5)))
+            for each in placed:
+                await here.status(each, OrdStatus.NEW)
+            others += placed
+            await trio.sleep(1)
+        if not connected:
+            here.strike(FaultKind.REFUSE_FOR, match="ws-api", delay_ms=60_000)
+            here.sim.cut_connections("ws-api")
+            await here.until(lambda: not here.world.inspect(here.entry)["connected"], "the trade socket to be gone")
+        here.world.tell(here.account, CancelAll(ACCOUNT, here.venue, DESK, strategy=MAKER))
+        for order in others:
+            await here.status(order, OrdStatus.CANCELED)
+        assert [each.cl_ord_id for each in here.sim.open_orders(ACCOUNT)] == [kept]
+        assert here.sim.venue.requests["order.cancel-batch"] == 2
