@@ -129,7 +129,7 @@ def build_parser() -> argparse.ArgumentParser:
     trouble.add_argument(
         "--ping-every", type=float, metavar="S", help="server ping interval, 0 = none; default: the venue's"
     )
-    trouble.add_argument("--pong-within", type=float, default=60.0, metavar="S", help="patience for the pong")
+    trouble.add_argument("--pong-within", type=float, metavar="S", help="patience for the pong; default: the venue's")
     trouble.add_argument(
         "--lifetime", type=float, default=86_400.0, metavar="S", help="age at which connections are closed"
     )

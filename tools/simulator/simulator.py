@@ -125,6 +125,7 @@ class Simulator:
             self.faults,
             config.server,
             ping_every_s=self.family.ping_every_s,
+            pong_within_s=self.family.pong_within_s,
             before_send=None if self.keeper is None else self._write_state,
         )
         self.generator: Generator | None = None

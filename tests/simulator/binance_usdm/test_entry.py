@@ -10,6 +10,7 @@ import pytest
 from tests.simulator.binance_usdm.kit import SYMBOL, price, rest_of, running, ws_api_of
 from tests.simulator.wire import until
 from tools.simulator import Fault, FaultKind
+from tools.simulator.core.families import load
 from tools.simulator.dialects.binance_usdm.limits import UsdmLimits
 
 
@@ -141,3 +142,9 @@ async def test_a_revoked_key_ends_its_session_and_its_listen_key() -> None:
         told = await api.reply(None)
         assert (told["status"], told["error"]["code"]) == (401, -2015)
         assert (await rest.keyed("PUT")).json()["code"] == -1125
+
+
+async def test_pings_are_those_of_this_product() -> None:
+    """Section 2: every three minutes, and ten for the pong; on Spot twenty seconds and one minute."""
+    assert (load("binance-usdm").ping_every_s, load("binance-usdm").pong_within_s) == (180, 600)
+    assert (load("binance-spot").ping_every_s, load("binance-spot").pong_within_s) == (20, 60)

@@ -211,6 +211,8 @@ class Family:
     """Category -> maker's and taker's rate, where a category has its own."""
     ping_every_s: float = 20.0
     """Server pings on WebSockets; 0 where the venue sends none and the client must."""
+    pong_within_s: float = 60.0
+    """How long it waits for the pong."""
     shared_order_ids: bool = False
     live_instruments_url: Callable[[LiveConfig, tuple[str, ...]], str | tuple[str, ...]] | None = None
     """Where the real venue lists these symbols, in several lists where it has categories (`instruments` then gets the

@@ -79,7 +79,7 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = 0
     ping_every_s: float | None = None  # None: as the venue does; 0: never
-    pong_within_s: float = 60.0
+    pong_within_s: float | None = None  # None: as the venue does
     lifetime_s: float = 86_400.0
 
 
@@ -93,6 +93,7 @@ class Server:
         config: ServerConfig,
         *,
         ping_every_s: float = 20.0,
+        pong_within_s: float = 60.0,
         before_send: Callable[[], None] | None = None,
     ) -> None:
         """`before_send`: see `FaultyStream`."""
@@ -100,6 +101,7 @@ class Server:
         self._faults = faults
         self.config = config
         self._ping_every_s = ping_every_s if config.ping_every_s is None else config.ping_every_s
+        self._pong_within_s = pong_within_s if config.pong_within_s is None else config.pong_within_s
         self.port = config.port
         self._before_send = before_send
         self.sockets: dict[int, WsConnection] = {}
@@ -227,7 +229,7 @@ class Server:
             self.sockets[connection.connection_id] = connection
             nursery.start_soon(connection.write)
             if self._ping_every_s:
-                nursery.start_soon(connection.keep_alive, self._ping_every_s, self.config.pong_within_s)
+                nursery.start_soon(connection.keep_alive, self._ping_every_s, self._pong_within_s)
             nursery.start_soon(self._retire, connection)
             try:
                 await self._app.websocket(connection)

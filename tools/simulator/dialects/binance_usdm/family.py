@@ -30,5 +30,6 @@ FAMILY = Family(
     maker_rate=Decimal("0.0002"),
     taker_rate=Decimal("0.0005"),
     ping_every_s=180.0,
+    pong_within_s=600.0,
     live_instruments_url=instruments_url,
 )
