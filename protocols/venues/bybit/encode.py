@@ -19,7 +19,7 @@ from decimal import Decimal
 
 import msgspec
 
-from protocols.enums import ExecInst, OrdType, Side, TimeInForce
+from protocols.enums import CONDITIONAL_TYPES, ExecInst, OrdType, Side, TimeInForce
 from protocols.errors import ConfigError, LocalProtocolError
 from protocols.ids import ClOrdID, OrderID, Symbol
 from protocols.instruments import Product
@@ -43,7 +43,6 @@ _ORDER_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
 _SIDES = {Side.BUY: "Buy", Side.SELL: "Sell"}
 _MARKET_TYPES = frozenset({OrdType.MARKET, OrdType.STOP, OrdType.TAKE_PROFIT})
-_TRIGGERED = frozenset({OrdType.STOP, OrdType.STOP_LIMIT, OrdType.TAKE_PROFIT, OrdType.TAKE_PROFIT_LIMIT})
 _STOPS = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
 _LIFETIMES = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
 _PLACES = 12
@@ -161,7 +160,7 @@ class Commands:
             fields["reduceOnly"] = True
         if inst & _CLOSE:
             fields["closeOnTrigger"] = True
-        if ord_type in _TRIGGERED:
+        if ord_type in CONDITIONAL_TYPES:
             if order.stop_px is None:
                 raise LocalProtocolError(f"stop_px is missing; a {ord_type.value} order needs one")
             fields["triggerPrice"] = amount_text(order.stop_px, "stop_px", _PLACES)

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from protocols.enums import OrdType
+from protocols.enums import CONDITIONAL_TYPES, OrdType
 from protocols.ids import Symbol, Venue
 from protocols.instruments import Instrument, InstrumentStatus, PriceStep, Product, plain
 from protocols.venues.bybit.limits import OPEN_ORDERS_MAX
@@ -25,7 +25,7 @@ from protocols.venues.values import ZERO, amount
 
 __all__ = ["ORD_TYPES", "instruments_of"]
 
-ORD_TYPES = {product: frozenset(OrdType) - {OrdType.TRAILING_STOP} for product in (Product.SPOT, Product.LINEAR)}
+ORD_TYPES = {product: CONDITIONAL_TYPES | {OrdType.LIMIT, OrdType.MARKET} for product in (Product.SPOT, Product.LINEAR)}
 
 
 def instruments_of(venue: Venue, product: Product, rows: Iterable[InstrumentRow]) -> tuple[Instrument, ...]:
