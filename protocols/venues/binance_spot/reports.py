@@ -79,8 +79,8 @@ _MAKER, _TAKER, _UNKNOWN = Liquidity.MAKER, Liquidity.TAKER, Liquidity.UNKNOWN
 
 
 def original_id(client_order_id: str, original: str = "") -> ClOrdID:
-    """The client order id that the order was placed with."""
-    if original:
+    """The client order id that the order was placed with.  Older connections write the word "null" for no original."""
+    if original not in ("", "null"):
         return ClOrdID(original)
     if client_order_id.endswith(CANCEL_SUFFIX):
         ours = client_order_id.removesuffix(CANCEL_SUFFIX)

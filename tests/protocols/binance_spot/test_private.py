@@ -152,6 +152,9 @@ class TestExecutionReport:
         assert got.cl_ord_id == CL_ORD_ID
         assert (got.cum_qty, got.leaves_qty) == (D("0.0004"), ZERO)
 
+    def test_an_original_that_is_the_word_null_is_none(self) -> None:
+        assert report(C="null").cl_ord_id == CL_ORD_ID
+
     def test_an_amend_without_original_keeps_its_name(self) -> None:
         got = report(x="REPLACED", X="NEW", q="0.00050000", z="0.00000000", **NOTHING_TRADED)
         assert (got.cl_ord_id, got.order_qty, got.leaves_qty) == (CL_ORD_ID, D("0.0005"), D("0.0005"))
