@@ -12,9 +12,9 @@ import trio
 
 from actors.account.settings import AccountSettings
 from actors.venue.settings import MS
-from protocols.enums import OrdStatus, OrdType, Side
+from protocols.enums import ExecType, OrdStatus, OrdType, Side
 from protocols.ids import StrategyID
-from protocols.orders import CancelAll, NewOrder
+from protocols.orders import AmendOrder, CancelAll, NewOrder, RiskApprovedAmend
 from protocols.venues.registry import VenueOptions
 from tests.actors.venue.anywhere import ACCOUNT, DESK, MAKER, PROMPT, Anywhere, anywhere
 from tools.simulator import FaultKind, Simulator
@@ -133,3 +133,21 @@ async def test_more_cancels_than_the_venue_takes_in_a_second(connected: bool, tm
             await here.status(order, OrdStatus.CANCELED)
         assert [each.cl_ord_id for each in here.sim.open_orders(ACCOUNT)] == [kept]
         assert here.sim.venue.requests["order.cancel-batch"] == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_price_is_amended_and_a_quantity_raised_in_place(kind: str, tmp_path: Path) -> None:
+    async with anywhere(kind, tmp_path, account=AUDITING) as here:
+        order = await here.resting()
+        named = here.reports(order)[-1].order_id
+        wanted = here.small * 3, here.away(Side.BUY, "0.02")
+        request = AmendOrder(
+            order, ACCOUNT, here.venue, here.symbol, wanted[0], DESK, wanted[1], here.ids.next(), MAKER
+        )
+        here.world.tell(here.account, RiskApprovedAmend(request))
+        await here.until(lambda: here.reports(order)[-1].exec_type is ExecType.REPLACED, "the new terms")
+        (shown,) = here.sim.open_orders(ACCOUNT)
+        assert (shown.venue_id, shown.order_qty, shown.price) == (named, *wanted)
+        told = here.reports(order)[-1]
+        assert (told.order_qty, told.price) == wanted
+        await here.agreement()
