@@ -136,18 +136,24 @@ def print_table(
     rows: Iterable[Sequence[object]],
     *,
     right: Sequence[str] = (),
+    wrapped: Sequence[str] = (),
     empty: str = "none",
 ) -> None:
     """A plain table, numbers on the right; without rows one line that says so.
 
-    A terminal cuts what is too wide for it; a pipe or a file gets everything.
+    A terminal cuts what is too wide for it, or wraps it in columns that are `wrapped`; a pipe or file gets everything.
     """
     table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
         number = column in right
         table.add_column(column, justify="right" if number else "left", no_wrap=number, header_style="dim")
     for row in rows:
-        table.add_row(*(Text(str(cell), no_wrap=True, overflow="ellipsis") for cell in row))
+        table.add_row(
+            *(
+                Text(str(cell)) if column in wrapped else Text(str(cell), no_wrap=True, overflow="ellipsis")
+                for column, cell in zip(columns, row, strict=True)
+            )
+        )
     if not table.row_count:
         click.echo(f"{title}: {empty}" if title else empty)
         return

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import enum
-import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 import click
 
-from protocols.venue import Capabilities, SessionRules
+from protocols.venue import Capabilities, Channel, Expectation
 from protocols.venues.registry import VENUES, VenueParts
-from tools.cli.common import duration, json_option, print_json, print_table
+from tools.cli.common import duration, is_terminal, json_option, print_json, print_table
 from tools.cli.failure import CommandFailure
+from tools.cli.venue_words import CAPABILITY_GROUPS, RULE_WORDS
 
 _YES, _NO = "yes", "-"
-_COLUMNS = {
-    "ws_order_entry": "ws orders",
-    "cancel_replace": "replace",
-    "batch_size_max": "batch",
-    "cancel_all_account": "cancel all",
-    "dead_man_switch": "dead man",
-    "hedge_mode": "hedge",
-    "reduce_only": "reduce only",
-    "post_only": "post only",
-    "request_window": "deadline",
-    "server_time": "clock",
+_COLUMNS: Mapping[str, Callable[[Capabilities], object]] = {
+    "ws orders": lambda can: can.ws_order_entry,
+    "amend": lambda can: "price" if can.amends_price else "qty" if can.amends else False,
+    "replace": lambda can: can.cancel_replace,
+    "batch": lambda can: can.batch_size_max,
+    "cancel all": lambda can: "account" if can.cancel_all_account else "symbol" if can.cancel_all_symbol else False,
+    "dead man": lambda can: can.dead_man_switch,
+    "triggers": lambda can: bool(can.triggers),
+    "reduce only": lambda can: can.reduce_only,
+    "hedge": lambda can: can.hedge_mode,
+    "deadline": lambda can: can.request_window,
+    "snapshot": lambda can: can.private_snapshot_on_subscribe,
 }
-"""What the table of all venues shows; the rest is in the table of one."""
+"""What the table of all venues shows; the rest is on the page of one."""
+_WIDE = 180
+"""Columns of a terminal that the table takes with a row for each venue; a narrower one gets a column for each."""
 
 
 @click.command()
@@ -72,10 +76,6 @@ def described(parts: VenueParts) -> dict[str, Any]:
     }
 
 
-def _facts(thing: Capabilities | SessionRules) -> dict[str, Any]:
-    return {field.name: getattr(thing, field.name) for field in attrs.fields(type(thing))}
-
-
 def _plain(value: Any) -> Any:
     """Enums as their values, sets as sorted lists, classes as tables."""
     if isinstance(value, frozenset):
@@ -90,28 +90,37 @@ def _plain(value: Any) -> Any:
 
 
 def _show_all() -> None:
-    print_table(
-        "",
-        ("venue", "product", *_COLUMNS.values(), "environments"),
-        (
+    if is_terminal() and shutil.get_terminal_size().columns < _WIDE:
+        print_table(
+            "",
+            ("", *(kind.replace("-", "\n") for kind in VENUES)),
             (
-                kind,
-                parts.product.value,
-                *(_word(getattr(parts.capabilities, name)) for name in _COLUMNS),
-                ", ".join(parts.environments),
-            )
-            for kind, parts in VENUES.items()
-        ),
-        right=("batch",),
-    )
-    click.echo("\n`bulkhead venues NAME` shows everything about one, with dates and limits")
+                (name, *(_word(tell(parts.capabilities)) for parts in VENUES.values()))
+                for name, tell in _COLUMNS.items()
+            ),
+        )
+    else:
+        print_table(
+            "",
+            ("venue", "product", *_COLUMNS, "environments"),
+            (
+                (
+                    kind,
+                    parts.product.value,
+                    *(_word(tell(parts.capabilities)) for tell in _COLUMNS.values()),
+                    ", ".join(parts.environments),
+                )
+                for kind, parts in VENUES.items()
+            ),
+            right=("batch",),
+        )
+    click.echo("\n`bulkhead venues NAME` shows everything about one, with dates and limits, and what the words mean")
 
 
 def _show_one(parts: VenueParts) -> None:
     click.echo(f"{parts.kind}: {parts.product.value} of the family {parts.family}\n")
-    click.echo("environments")
     print_table(
-        "",
+        "environments",
         ("name", "as of", "kind", "URL"),
         (
             (at.name, at.as_of, key, getattr(at, f"{key}_url") or "none: orders go by REST")
@@ -119,37 +128,60 @@ def _show_one(parts: VenueParts) -> None:
             for key in ("rest", "stream", "private", "entry")
         ),
     )
+    for title, words in CAPABILITY_GROUPS.items():
+        click.echo("")
+        rows = ((name, _capability(parts.capabilities, name), text) for name, text in words.items())
+        print_table(title, ("capability", "", "means"), rows, wrapped=("", "means"))
     click.echo("")
-    rows = ((name, _word(_plain(value))) for name, value in _facts(parts.capabilities).items())
-    click.echo("capabilities")
-    print_table("", ("name", ""), rows)
-    click.echo("")
-    click.echo("session")
     print_table(
-        "",
-        ("name", ""),
-        ((name.removesuffix("_ns"), _rule(name, value)) for name, value in _facts(parts.rules).items()),
+        "connections",
+        ("rule", "", "means"),
+        (
+            (name.removesuffix("_ns"), _rule(name, getattr(parts.rules, name)), text)
+            for name, text in RULE_WORDS.items()
+        ),
+        wrapped=("means",),
     )
     click.echo("")
-    click.echo(f"limits as of {parts.limits_as_of}")
     print_table(
-        "",
-        ("name", "limit", "each", "counted for", "windows"),
+        "how soon a public stream speaks",
+        ("channel", "first, promised", "next, promised", "suspect after"),
+        (
+            (channel.value, *(_span(ns) for ns in (found.first_ns, found.repeat_ns, found.quiet_ns)))
+            for channel, found in _expectations(parts).items()
+        ),
+        right=("first, promised", "next, promised", "suspect after"),
+    )
+    click.echo("")
+    print_table(
+        f"limits as of {parts.limits_as_of}",
+        ("name", "limit", "each", "counted for", "windows", "counts too"),
         (
             (
                 limit.name,
                 limit.limit,
-                duration(limit.interval_ns),
+                _span(limit.interval_ns),
                 limit.scope.value,
                 "by the clock" if limit.aligned else "any",
+                ", ".join(limit.groups) or _NO,
             )
             for limit in parts.limits
         ),
         right=("limit", "each"),
     )
     click.echo("")
-    click.echo("configuration")
-    print_table("", ("key", "may be"), _configurable(parts))
+    print_table("configuration", ("key", "may be"), _configurable(parts))
+
+
+def _capability(capabilities: Capabilities, name: str) -> str:
+    value = getattr(capabilities, name)
+    return str(len(value)) if name == "channels" else _word(_plain(value))
+
+
+def _expectations(parts: VenueParts) -> Mapping[Channel, Expectation]:
+    """Of every channel that there is, in the order of their names."""
+    channels = sorted(parts.capabilities.channels, key=lambda channel: channel.value)
+    return {channel: parts.rules.expectations.get(channel, Expectation()) for channel in channels}
 
 
 def _configurable(parts: VenueParts) -> list[tuple[str, str]]:
@@ -163,16 +195,24 @@ def _configurable(parts: VenueParts) -> list[tuple[str, str]]:
     ]
 
 
-def _rule(name: str, value: object) -> str:
-    """A rule of a session: a duration, a number, or what is expected of each channel."""
-    if isinstance(value, int):
-        return duration(value) if name.endswith("_ns") and value else str(value or _NO)
-    return json.dumps(_plain(value)) if value else _NO
+def _rule(name: str, value: int) -> str:
+    """A duration or a number; 0 is the absence of a rule."""
+    return _span(value) if name.endswith("_ns") else str(value or _NO)
+
+
+def _span(ns: int) -> str:
+    """A round duration of an hour, a minute or a second and more: 23 h, 90 s; "-" for none."""
+    if not ns:
+        return _NO
+    for unit, size in (("h", 3_600_000_000_000), ("min", 60_000_000_000), ("s", 1_000_000_000)):
+        if ns % size == 0:
+            return f"{ns // size} {unit}"
+    return duration(ns)
 
 
 def _word(value: object) -> str:
     if value is True:
         return _YES
-    if value is False:
+    if value is False or value in ("", []):
         return _NO
     return ", ".join(value) if isinstance(value, list) else str(value)

@@ -13,17 +13,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import attrs
 import click
 import pytest
 
 from actors.journal.home import JournalHome
 from bulkhead import __version__
+from protocols.venue import Capabilities, Channel, Expectation, SessionRules
 from protocols.venues.registry import VENUES
 from tests.tools.cli.support import BULKHEAD, PATIENCE_S, REPO_ROOT, Said, bulkhead, environment
 from tools.cli.app import cli
 from tools.cli.client import Client
 from tools.cli.common import duration, is_terminal, local_time, print_table
 from tools.cli.failure import CommandFailure, EngineAbsent
+from tools.cli.venue_words import CAPABILITY_GROUPS, RULE_WORDS
 from tools.simulator import derive_credentials
 
 
@@ -451,6 +454,18 @@ def test_the_table_of_venues_has_a_row_for_every_kind_with_its_capabilities() ->
     }
 
 
+def test_a_narrow_terminal_gets_a_column_for_each_venue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.cli.venues.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [line.split() for line in bulkhead("venues").out.splitlines()]
+    assert rows[0] + rows[1] == [*(word for kind in VENUES for word in kind.split("-")[:1] if "-" in kind)] + [
+        kind.partition("-")[2] or kind for kind in VENUES
+    ]
+    amends = next(row for row in rows if row[:1] == ["amend"])
+    assert dict(zip(VENUES, amends[1:], strict=True))["binance-usdm"] == "price"
+    assert max(len(line) for line in bulkhead("venues").out.splitlines()[:-2]) <= 80
+
+
 def test_venues_as_json_say_capabilities_limits_and_dated_addresses() -> None:
     said = json.loads(bulkhead("venues", "--json").out)
     assert set(said) == set(VENUES)
@@ -470,6 +485,27 @@ def test_one_venue_is_shown_with_everything_known_about_it(kind: str) -> None:
         assert at.as_of in out
     assert f"limits as of {VENUES[kind].limits_as_of}" in out
     assert list(json.loads(bulkhead("venues", kind, "--json").out)) == [kind]
+
+
+def test_no_fact_of_a_venue_is_without_words_or_unshown() -> None:
+    """Who adds a capability says in `tools/cli/venue_words.py` what it means to an operator."""
+    worded = [name for words in CAPABILITY_GROUPS.values() for name in words]
+    assert sorted(worded) == sorted(field.name for field in attrs.fields(Capabilities))
+    assert sorted([*RULE_WORDS, "expectations"]) == sorted(field.name for field in attrs.fields(SessionRules))
+
+
+@pytest.mark.parametrize("kind", sorted(VENUES))
+def test_the_page_of_a_venue_says_what_it_can_and_how_soon_its_streams_speak(kind: str) -> None:
+    parts, out = VENUES[kind], bulkhead("venues", kind).out.splitlines()
+    rows = {line.split()[0]: line for line in out if line}
+    can = parts.capabilities
+    assert re.match(rf"triggers +{'STOP' if can.triggers else '-'}", rows["triggers"])
+    assert re.match(rf"amends_price +{'yes' if can.amends_price else '-'} ", rows["amends_price"])
+    assert re.match(rf"batch_size_max +{can.batch_size_max} ", rows["batch_size_max"])
+    for channel in can.channels:
+        assert len(rows[channel.value].split()) >= 4
+    promised = parts.rules.expectations.get(Channel.BOOK, Expectation()).first_ns
+    assert rows["book"].split()[1] == (str(promised // 1_000_000_000) if promised else "-")
 
 
 def test_a_kind_of_venue_that_there_is_not_is_refused_with_those_that_there_are() -> None:
