@@ -5,7 +5,8 @@ times: it is kept by date, and the date of an answer picks the table, so that a 
 The venue tells the step at the *present* price alone (`orderbook/instruments`); that one is held against the table:
 
 * it is a step of the table: the table stands;
-* it is not: the table is out of date for this market, and the step that the venue just said is used at every price.
+* it is not: the table is out of date for this market, and the step that the venue just said is used at every price;
+* of KRW-USDT and KRW-USDC, which have been exceptions, the table is never believed against the venue.
 
 Markets of a quote currency that we have no rules for are not tradable.
 """
@@ -107,7 +108,9 @@ _WHOLE_WON = frozenset(
 )
 """From 2024-10-14 on these moved by 1 KRW between 100 and 1,000."""
 _HALF_WON = frozenset({"USDT", "USDC"})
-"""From 2025-03-21 on these moved by 0.5 KRW between 1,000 and 10,000."""
+"""From 2025-03-21 on these moved by 0.5 KRW between 1,000 and 10,000.  Whether they still are an exception is told in
+two ways: for them the step that the venue says counts, where it is not the table's at their price."""
+_WON = Decimal(1)
 
 
 @attrs.frozen
@@ -164,7 +167,7 @@ def _instrument(venue: Venue, row: Market, at_ns: int) -> Instrument:
     steps = price_steps(symbol, at_ns)
     rules = _QUOTES.get(quote)
     tick = ZERO if row.tick_size is None else Decimal(plain(checked_amount(row.tick_size)))
-    if tick and all(tick != one.step for one in steps):
+    if tick and (all(tick != one.step for one in steps) or (quote == "KRW" and base in _HALF_WON and tick != _WON)):
         steps = (PriceStep(ZERO, tick),)
     return Instrument(
         venue=venue,

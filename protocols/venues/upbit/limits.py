@@ -6,7 +6,6 @@ answer tells how many are left in its group.  The WebSocket tells nothing: conne
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from protocols.venue import Limit, Scope, Usage
@@ -32,7 +31,10 @@ too coarse to know where they begin."""
 DOCUMENTED = (*GROUPS.values(), Limit("connections", _S, 5, aligned=False))
 """All of them.  The private connections are counted for the account, which is no more than for the address."""
 
-_PART = re.compile(r"\s*([a-z]+)\s*=\s*([a-z0-9-]{1,40})\s*", re.IGNORECASE)
+
+def _part(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name.strip().lower(), value.strip()
 
 
 def usage_of_headers(headers: Mapping[str, str]) -> tuple[Usage, ...]:
@@ -42,8 +44,8 @@ def usage_of_headers(headers: Mapping[str, str]) -> tuple[Usage, ...]:
     """
     for name, value in headers.items():
         if name.lower() == "remaining-req":
-            parts = {key.lower(): text for key, text in _PART.findall(value[:200])}
-            limit, left = GROUPS.get(parts.get("group", "")), parts.get("sec", "")
+            parts = dict(_part(text) for text in value[:200].split(";"))
+            limit, left = GROUPS.get(parts.get("group", "").lower()), parts.get("sec", "")
             if limit is not None and left.isascii() and left.isdigit():
                 used = max(0, limit.limit - int(left))
                 return (Usage(limit.name, limit.interval_ns, used),)

@@ -111,17 +111,17 @@ class Reports:
         side = _word(SIDES, "ask_bid", event.ask_bid)
         ord_type = _word(ORD_TYPES, "order_type", event.order_type)
         state = event.state
-        cum_qty = _or_zero(event.executed_volume)
         rest = event.remaining_volume
+        volume = None if state == "trade" else event.volume  # a fill's says nothing of the order
+        cum_qty = _executed(event.executed_volume, volume, rest, event.prevented_volume)
         by_amount = _is_by_amount(event.order_type, side)
         price = None if event.price is None else checked_amount(event.price) or None
         exec_type, status, text = _ORDER_STATUS, _NEW, ""
         last_qty = last_px = fee = ZERO
         trade_id, fee_asset, liquidity, transact_ms = None, "", Liquidity.UNKNOWN, event.timestamp
         if state == "trade" or state == "prevented":
-            # The price of such an event is that of the match; the order's own is not in it.
-            price = None
             if state == "trade":
+                price = None  # it is that of the match; the order's own is not said
                 last_qty, last_px = _or_zero(event.volume), _or_zero(event.price)
                 if last_qty:
                     exec_type, trade_id = _TRADE, _trade_id(event.trade_uuid)
@@ -196,7 +196,8 @@ class Reports:
         state = self.of_query(row, received_ns)
         fee_asset = row.market.partition("-")[0]
         trades = sorted(
-            ((iso_ns(one.created_at), index, one) for index, one in enumerate(row.trades)), key=lambda item: item[:2]
+            ((iso_ns(one.created_at), index, one) for index, one in enumerate(row.trades or ())),
+            key=lambda item: item[:2],
         )
         fees = _shared(
             _or_zero(row.paid_fee), [checked_amount(one.funds) for _, _, one in trades], self._share(row, state.cum_qty)
@@ -241,17 +242,17 @@ class Reports:
 
     def _share(self, row: OrderRow, cum_qty: Decimal) -> Decimal:
         """Which part of the order's fills is listed: 1 unless the list is shorter than the order."""
-        listed = sum((checked_amount(one.volume) for one in row.trades), ZERO)
+        listed = sum((checked_amount(one.volume) for one in row.trades or ()), ZERO)
         return listed / cum_qty if cum_qty > listed else Decimal(1)
 
     def _state(self, row: OrderRow, exec_type: ExecType, status: OrdStatus, received_ns: int) -> ExecutionReport:
-        cum_qty = _or_zero(row.executed_volume)
+        cum_qty = _executed(row.executed_volume, row.volume, row.remaining_volume, row.prevented_volume)
         if row.volume is None:
             order_qty = cum_qty  # by amount: no more is known
         else:
             order_qty = max(checked_amount(row.volume) - _or_zero(row.prevented_volume), cum_qty)
         if row.executed_funds is None:
-            cum_quote = sum((checked_amount(one.funds) for one in row.trades), ZERO)
+            cum_quote = sum((checked_amount(one.funds) for one in row.trades or ()), ZERO)
         else:
             cum_quote = checked_amount(row.executed_funds)
         return ExecutionReport(
@@ -266,7 +267,7 @@ class Reports:
             status,
             order_qty,
             cum_qty,
-            max((iso_ns(one.created_at) for one in row.trades), default=iso_ns(row.created_at)),
+            max((iso_ns(one.created_at) for one in row.trades or ()), default=iso_ns(row.created_at)),
             received_ns,
             _word(ORD_TYPES, "ord_type", row.ord_type),
             checked_amount(row.price) or None if row.price is not None and row.ord_type == "limit" else None,
@@ -282,7 +283,8 @@ def _word(words: Mapping[str, Word], field: str, raw: str) -> Word:
 
 
 def _status_of(row: OrderRow) -> OrdStatus:
-    return _status(_word(STATUSES, "state", row.state), row.ord_type, _or_zero(row.executed_volume))
+    cum_qty = _executed(row.executed_volume, row.volume, row.remaining_volume, row.prevented_volume)
+    return _status(_word(STATUSES, "state", row.state), row.ord_type, cum_qty)
 
 
 def _status(status: OrdStatus, ord_type: str, cum_qty: Decimal) -> OrdStatus:
@@ -301,6 +303,17 @@ def _is_by_amount(ord_type: str, side: Side) -> bool:
 
 def _or_zero(value: Decimal | None) -> Decimal:
     return ZERO if value is None else checked_amount(value)
+
+
+def _executed(
+    executed: Decimal | None, volume: Decimal | None, rest: Decimal | None, prevented: Decimal | None
+) -> Decimal:
+    """What was filled; where it is not said, what is neither left nor prevented.  Nothing would be a guess."""
+    if executed is not None:
+        return checked_amount(executed)
+    if volume is None or rest is None:
+        raise RemoteProtocolError("executed_volume is missing")
+    return max(ZERO, checked_amount(volume) - checked_amount(rest) - _or_zero(prevented))
 
 
 def _trade_id(text: str | None) -> TradeID:

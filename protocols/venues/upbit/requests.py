@@ -123,7 +123,7 @@ def refusal_of(reply: HttpReply, *, order: bool) -> Refusal | None:
         # 404, 418, 429 and 500 promise no error object; a gateway's page is none either.
         text = reply.body[:500].decode("utf-8", "replace")
     else:
-        name, text = row.name, row.message
+        name, text = row.name, row.message or ""
     retry_after = next((value for key, value in reply.headers.items() if key.lower() == "retry-after"), None)
     return Refusal(
         status=reply.status,

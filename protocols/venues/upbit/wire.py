@@ -60,7 +60,7 @@ class Ticker(Struct, tag_field="type", tag="ticker", gc=False):
 
     code: Text
     timestamp: Stamp
-    trade_price: Decimal
+    trade_price: Decimal | None = None
     trade_volume: Decimal | None = None
     opening_price: Decimal | None = None
     high_price: Decimal | None = None
@@ -148,7 +148,7 @@ class SimpleTicker(
 ):
     code: Text
     timestamp: Stamp
-    trade_price: Decimal
+    trade_price: Decimal | None = None
     trade_volume: Decimal | None = None
     opening_price: Decimal | None = None
     high_price: Decimal | None = None
@@ -209,6 +209,7 @@ class MyOrder(Struct, tag_field="type", tag="myOrder", gc=False):
     trade_fee: Decimal | None = None
     is_maker: bool | None = None
     identifier: Name | None = None
+    prevented_volume: Decimal | None = None
     trade_timestamp: Stamp | None = None
 
 
@@ -233,6 +234,7 @@ class SimpleMyOrder(
         "trade_fee": "tf",
         "is_maker": "im",
         "identifier": "id",
+        "prevented_volume": "pv",
         "trade_timestamp": "ttms",
     },
 ):
@@ -251,6 +253,7 @@ class SimpleMyOrder(
     trade_fee: Decimal | None = None
     is_maker: bool | None = None
     identifier: Name | None = None
+    prevented_volume: Decimal | None = None
     trade_timestamp: Stamp | None = None
 
 
@@ -298,8 +301,8 @@ AnyMyAsset = MyAsset | SimpleMyAsset
 class ErrorRow(Struct, gc=False):
     """`name` is a word for what is ours, a number for what is public."""
 
-    name: str | int
-    message: str = ""
+    name: str | int | None = None
+    message: str | None = None
 
 
 class ErrorBody(Struct, gc=False):
@@ -321,7 +324,7 @@ class RestTicker(Struct, gc=False):
 
     market: Text
     timestamp: Stamp
-    trade_price: Decimal
+    trade_price: Decimal | None = None
     trade_volume: Decimal | None = None
     opening_price: Decimal | None = None
     high_price: Decimal | None = None
@@ -375,7 +378,7 @@ class OrderRow(Struct, gc=False):
     paid_fee: Decimal | None = None
     identifier: Name | None = None
     prevented_volume: Decimal | None = None
-    trades: tuple[TradeRow, ...] = ()
+    trades: tuple[TradeRow, ...] | None = None
     new_order_uuid: Name | None = None
     new_order_identifier: Name | None = None
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.enums import OrdRejReason
-from protocols.venue import Disposition, VenueError
+from protocols.venue import Disposition, HttpReply, VenueError
 from protocols.venues.upbit import UpbitPublic
 from protocols.venues.upbit.errors import Refusal, classify, stream_error
 from tests.protocols.upbit.frames import RECEIVED_NS, codec, refusal, reply
@@ -41,7 +41,7 @@ TABLE = [
     (400, "QUERY_PARAMETER_NOT_SUPPORTED", D.BUG, R.UNSUPPORTED),
     (400, "bad_request", D.BUG, R.UNSUPPORTED),
     (400, "notfoundmarket", D.BUG, R.UNKNOWN_INSTRUMENT),
-    (404, "currency_not_found", D.BUG, R.UNKNOWN_INSTRUMENT),
+    (404, "currency_not_found", D.NOT_FOUND, R.UNKNOWN_INSTRUMENT),
     (401, "invalid_query_payload", D.BUG, R.AUTH),
     (401, "jwt_verification", D.AUTH, R.AUTH),
     (401, "expired_access_key", D.AUTH, R.AUTH),
@@ -49,7 +49,7 @@ TABLE = [
     (401, "no_authorization_token", D.AUTH, R.AUTH),
     (401, "out_of_scope", D.AUTH, R.AUTH),
     (403, "out_of_scope", D.AUTH, R.AUTH),
-    (404, "pocket_not_found", D.AUTH, R.AUTH),
+    (404, "pocket_not_found", D.NOT_FOUND, R.AUTH),
     (401, "of_next_year", D.AUTH, R.AUTH),
     (401, None, D.AUTH, R.AUTH),
     (403, "market_offline", D.MAINTENANCE, R.NOT_TRADABLE),
@@ -182,3 +182,17 @@ class TestBodies:
         error = codec().error(reply(b"<html>", 418, {"Date": "x", name: "99"}))
         assert error is not None
         assert error.until_ns == NOW + 99 * SECOND
+
+
+@pytest.mark.parametrize("body, name, text", [
+    (b'{"error":{"name":"insufficient_funds_bid","message":null,"extra":[1]}}', "insufficient_funds_bid", "HTTP 400"),
+    (b'{"error":{"name":"insufficient_funds_bid"}}', "insufficient_funds_bid", "HTTP 400"),
+    (b'{"error":{"name":null,"message":"why"}}', "", "why"),
+    (b'{"error":{"message":"why"}}', "", "why"),
+])  # fmt: skip
+def test_error_objects_that_lack_something(body: bytes, name: str, text: str) -> None:
+    """Section 8: the name decides, whatever else is missing; without one nothing is proven."""
+    error = codec().error(HttpReply(400, {}, body, NOW, NOW))
+    assert error is not None
+    assert (error.code, error.text) == (name, text)
+    assert error.disposition is (D.REJECTED if name else D.UNKNOWN)

@@ -133,6 +133,7 @@ def test_rest_answers(body: bytes, status: int, headers: dict[str, str]) -> None
         lambda: PUBLIC.decode_instruments(reply),
         lambda: PUBLIC.decode_snapshot(SYMBOL, reply, 1),
         lambda: PUBLIC.decode_candles(SYMBOL, 60 * SECOND, reply),
+        lambda: PUBLIC.decode_tickers(reply),
         lambda: PRIVATE.decode_order_status(reply),
         lambda: PRIVATE.decode_open_orders(reply),
         lambda: PRIVATE.decode_fills(SYMBOL, reply),

@@ -172,6 +172,8 @@ def test_a_step_that_the_table_lacks_is_the_venues_word() -> None:
     """Section 4: for KRW-USDT the page and its table disagree; `orderbook/instruments` is trusted."""
     assert instrument("KRW-USDT", tick_size="0.5").price_steps == (PriceStep(D(0), D("0.5")),)
     assert instrument("KRW-USDT", tick_size="1").price_step(D(1400)) == D(1)
+    assert instrument("KRW-USDC", tick_size="0.1").price_step(D(1400)) == D("0.1")  # a step of the table, elsewhere
+    assert instrument("KRW-XRP", tick_size="0.1").price_step(D(1400)) == D(1)
 
 
 def test_a_quote_currency_without_rules_is_not_tradable() -> None:

@@ -30,7 +30,17 @@ def test_what_is_left_is_read_by_name(value: str, usage: Usage) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["group=origin; min=1; sec=0", "", "group=order", "sec=5", "group=order; sec=few", "\x00;;==" * 50]
+    "value",
+    [
+        "group=origin; min=1; sec=0",
+        "",
+        "group=order",
+        "sec=5",
+        "group=order; sec=few",
+        "\x00;;==" * 50,
+        "group=order_new; sec=1",
+        "group=default order; sec=1",
+    ],
 )
 def test_what_says_nothing_about_our_buckets_is_left_out(value: str) -> None:
     assert usage_of_headers({"Remaining-Req": value}) == ()

@@ -124,7 +124,7 @@ STATES = [
     ({"state": "done"}, ExecType.ORDER_STATUS, OrdStatus.FILLED, "0.0001"),
     ({"state": "cancel"}, ExecType.CANCELED, OrdStatus.CANCELED, "0.0001"),
     ({"state": "cancel", "executed_volume": 0}, ExecType.CANCELED, OrdStatus.CANCELED, "0.00006"),
-    ({"state": "cancel", "executed_volume": None, "remaining_volume": None, "volume": 0.0001}, ExecType.CANCELED,
+    ({"state": "cancel", "executed_volume": None, "remaining_volume": 0.0001, "volume": 0.0001}, ExecType.CANCELED,
      OrdStatus.CANCELED, "0.0001"),
     ({"state": "cancel", "order_type": "price", "volume": None, "remaining_volume": None}, ExecType.ORDER_STATUS,
      OrdStatus.FILLED, "0.00004"),
@@ -438,6 +438,33 @@ def test_a_market_buy_that_ends_in_cancel_with_fills_was_filled() -> None:
     (found,) = CODEC.decode_open_orders(reply([row]))
     assert (found.ord_status, found.order_qty, found.cum_qty) == (OrdStatus.FILLED, D("0.33333333"), D("0.33333333"))
     assert (found.ord_type, found.price, found.cum_quote) == (OrdType.MARKET, None, D("9999.9999"))
+
+
+def test_a_prevented_order_keeps_its_price() -> None:
+    """Section 6.8: in `trade` alone price and volume are those of the fill."""
+    assert report(my_order(state="prevented", **NO_TRADE)).price == D(155772000)
+    assert report(my_order()).price is None
+
+
+def test_what_was_filled_is_said_or_follows_and_is_never_guessed() -> None:
+    """A missing number is not 0: with `volume`, what is left and what was prevented it follows (section 10)."""
+    told = {"volume": 0.0001, "remaining_volume": 0.00003, "prevented_volume": 0.00001, "executed_volume": None}
+    assert report(my_order(state="cancel", **NO_TRADE | told)).cum_qty == D("0.00006")
+    row = order_row(remaining_volume="0.00003", prevented_volume="0.00001", executed_volume=...)
+    (found,) = CODEC.decode_open_orders(reply([row]))
+    assert (found.cum_qty, found.ord_status) == (D("0.00006"), OrdStatus.PARTIALLY_FILLED)
+    for spoiled in (my_order(executed_volume=None), my_order(state="done", **NO_TRADE | told | {"volume": None})):
+        with pytest.raises(RemoteProtocolError, match="executed_volume is missing"):
+            CODEC.decode_private(spoiled, RECEIVED_NS)
+    with pytest.raises(RemoteProtocolError, match="executed_volume is missing"):
+        CODEC.decode_open_orders(reply([order_row(remaining_volume=..., executed_volume=...)]))
+
+
+@pytest.mark.parametrize("trades", [[], None, ...])
+def test_an_order_without_trades_may_say_so_in_any_way(trades: Any) -> None:
+    answer = reply(order_row(trades=trades))
+    assert CODEC.decode_fills(SYMBOL, answer) == ()
+    assert isinstance(CODEC.decode_order_status(answer), ExecutionReport)
 
 
 def test_prevented_volume_is_taken_off() -> None:

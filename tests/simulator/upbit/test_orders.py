@@ -358,6 +358,22 @@ async def test_a_replacement_does_not_exist_where_the_old_order_fills_first() ->
         assert sim.open_orders("alpha") == []
 
 
+async def test_a_replacement_takes_what_remains_when_the_cancel_is_carried_out() -> None:
+    """Not what remained when it was asked for: some of it has traded since (`remain_only`, section 5.3)."""
+    async with quiet_venue(limits=slow(80)) as sim, rest_of(sim) as rest:
+        old = await rest.place(price=str(best(sim, Side.BUY)[0] + 1000), identifier="old")
+        answer = await rest.post(
+            "orders/cancel_and_new", prev_order_uuid=old["uuid"], new_ord_type="limit", new_price="151000000",
+            new_volume="remain_only", new_identifier="new",
+        )  # fmt: skip
+        sim.trade("KRW-BTC", Side.SELL, Decimal("0.0004"))
+        await trio.sleep(0.2)
+        new = await rest.order(checked(answer)["new_order_uuid"])
+        assert (new["volume"], new["remaining_volume"], new["state"]) == ("0.0006", "0.0006", "wait")
+        assert Decimal(new["reserved_fee"]) == Decimal("0.0006") * 151_000_000 * Decimal("0.0005")
+        assert Decimal(new["locked"]) == sim.balances("alpha")["KRW"][1]
+
+
 async def test_a_cancel_takes_its_time_where_the_venue_does() -> None:
     async with quiet_venue(limits=slow(50)) as sim, rest_of(sim) as rest:
         row = await rest.place()

@@ -65,7 +65,8 @@ async def test_a_second_request_replaces_the_first() -> None:
         await socket.say({"type": "trade", "codes": ["KRW-ETH"], "is_only_realtime": True}, ticket="second")
         await socket.say({"method": "LIST_SUBSCRIPTIONS"}, ticket="asked")
         assert await socket.next() == {
-            "method": "LIST_SUBSCRIPTIONS", "result": [{"type": "trade", "codes": ["KRW-ETH"]}], "ticket": "asked",
+            "method": "LIST_SUBSCRIPTIONS", "result": [{"type": "trade", "codes": ["KRW-ETH"], "level": 0}],
+            "ticket": "asked",
         }  # fmt: skip
         sim.trade("KRW-BTC", Side.BUY, Decimal("0.001"))
         sim.trade("KRW-ETH", Side.BUY, Decimal("0.001"))

@@ -73,6 +73,14 @@ def ticket_of(order: Order) -> Ticket:
     return found
 
 
+def resize(order: Order, volume: Decimal) -> None:
+    """An order that is to take what another leaves, of which some has traded since it was asked for."""
+    ticket = ticket_of(order)
+    order.order_qty = ticket.volume = volume
+    if order.is_buy and ticket.price is not None:
+        ticket.reserved_fee = ticket.price * volume * ticket.fee_rate
+
+
 @attrs.frozen(kw_only=True)
 class Wish:
     """The terms of an order as they were sent, before they are held against the market."""

@@ -167,7 +167,7 @@ class Session:
             row: dict[str, Any] = {"type": one.kind}
             if one.codes:
                 row["codes"] = list(one.codes)
-            if one.kind == "orderbook":
+            if one.kind not in PRIVATE_TYPES:
                 row["level"] = one.level
             result.append(row)
         body: dict[str, Any] = {"method": "LIST_SUBSCRIPTIONS", "result": result, "ticket": ticket}

@@ -25,7 +25,7 @@ from tools.simulator.dialects.upbit.auth import Gate
 from tools.simulator.dialects.upbit.gateway import Method, Outcome, refused
 from tools.simulator.dialects.upbit.limits import Budget, UpbitLimits, Verdict, account_budget, public_budget
 from tools.simulator.dialects.upbit.live import UpbitLive
-from tools.simulator.dialects.upbit.orders import ticket_of
+from tools.simulator.dialects.upbit.orders import resize, ticket_of
 from tools.simulator.dialects.upbit.params import Params
 from tools.simulator.dialects.upbit.private import PrivateStreams, made_up_uuid, order_row
 from tools.simulator.dialects.upbit.render import Print, Statistics
@@ -292,7 +292,7 @@ class Upbit(Listener):
         if then is None:
             return
         if then.extra.get("remain_only"):
-            then.order_qty = order.open_qty
+            resize(then, order.open_qty)
         try:
             self.exchange.submit(then)
         except Reject:
