@@ -47,7 +47,7 @@ from tests.actors.account.test_any_weather import SMALL
 from tests.actors.account.venue import ACCOUNT, MS, SYMBOL, VENUE, VenueOrder
 
 QTYS = st.sampled_from([Decimal(1), Decimal(2), Decimal(4)])
-PRICES = st.sampled_from([Decimal(96), Decimal(98), Decimal(100), Decimal(104)])
+PRICES = st.sampled_from([Decimal(98), Decimal(100), Decimal(102)])
 SIDES = st.sampled_from(list(Side))
 GATE = account_gate(ACCOUNT)
 ZERO = Decimal(0)
@@ -85,6 +85,27 @@ class AccountAndGate(RuleBasedStateMachine):
         self.gate = self.fresh_gate()
         self.rig.up()
         self.collect()
+        for side in Side:
+            self.resting(Decimal(2), Decimal(98 if side is Side.BUY else 102), side)
+
+    @precondition(lambda self: len(self.theirs()) < 4 and self.rig.ctx.ready)
+    @rule(qty=QTYS, px=PRICES, side=SIDES)
+    def resting(self, qty: Decimal, px: Decimal, side: Side) -> None:
+        """An order comes to rest as on most days."""
+        self.place(qty, px, side)
+        self.all_is_well()
+
+    @rule()
+    def all_is_well(self) -> None:
+        """Everybody reads and answers what there is at once."""
+        while self.to_account:
+            self.account_reads()
+        while self.rig.requests:
+            self.mail += self.rig.process(self.rig.requests.pop(0))
+        while self.mail:
+            self.tell(self.mail.pop(0))
+        while self.to_gate:
+            self.gate_hears(self.to_gate.popleft())
 
     def fresh_gate(self) -> RiskGate:
         gate = RiskGate("main", LIMITS)
@@ -180,18 +201,27 @@ class AccountAndGate(RuleBasedStateMachine):
             self.to_account.append(RiskApproved(order))
 
     @precondition(lambda self: self.live())
-    @rule(data=st.data(), qty=QTYS, px=PRICES)
-    def replace(self, data: st.DataObject, qty: Decimal, px: Decimal) -> None:
+    @rule(data=st.data(), qty=QTYS, px=PRICES, read=st.booleans())
+    def replace(self, data: st.DataObject, qty: Decimal, px: Decimal, read: bool) -> None:
         old = data.draw(st.sampled_from(self.live()))
         self.ask(self.an_order(qty, px, old.side, old.cl_ord_id))
+        if read and self.to_account:
+            self.account_reads()
 
     @precondition(lambda self: self.live())
-    @rule(data=st.data(), share=st.sampled_from(["0.5", "1", "1.5", "2"]), px=st.one_of(st.none(), PRICES))
-    def amend(self, data: st.DataObject, share: str, px: Decimal | None) -> None:
+    @rule(
+        data=st.data(),
+        share=st.sampled_from(["0.5", "1", "1.5", "2"]),
+        px=st.one_of(st.none(), PRICES),
+        read=st.booleans(),
+    )
+    def amend(self, data: st.DataObject, share: str, px: Decimal | None, read: bool) -> None:
         order = data.draw(st.sampled_from(self.live()))
         amend = self.an_amend(order, order.order_qty * Decimal(share), px, self.rig.ids.next())
         if self.gate.decide_amend(amend, self.rig.ctx.now_ns, 10**10) is None:
             self.to_account.append(RiskApprovedAmend(amend))
+        if read and self.to_account:
+            self.account_reads()
 
     @precondition(lambda self: self.live() and self.rig.ctx.ready)
     @rule(data=st.data(), share=st.sampled_from(["0.5", "0.75"]))
@@ -212,22 +242,16 @@ class AccountAndGate(RuleBasedStateMachine):
     # ---- what the wire does ------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.rig.requests)
-    @rule(reply=st.sampled_from(["comes", "comes", "is lost", "is lost and doubted"]))
+    @rule(reply=st.sampled_from(["comes", "comes", "is late", "is lost", "never arrived"]))
     def arrive(self, reply: str) -> None:
+        """The reply is what comes by order entry; what the stream says comes on its own."""
         request = self.rig.requests.pop(0)
-        answers = self.rig.process(request)
-        if reply == "comes":
-            self.mail += answers
-        elif reply == "is lost and doubted":
-            self.mail += [answer for answer in answers if isinstance(answer, ExecutionReport)]
+        answers = self.rig.process(request) if reply != "never arrived" else []
+        if reply == "is lost":
+            answers = [answer for answer in answers if isinstance(answer, ExecutionReport)]
+        self.mail += answers
+        if reply != "comes":
             self.no_reply(request)
-        else:
-            self.no_reply(request)
-
-    @precondition(lambda self: self.rig.requests)
-    @rule()
-    def never_arrive(self) -> None:
-        self.no_reply(self.rig.requests.pop(0))
 
     def no_reply(self, request: Request) -> None:
         now_ns = self.rig.ctx.now_ns
@@ -293,7 +317,15 @@ class AccountAndGate(RuleBasedStateMachine):
         request = self.rig.reconciles.pop(0)
         self.tell(ReconcileFailed(request.attempt, "503") if fails else self.rig.picture(request))
 
-    @rule()
+    @rule(kind=st.sampled_from(["stream", "account", "gate"]))
+    def fault(self, kind: str) -> None:
+        if kind == "stream":
+            self.reconnect()
+        elif kind == "account":
+            self.account_crashes()
+        else:
+            self.gate_crashes()
+
     def reconnect(self) -> None:
         self.rig.down()
         self.rig.tell(Up(PRIVATE, 1))
@@ -304,13 +336,12 @@ class AccountAndGate(RuleBasedStateMachine):
         self.rig.reconciles.clear()
         self.tell(self.rig.picture(request))
 
-    @rule()
     def account_crashes(self) -> None:
         self.rig.assert_replays()
         self.rig.crash()
         self.collect()
+        self.rig.tell(Up(PRIVATE, 1))
 
-    @rule()
     def gate_crashes(self) -> None:
         """It comes back with the account's picture, after everything that it had let pass; its mail waits for it."""
         while self.to_account:
@@ -399,6 +430,6 @@ class AccountAndGate(RuleBasedStateMachine):
 
 
 AccountAndGate.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestAccountAndGate = pytest.mark.req("R038")(AccountAndGate.TestCase)
