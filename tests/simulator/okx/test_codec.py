@@ -101,6 +101,38 @@ async def test_an_orders_life_by_socket(product: Product) -> None:
         assert not [event for event in entry.events if isinstance(event, UnrecognizedMessage)]
 
 
+@pytest.mark.parametrize("by_rest", [False, True])
+@pytest.mark.parametrize("product", BOTH)
+async def test_price_and_quantity_are_changed_in_place(product: Product, by_rest: bool) -> None:
+    """By either path; a price beyond the band is refused at once, one that would take ends a post-only amend later."""
+    symbol = SYMBOLS[product]
+    async with quiet_simulator() as sim, codecs_of(sim, product) as codecs, entry_of(codecs) as entry:
+        private, now = codecs.private, codecs.now_ns
+
+        async def amend(qty: Decimal, price: Decimal, number: int) -> Reply:
+            terms = (order.cl_ord_id, None, symbol, order.side, qty, price)
+            if by_rest:
+                return private.decode_rest_order("m", await codecs.ask(private.rest_amend_terms(*terms, now())))
+            return await entry.send(private.amend_terms(*terms, f"m{number}", now(), logged_on=True))
+
+        order = new_order(product, "terms1", exec_inst=ExecInst.POST_ONLY)
+        ack = report(await entry.send(private.new_order(order, "p1", now(), logged_on=True)))
+        await entry.until(ExecutionReport, lambda one: one.exec_type is ExecType.NEW)
+        more = QTY[product] * 2
+        report(await amend(more, D("50100"), 1))
+        changed = await entry.until(ExecutionReport, lambda one: one.exec_type is ExecType.REPLACED)
+        assert (changed.order_id, changed.order_qty, changed.price) == (ack.order_id, more, D("50100"))
+        (resting,) = sim.open_orders("alpha")
+        assert (resting.order_qty, resting.price) == (more, D("50100"))
+        beyond = await amend(more, D("99000"), 2)
+        assert beyond.error is not None
+        assert (beyond.error.code, beyond.error.reason) == ("51137", OrdRejReason.PRICE_BAND)
+        report(await amend(more, D("60100"), 3))
+        refused = await entry.until(VenueCancelReject)
+        assert (refused.cl_ord_id, refused.code, refused.order_gone) == (order.cl_ord_id, "51511", False)
+        assert sim.open_orders("alpha")[0].price == D("50100"), "it keeps its terms"
+
+
 @pytest.mark.parametrize("product", BOTH)
 async def test_an_orders_life_by_rest(product: Product) -> None:
     symbol = SYMBOLS[product]

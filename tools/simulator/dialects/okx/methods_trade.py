@@ -13,7 +13,7 @@ from tools.simulator.dialects.okx.gateway import Call, Method, Security, each
 from tools.simulator.dialects.okx.instruments import INST_TYPES, SPOT
 from tools.simulator.dialects.okx.limits import BATCH_MAX, Demand
 from tools.simulator.dialects.okx.order_rows import Bill
-from tools.simulator.dialects.okx.orders import OrderReader, check_size, client_id, instrument_of, terms
+from tools.simulator.dialects.okx.orders import OrderReader, check_size, client_id, inside_band, instrument_of, terms
 from tools.simulator.dialects.okx.params import Params
 from tools.simulator.dialects.okx.text import ms
 
@@ -104,6 +104,8 @@ def amend(venue: OkxVenue, call: Call) -> list[Any]:
                 raise bad_param("newPx")
             if price % instrument.tick:
                 raise OkxError("51150")
+            market, move = venue.exchange.markets[order.symbol], params.text("pxAmendType") == "1"
+            price = inside_band(instrument, market, order.side, price, move=move)
         kept = terms(order)
         kept.req_id, kept.amend_source, kept.amend_result = request_id, "1", order_rows.AMEND_DONE
         try:

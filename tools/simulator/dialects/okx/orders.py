@@ -274,25 +274,11 @@ class OrderReader:
             raise bad_param("px")
         if price % self._instrument.tick:
             raise OkxError("51150")
-        order.price = self._inside_band(order.side, price, move=self._params.text("pxAmendType") == "1")
+        move = self._params.text("pxAmendType") == "1"
+        order.price = inside_band(self._instrument, self._market, order.side, price, move=move)
         notional = order.price * order.order_qty * self._instrument.contract_size
         if found.ord_type == "rpi" and notional < RPI_NOTIONAL[self._instrument.inst_type]:
             raise OkxError("54051", "The order amount is below the minimum of an RPI order")
-
-    def _inside_band(self, side: Side, price: Decimal, *, move: bool) -> Decimal:
-        """The price, or the band's edge where the order says that it may be moved. Raises OkxError 51137, 51138."""
-        highest, lowest = band(self._instrument, self._market)
-        if not highest:
-            return price
-        if side is Side.BUY and price > highest:
-            if move:
-                return highest
-            raise price_bound("51137", str(highest))
-        if side is Side.SELL and price < lowest:
-            if move:
-                return lowest
-            raise price_bound("51138", str(lowest))
-        return price
 
     def _check_pending(self, order: Order) -> None:
         """Ids are unique among all pending orders of the account; of those there are not too many."""
@@ -303,6 +289,22 @@ class OrderReader:
         here = sum(1 for symbol, _ in account.open_orders if symbol == order.symbol)
         if here >= PENDING_PER_INSTRUMENT or len(account.open_orders) >= PENDING:
             raise OkxError("51174")
+
+
+def inside_band(instrument: OkxInstrument, market: Market, side: Side, price: Decimal, *, move: bool) -> Decimal:
+    """The price, or the band's edge where the order says that it may be moved. Raises OkxError 51137, 51138."""
+    highest, lowest = band(instrument, market)
+    if not highest:
+        return price
+    if side is Side.BUY and price > highest:
+        if move:
+            return highest
+        raise price_bound("51137", str(highest))
+    if side is Side.SELL and price < lowest:
+        if move:
+            return lowest
+        raise price_bound("51138", str(lowest))
+    return price
 
 
 def check_size(instrument: OkxInstrument, size: Decimal, *, market: bool) -> None:
