@@ -10,12 +10,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from io import StringIO
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import attrs
 import click
 import pytest
+from rich.console import Console, Group
+from rich.table import Table
 
 from actors.journal.home import JournalHome
 from bulkhead import __version__
@@ -26,6 +29,7 @@ from tools.cli.app import cli
 from tools.cli.client import Client
 from tools.cli.common import duration, is_terminal, local_time, print_table
 from tools.cli.failure import CommandFailure, EngineAbsent
+from tools.cli.live import Cropped
 from tools.cli.venue_words import CAPABILITY_GROUPS, RULE_WORDS
 from tools.simulator import derive_credentials
 
@@ -383,6 +387,17 @@ def test_a_table_in_a_pipe_is_never_cut_and_brackets_are_text(capsys: pytest.Cap
     assert [line[-2:] for line in out[1:]] == [" 1", "22"]
     print_table("restarts", ("a",), [])
     assert capsys.readouterr().out == "restarts: none\n"
+
+
+def test_a_narrow_screen_loses_what_is_on_the_right_and_no_name() -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in ("actor", "state", "a", "b", "c", "d"):
+        table.add_column(column)
+    table.add_row("/accounts/master/binance-spot/entry", "ready", *("x" * 15 for _ in range(4)))
+    out = StringIO()
+    Console(width=44, file=out).print(Cropped(Group(table)))
+    assert out.getvalue().splitlines()[1].split() == ["/accounts/master/binance-spot/entry", "ready"]
+    assert max(len(line) for line in out.getvalue().splitlines()) <= 44
 
 
 def test_the_installed_command_runs_without_a_home_and_without_a_terminal(tmp_path: Path) -> None:
