@@ -132,7 +132,7 @@ class AccountCore(Commands):
             return
         reason = CxlRejReason.TOO_LATE if event.order_gone else CxlRejReason.VENUE
         self._change_failed(order, reason, f"{event.code}: {event.text}" if event.code else event.text, event.amend)
-        if event.order_gone:
+        if event.order_gone and not order.finished_ns:
             self.ask_once(order)
 
     def in_doubt(self, event: OrderInDoubt) -> None:
