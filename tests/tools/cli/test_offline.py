@@ -393,7 +393,7 @@ def test_a_narrow_screen_loses_what_is_on_the_right_and_no_name() -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("actor", "state", "a", "b", "c", "d"):
         table.add_column(column)
-    table.add_row("/accounts/master/binance-spot/entry", "ready", *("x" * 15 for _ in range(4)))
+    table.add_row("/accounts/master/binance-spot/entry", "ready", *("x" * 10 for _ in range(4)))
     out = StringIO()
     Console(width=44, file=out).print(Cropped(Group(table)))
     assert out.getvalue().splitlines()[1].split() == ["/accounts/master/binance-spot/entry", "ready"]
