@@ -24,9 +24,9 @@ from protocols.venue import (
 )
 from protocols.venues.binance_common.frames import ApiFrames
 from protocols.venues.binance_common.limits import usage_of_headers, usage_of_rows
-from protocols.venues.binance_common.nulls import without_nulls
 from protocols.venues.binance_common.refusals import Refusal
 from protocols.venues.binance_common.requests import SignedRequests, decoded, refusal_of
+from protocols.venues.binance_common.shapes import usual
 from protocols.venues.binance_common.wire import RateLimit
 from protocols.venues.binance_common.words import UnknownWord
 
@@ -150,5 +150,5 @@ def reply_of_other(raw: str | bytes, whole: object) -> Reply | None:
     about_orders = any(isinstance(row, dict) and not row.keys().isdisjoint(_ORDER_KEYS) for row in rows)
     if whole.get("status") != 200 or not isinstance(number, str | int) or about_orders:
         return None
-    limits = msgspec.convert(without_nulls(whole.get("rateLimits") or ()), tuple[RateLimit, ...])
+    limits = msgspec.convert(usual(whole.get("rateLimits") or ()), tuple[RateLimit, ...])
     return Reply(str(number), payload=payload_of(raw), usage=usage_of_rows(limits))

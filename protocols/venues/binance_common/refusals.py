@@ -9,7 +9,7 @@ import msgspec
 
 from protocols.enums import OrdRejReason
 from protocols.venue import Disposition, Scope, VenueError
-from protocols.venues.binance_common.nulls import decode
+from protocols.venues.binance_common.shapes import decode
 from protocols.venues.binance_common.wire import ErrorData, ErrorRow
 from protocols.venues.values import REFUSED
 

@@ -16,8 +16,8 @@ import msgspec
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.ids import OrderID
 from protocols.venue import HttpReply, HttpRequest, Lane, Signer
-from protocols.venues.binance_common.nulls import decode
 from protocols.venues.binance_common.refusals import Refusal
+from protocols.venues.binance_common.shapes import decode
 from protocols.venues.binance_common.wire import ErrorRow
 from protocols.venues.values import REFUSED
 

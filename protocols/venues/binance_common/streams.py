@@ -106,18 +106,18 @@ def bars_of(
             venue,
             symbol,
             interval_ns,
-            stamp_ns(row[0]),
-            amount(row[1]),
-            amount(row[2]),
-            amount(row[3]),
-            amount(row[4]),
-            amount(row[5]),
+            stamp_ns(row.open_time),
+            amount(row.open),
+            amount(row.high),
+            amount(row.low),
+            amount(row.close),
+            amount(row.volume),
             closed=True,
             received_ns=reply.received_ns,
             source=Source.REST,
         )
         for row in rows
-        if stamp_ns(row[6]) < reply.sent_ns
+        if stamp_ns(row.close_time) < reply.sent_ns
     )
 
 

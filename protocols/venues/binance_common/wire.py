@@ -201,7 +201,16 @@ class DepthSnapshot(Struct, gc=False):
     asks: tuple[Row, ...]
 
 
-Kline = tuple[Stamp, str, str, str, str, str, Stamp, str, int, str, str, str]
+class Kline(Struct, array_like=True, gc=False):
+    """A row of klines.  What follows the end of the bar is not read, however much of it there is."""
+
+    open_time: Stamp
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    close_time: Stamp
 
 
 class FilterName(Struct, gc=False):

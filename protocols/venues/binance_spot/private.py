@@ -40,9 +40,9 @@ from protocols.venue import (
 )
 from protocols.venues.binance_common.account import not_understood, payload_of, reply_of_other
 from protocols.venues.binance_common.frames import frame
-from protocols.venues.binance_common.nulls import decode
 from protocols.venues.binance_common.refusals import refusal_of_frame
 from protocols.venues.binance_common.requests import error_row
+from protocols.venues.binance_common.shapes import decode
 from protocols.venues.binance_common.wire import ErrorRow
 from protocols.venues.binance_common.words import UnknownWord
 from protocols.venues.binance_spot import wire

@@ -29,10 +29,10 @@ from protocols.venue import (
     StreamTerminated,
     VenueError,
 )
-from protocols.venues.binance_common.nulls import without_nulls
 from protocols.venues.binance_common.public import Build, PublicSide
 from protocols.venues.binance_common.refusals import Refusal
 from protocols.venues.binance_common.requests import decoded
+from protocols.venues.binance_common.shapes import usual
 from protocols.venues.binance_common.streams import (
     CANDLE_SUFFIX,
     check_levels,
@@ -139,7 +139,7 @@ class BinanceSpotPublic(PublicSide):
         data = next((inner for name in ("data", "event") if (inner := whole.get(name)) is not None), whole)
         if not isinstance(data, dict):
             raise RemoteProtocolError(f"no event in {raw[:200]!r}")
-        data = without_nulls(data)
+        data = usual(data)
         name = data.get("e")
         if isinstance(name, str):
             if name == "serverShutdown":

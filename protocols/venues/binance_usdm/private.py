@@ -40,8 +40,8 @@ from protocols.venue import (
     VenueError,
 )
 from protocols.venues.binance_common.account import not_understood, payload_of, reply_of_other
-from protocols.venues.binance_common.nulls import decode, without_nulls
 from protocols.venues.binance_common.refusals import refusal_of_frame
+from protocols.venues.binance_common.shapes import decode, usual
 from protocols.venues.binance_common.streams import control_reply
 from protocols.venues.binance_common.words import UnknownWord
 from protocols.venues.binance_usdm import wire
@@ -264,7 +264,7 @@ class BinanceUsdmPrivate(RestQueries):
             if isinstance(name, str):
                 if name not in _EVENT_NAMES:
                     return (_unrecognized(Unrecognized("e", name[:100]), raw),)
-                return self._of_event(msgspec.convert(without_nulls(data), wire.UserEvent), raw, received_ns)
+                return self._of_event(msgspec.convert(usual(data), wire.UserEvent), raw, received_ns)
             if "id" in whole and ("result" in whole or "code" in whole or "error" in whole):
                 return (control_reply(whole),)
         raise RemoteProtocolError(f"event refused: {error}: {_excerpt(raw, 200)}")

@@ -32,9 +32,9 @@ from protocols.venue import (
     SessionRules,
     VenueError,
 )
-from protocols.venues.binance_common.nulls import without_nulls
 from protocols.venues.binance_common.public import Build, PublicSide, stream_kind
 from protocols.venues.binance_common.refusals import Refusal
+from protocols.venues.binance_common.shapes import usual
 from protocols.venues.binance_common.streams import (
     CANDLE_SUFFIX,
     check_levels,
@@ -173,7 +173,7 @@ class BinanceUsdmPublic(PublicSide):
         if not isinstance(whole, dict):
             raise RemoteProtocolError(f"not an object: {raw[:200]!r}")
         stream = whole.get("stream")
-        data = without_nulls(whole if whole.get("data") is None else whole["data"])
+        data = usual(whole if whole.get("data") is None else whole["data"])
         name = data.get("e") if isinstance(data, dict) else None
         if isinstance(name, str):
             known = self._by_event.get(name)

@@ -7,7 +7,7 @@ import pytest
 
 from protocols.venue import Limit, Usage
 from protocols.venues.binance_spot.limits import depth_weight, limits_of, usage_of_headers, usage_of_rows
-from protocols.venues.binance_spot.wire import RateLimit
+from protocols.venues.binance_common.wire import RateLimit
 
 SECOND = 1_000_000_000
 ROWS = msgspec.json.decode(

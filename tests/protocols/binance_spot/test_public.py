@@ -326,6 +326,25 @@ def kline_row(open_ms: int) -> list[object]:
     return [open_ms, "1.0", "3.0", "0.5", "2.0", "100", open_ms + 59_999, "1", 9, "1", "1", "0"]
 
 
+@pytest.mark.parametrize("length, more", [(7, []), (12, []), (12, ["new", None, {"x": 1}])])
+def test_what_follows_the_end_of_a_bar_is_not_read(length: int, more: list[object]) -> None:
+    row = kline_row(1_780_000_000_000)[:length] + more
+    (candle,) = CODEC.decode_candles(SYMBOL, 60 * SECOND, reply([row]))
+    assert (candle.open, candle.close, candle.volume) == (D("1.0"), D("2.0"), D(100))
+
+
+def test_rows_of_a_book_in_the_shape_of_old() -> None:
+    """A third, empty element: captures of the first years have it."""
+    sides = {"b": [["89999.99", "10", []]], "a": [["90000.01", "0", []]]}
+    event = {"e": "depthUpdate", "E": 1790000000100, "s": "BTCUSDT", "U": 157, "u": 160, **sides}
+    for whole in (event, {"stream": "btcusdt@depth@100ms", "data": event}):
+        (delta,) = CODEC.decode(msgspec.json.encode(whole), RECEIVED_NS, 1)
+        assert isinstance(delta, BookDelta)
+        assert (delta.bids, delta.asks) == (((D("89999.99"), D(10)),), ((D("90000.01"), D(0)),))
+    body = {"lastUpdateId": 160, "bids": sides["b"], "asks": sides["a"]}
+    assert CODEC.decode_snapshot(SYMBOL, reply(body), 1).bids == ((D("89999.99"), D(10)),)
+
+
 def test_only_bars_that_had_ended_are_candles() -> None:
     minute_ms = 60_000
     now_ms = RECEIVED_NS // MS
