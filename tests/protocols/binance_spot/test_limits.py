@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from protocols.venue import Limit, Usage
-from protocols.venues.binance_spot.limits import depth_weight, limits_of, usage_of_headers, usage_of_rows
 from protocols.venues.binance_common.wire import RateLimit
+from protocols.venues.binance_spot.limits import depth_weight, limits_of, usage_of_headers, usage_of_rows
 
 SECOND = 1_000_000_000
 ROWS = msgspec.json.decode(
