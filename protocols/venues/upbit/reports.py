@@ -122,10 +122,10 @@ class Reports:
         if state == "trade" or state == "prevented":
             if state == "trade":
                 price = None  # it is that of the match; the order's own is not said
-                last_qty, last_px = _or_zero(event.volume), _or_zero(event.price)
+                last_qty, last_px = _said(event.volume, "volume"), _said(event.price, "price")
                 if last_qty:
                     exec_type, trade_id = _TRADE, _trade_id(event.trade_uuid)
-                    fee = _or_zero(event.trade_fee)
+                    fee = _said(event.trade_fee, "trade_fee")
                     fee_asset = event.code.partition("-")[0]
                     liquidity = _LIQUIDITY[event.is_maker]
                 else:
@@ -138,12 +138,12 @@ class Reports:
         else:
             status = _status(_word(STATUSES, "state", state), event.order_type, cum_qty)
             exec_type = _EXEC_TYPES.get(status, _ORDER_STATUS)
-        if by_amount or (rest is None and (state == "trade" or event.volume is None)):
+        if by_amount:
             order_qty = cum_qty
         elif rest is not None:
             order_qty = cum_qty + checked_amount(rest)
         else:
-            order_qty = max(_or_zero(event.volume), cum_qty)
+            order_qty = max(_said(volume, "remaining_volume") - _or_zero(event.prevented_volume), cum_qty)
         return ExecutionReport(
             ClOrdID(event.identifier or ""),
             OrderID(event.uuid),
@@ -162,7 +162,7 @@ class Reports:
             price if event.order_type == "limit" else None,
             last_qty,
             last_px,
-            _or_zero(event.executed_funds),
+            _spent(event, cum_qty),
             trade_id,
             fee,
             fee_asset,
@@ -200,7 +200,9 @@ class Reports:
             key=lambda item: item[:2],
         )
         fees = _shared(
-            _or_zero(row.paid_fee), [checked_amount(one.funds) for _, _, one in trades], self._share(row, state.cum_qty)
+            _said(row.paid_fee, "paid_fee") if trades else ZERO,
+            [checked_amount(one.funds) for _, _, one in trades],
+            self._share(row, state.cum_qty),
         )
         fills = []
         cum_qty = cum_quote = ZERO
@@ -247,10 +249,13 @@ class Reports:
 
     def _state(self, row: OrderRow, exec_type: ExecType, status: OrdStatus, received_ns: int) -> ExecutionReport:
         cum_qty = _executed(row.executed_volume, row.volume, row.remaining_volume, row.prevented_volume)
-        if row.volume is None:
-            order_qty = cum_qty  # by amount: no more is known
-        else:
+        side = _word(SIDES, "side", row.side)
+        if row.volume is not None:
             order_qty = max(checked_amount(row.volume) - _or_zero(row.prevented_volume), cum_qty)
+        elif _is_by_amount(row.ord_type, side):
+            order_qty = cum_qty  # no more is known
+        else:
+            order_qty = cum_qty + _said(row.remaining_volume, "volume")
         if row.executed_funds is None:
             cum_quote = sum((checked_amount(one.funds) for one in row.trades or ()), ZERO)
         else:
@@ -262,7 +267,7 @@ class Reports:
             NO_STRATEGY,
             self._venue,
             Symbol(row.market),
-            _word(SIDES, "side", row.side),
+            side,
             exec_type,
             status,
             order_qty,
@@ -303,6 +308,20 @@ def _is_by_amount(ord_type: str, side: Side) -> bool:
 
 def _or_zero(value: Decimal | None) -> Decimal:
     return ZERO if value is None else checked_amount(value)
+
+
+def _said(value: Decimal | None, name: str) -> Decimal:
+    """A number without which the rest would be wrong."""
+    if value is None:
+        raise RemoteProtocolError(f"{name} is missing")
+    return checked_amount(value)
+
+
+def _spent(event: AnyMyOrder, cum_qty: Decimal) -> Decimal:
+    """What the fills were worth together; 0 where the event says neither that nor their average price."""
+    if event.executed_funds is not None:
+        return checked_amount(event.executed_funds)
+    return _or_zero(event.avg_price) * cum_qty
 
 
 def _executed(

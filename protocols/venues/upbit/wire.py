@@ -202,6 +202,7 @@ class MyOrder(Struct, tag_field="type", tag="myOrder", gc=False):
     timestamp: Stamp
     trade_uuid: Name | None = None
     price: Decimal | None = None
+    avg_price: Decimal | None = None
     volume: Decimal | None = None
     remaining_volume: Decimal | None = None
     executed_volume: Decimal | None = None
@@ -227,6 +228,7 @@ class SimpleMyOrder(
         "timestamp": "tms",
         "trade_uuid": "tuid",
         "price": "p",
+        "avg_price": "ap",
         "volume": "v",
         "remaining_volume": "rv",
         "executed_volume": "ev",
@@ -246,6 +248,7 @@ class SimpleMyOrder(
     timestamp: Stamp
     trade_uuid: Name | None = None
     price: Decimal | None = None
+    avg_price: Decimal | None = None
     volume: Decimal | None = None
     remaining_volume: Decimal | None = None
     executed_volume: Decimal | None = None

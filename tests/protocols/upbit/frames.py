@@ -63,13 +63,13 @@ def claims(request: HttpRequest) -> dict[str, str]:
     return said
 
 
-def without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
+def usual(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not ...}
 
 
 def order_row(**changes: Any) -> dict[str, Any]:
     """An order as REST shows it (section 5.1), resting unless changed; `...` takes a field out."""
-    return without_nulls(
+    return usual(
         {
             "uuid": UUID, "market": "KRW-BTC", "side": "bid", "ord_type": "limit", "price": "155772000",
             "state": "wait", "created_at": "2026-01-01T09:00:00+09:00", "volume": "0.0001",
@@ -91,7 +91,7 @@ def trade_row(**changes: Any) -> dict[str, Any]:
 def my_order(**changes: Any) -> bytes:
     """A `myOrder` message (section 6.8): the part-fill of the reference unless changed; `...` takes a field out."""
     return msgspec.json.encode(
-        without_nulls(
+        usual(
             {
                 "type": "myOrder", "code": "KRW-BTC", "uuid": UUID, "ask_bid": "BID", "order_type": "limit",
                 "state": "trade", "trade_uuid": TRADE_UUID, "price": 155772000, "avg_price": 155772000,

@@ -460,6 +460,40 @@ def test_what_was_filled_is_said_or_follows_and_is_never_guessed() -> None:
         CODEC.decode_open_orders(reply([order_row(remaining_volume=..., executed_volume=...)]))
 
 
+NUMBERS = ("order_qty", "cum_qty", "last_qty", "last_px", "cum_quote", "fee", "price", "symbol", "side", "ord_status")
+
+
+@pytest.mark.parametrize("absent", [None, ...])
+@pytest.mark.parametrize("name", sorted(msgspec.json.decode(my_order())))
+def test_a_field_of_an_event_that_is_not_there_changes_no_number(name: str, absent: Any) -> None:
+    """It is refused, or it says the same in another way; 0 instead of a number would be booked."""
+    of_order = {**NO_TRADE, "volume": 0.0001}
+    for state in ({}, {"state": "cancel", **of_order}, {"state": "wait", **of_order}):
+        whole = report(my_order(**state))
+        try:
+            (found,) = CODEC.decode_private(my_order(**state | {name: absent}), RECEIVED_NS)
+        except RemoteProtocolError:
+            continue
+        assert isinstance(found, ExecutionReport)
+        changed = {each for each in NUMBERS if getattr(found, each) != getattr(whole, each)}
+        assert changed <= ({"price"} if name == "price" else set())
+
+
+@pytest.mark.parametrize("absent", [None, ...])
+@pytest.mark.parametrize("name", sorted(order_row()))
+def test_a_field_of_an_order_that_is_not_there_changes_no_number(name: str, absent: Any) -> None:
+    filled = {"executed_volume": "0.00004", "remaining_volume": "0.00006", "trades": [trade_row()], "paid_fee": "3.1"}
+    for read in (lambda answer: CODEC.decode_fills(SYMBOL, answer), lambda answer: [CODEC.decode_order_status(answer)]):
+        (whole,) = read(reply(order_row(**filled)))
+        try:
+            (found,) = read(reply(order_row(**filled | {name: absent})))
+        except RemoteProtocolError:
+            continue
+        assert isinstance(found, ExecutionReport)
+        changed = {each for each in NUMBERS if getattr(found, each) != getattr(whole, each)}
+        assert changed <= ({"price"} if name == "price" else set())
+
+
 @pytest.mark.parametrize("trades", [[], None, ...])
 def test_an_order_without_trades_may_say_so_in_any_way(trades: Any) -> None:
     answer = reply(order_row(trades=trades))
