@@ -298,3 +298,5 @@ class Quality(enum.Flag):
     """The venue's clock stands before that of the piece before it."""
     GAP = enum.auto()
     """Pieces are missing between the one before and this one."""
+    LEAP = enum.auto()
+    """The venue's clock stands further ahead of the piece before it than time has passed."""

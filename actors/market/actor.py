@@ -20,9 +20,10 @@ import attrs
 from actors.market.bars import Bars
 from actors.market.candles import SECOND_NS, join
 from actors.market.paging import fetch_pages
+from actors.market.tape import Tape
 from protocols.backbone import Unanswered
 from protocols.base import Event, Message, Query, message
-from protocols.enums import GapReason
+from protocols.enums import GapReason, Quality
 from protocols.ids import Path, Symbol, Venue
 from protocols.market import Candle, GapClosed, GapOpened, Subscribe, Trade, Unsubscribe
 from protocols.reconcile import CandlesQuery, book_path, rest_path
@@ -94,8 +95,7 @@ class CandleActor(Actor):
         self._readers: dict[Path, None] = dict.fromkeys(readers)
         self._history = history
         self._gaps: set[str] = set()
-        self._newest_trade: tuple[int, int] | None = None
-        """(its event time, our monotonic time when it came)"""
+        self._tape = Tape()
         self._published = 0
         self._no_history = ""
 
@@ -158,9 +158,7 @@ class CandleActor(Actor):
 
     def receive(self, message: Message) -> None:
         if isinstance(message, Trade):
-            self._newest_trade = (message.event_ns, self.ctx.monotonic_ns)
-            for bars in self._bars.values():
-                self._publish(bars.add(message))
+            self._on_trade(message)
         elif isinstance(message, GraceOver):
             self._close_by_time()
             self.ctx.after(min(GRACE_NS, min(self._bars)), message)
@@ -181,6 +179,16 @@ class CandleActor(Actor):
         elif isinstance(message, Unsubscribe):
             self._readers.pop(message.reader, None)
 
+    def _on_trade(self, trade: Trade) -> None:
+        odd = self._tape.judge(trade, self.ctx.monotonic_ns)
+        if odd is None:
+            return
+        for bars in self._bars.values():
+            if Quality.LEAP in odd:
+                bars.doubt()
+            else:
+                self._publish(bars.add(trade, after_hole=self._tape.is_new_clock))
+
     def answer(self, query: Query) -> object:
         """`CandlesQuery`: the newest closed bars of an interval that this actor builds."""
         if not isinstance(query, CandlesQuery):
@@ -194,10 +202,9 @@ class CandleActor(Actor):
         return tuple(bars[-query.limit :]) if query.limit > 0 else ()
 
     def _close_by_time(self) -> None:
-        if self._newest_trade is None:
+        if not self._tape.event_ns:
             return
-        event_ns, came_ns = self._newest_trade
-        venue_ns = event_ns + (self.ctx.monotonic_ns - came_ns) - GRACE_NS
+        venue_ns = self._tape.now_ns(self.ctx.monotonic_ns) - GRACE_NS
         for bars in self._bars.values():
             self._publish(bars.close_until(venue_ns))
 
@@ -215,6 +222,7 @@ class CandleActor(Actor):
             "symbol": self._symbol,
             "bars": {f"{ns / SECOND_NS:g} s": len(bars.closed) for ns, bars in self._bars.items()},
             "held": sum(bars.held for bars in self._bars.values()),
+            "repeated_trades": self._tape.repeated,
             "late_trades": max(bars.late_trades for bars in self._bars.values()),
             "published": self._published,
             "open_gaps": sorted(self._gaps),

@@ -52,8 +52,10 @@ MARGIN_NS = SECOND_NS // 2
 
 SLICE_NS = SECOND_NS
 """How long one answer is waited for before the question is put again."""
-RETRY_S = 0.01
-"""Before a backbone that gave the question back is asked again."""
+RETRY_S, RETRY_MAX_S = 0.01, 0.5
+"""Before a backbone that gave the question back is asked again; doubles."""
+REASONS_MAX = 3
+"""That an error repeats, the newest."""
 
 T = TypeVar("T", bound=Item)
 
@@ -281,7 +283,8 @@ class MarketData:
         """
         path, reasons = market_path(venue), dict[str, None]()
         until = trio.current_time() + query.patience_ns / SECOND_NS
-        with trio.move_on_at(until + MARGIN_NS / SECOND_NS):
+        pause_s = RETRY_S
+        with trio.move_on_at(until + MARGIN_NS / SECOND_NS) as patience:
             while True:
                 left_ns = max(int((until - trio.current_time()) * SECOND_NS), 0)
                 asked = attrs.evolve(query, patience_ns=left_ns)
@@ -293,13 +296,18 @@ class MarketData:
                     continue
                 if not isinstance(found, Unanswered):
                     return found
-                if found.reason is not UnansweredReason.TOO_LATE or trio.current_time() >= until:
+                if found.reason is not UnansweredReason.TOO_LATE:
                     raise error_of(venue, found)
-                reasons[found.text] = None  # it was too late for one who had asked the same before, less patiently
-                await trio.sleep(RETRY_S)
-        reasons[await self._awaited(path, query)] = None
-        patience_s = query.patience_ns / SECOND_NS
-        raise TooLate(f"{venue} did not answer within {patience_s:g} s: {'; '.join(reasons)}")
+                # Perhaps only for one who had asked the same before, and less patiently.
+                reasons[found.text] = None
+                if trio.current_time() + pause_s >= until:
+                    break
+                await trio.sleep(pause_s)
+                pause_s = min(2 * pause_s, RETRY_MAX_S)
+        if patience.cancelled_caught:
+            reasons[await self._awaited(path, query)] = None
+        words = "; ".join(list(reasons)[-REASONS_MAX:])
+        raise TooLate(f"{venue} did not answer within {query.patience_ns / SECOND_NS:g} s: {words}")
 
     async def _awaited(self, path: Path, query: TickerQuery | DepthQuery | BarsQuery) -> str:
         """What there was to wait for, as far as it can be told now."""

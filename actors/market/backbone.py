@@ -32,6 +32,7 @@ from actors.market.memory import Memory, topic_of
 from actors.market.pictures import Job, Pictures
 from actors.market.readers import Readers
 from actors.market.settings import SECOND_NS, MarketSettings
+from actors.market.tape import Tape
 from actors.market.upstream import Stream, Upstream, stream_of
 from protocols.backbone import (
     AwaitedQuery,
@@ -120,8 +121,7 @@ class MarketActor(Actor):
         self._upstream = Upstream()
         self._memory = Memory(venue, self._settings)
         self._bars: dict[Topic, Bars] = {}
-        self._clocks: dict[Symbol, tuple[int, int]] = {}
-        """Of the newest trade: (its event time, our monotonic time when it came)."""
+        self._tapes: dict[Symbol, Tape] = {}
         self._heard: dict[Topic, trio.Event] = {}
         """Single pictures wait for these."""
         self._pictures = Pictures(self, self._memory)
@@ -132,7 +132,9 @@ class MarketActor(Actor):
         self._listened: dict[Topic, int] = {}
         """Streams that single pictures need, and until when (monotonic)."""
         self._flags: deque[DataFlagged] = deque(maxlen=50)
-        self._counts = dict.fromkeys(("tickers", "depths", "trades", "bars", "gaps", "flagged"), 0)
+        self._counts = dict.fromkeys(
+            ("tickers", "depths", "trades", "repeated", "odd_trades", "bars", "gaps", "flagged"), 0
+        )
         self._handlers: dict[type[Message], Callable[[Any], None]] = {
             Depth: self._on_depth,
             Ticker: self._on_ticker,
@@ -233,6 +235,8 @@ class MarketActor(Actor):
     def _unsubscribe(self, topic: Topic) -> None:
         """The session serves what it was asked for until it is told otherwise, also by an incarnation before this."""
         stream = self._upstream.release(topic)
+        if stream is not None and stream[0] is Channel.TRADES:
+            self._tapes.pop(stream[1], None)
         if stream is not None and topic[0] is not _BOOK:
             self.ctx.send(self._public, Unsubscribe(stream[1], self.ctx.path, (stream[0],)))
 
@@ -280,17 +284,31 @@ class MarketActor(Actor):
         self._wake(topic)
 
     def _on_trade(self, trade: Trade) -> None:
-        self._counts["trades"] += 1
         symbol = trade.symbol
+        tape = self._tapes.get(symbol)
+        if tape is None:
+            tape = self._tapes[symbol] = Tape()
+        odd = tape.judge(trade, self.ctx.monotonic_ns)
+        if odd is None:
+            self._counts["repeated"] += 1
+            return
+        self._counts["trades"] += 1
         if symbol in self._upstream.holes:
             self._upstream.holes.discard(symbol)
-            trade = attrs.evolve(trade, quality=trade.quality | Quality.GAP)
-        self._clocks[symbol] = (trade.event_ns, self.ctx.monotonic_ns)
+            odd |= Quality.GAP
+        if odd:
+            trade = attrs.evolve(trade, quality=trade.quality | odd)
+            if odd is not Quality.GAP:
+                self._counts["odd_trades"] += 1
         self._send(topic_of(_TRADES, symbol), trade)
         for topic in self._upstream.topics((Channel.TRADES, symbol)):
             bars = self._bars.get(topic)
-            if bars is not None:
-                self._publish(topic, bars.add(trade))
+            if bars is None:
+                continue
+            if Quality.LEAP in odd:
+                bars.doubt()
+            else:
+                self._publish(topic, bars.add(trade, after_hole=tape.is_new_clock))
 
     def _send(self, topic: Topic, item: Message) -> None:
         own = self.ctx.path
@@ -394,9 +412,9 @@ class MarketActor(Actor):
     def _on_tick(self, tick: _Tick) -> None:
         now_ns = self.ctx.monotonic_ns
         for topic, bars in self._bars.items():
-            clock = self._clocks.get(topic[1])
-            if clock is not None:
-                self._publish(topic, bars.close_until(clock[0] + (now_ns - clock[1]) - GRACE_NS))
+            tape = self._tapes.get(topic[1])
+            if tape is not None and tape.event_ns:
+                self._publish(topic, bars.close_until(tape.now_ns(now_ns) - GRACE_NS))
         self.ctx.after(self._settings.tick_ns, tick)
 
     def _publish(self, topic: Topic, told: Iterable[Candle]) -> None:

@@ -49,13 +49,17 @@ class Bars:
         """From here on trades may be missing."""
         self._builder.interrupt()
 
+    def doubt(self) -> None:
+        """The bar under way may lack a trade."""
+        self._builder.doubt()
+
     def resume(self) -> None:
         """Trades are complete again."""
         self._builder.resume()
 
-    def add(self, trade: Trade) -> list[Candle]:
-        """Take a trade; the bars that can be told now."""
-        closed = self._builder.add(trade)
+    def add(self, trade: Trade, *, after_hole: bool = False) -> list[Candle]:
+        """Take a trade; the bars that can be told now.  `after_hole`: others may be missing before it."""
+        closed = self._builder.add_after_hole(trade) if after_hole else self._builder.add(trade)
         return self._tell(closed) if closed else closed
 
     def close_until(self, venue_ns: int) -> list[Candle]:

@@ -53,6 +53,18 @@ class CandleBuilder:
             last = history[-1]
             self._begin(last.open_ns + self.interval_ns, last.close, has_gap=True)
 
+    def add_after_hole(self, trade: Trade) -> list[Candle]:
+        """As `add`, and every bar from the forming one to that of the trade may lack others."""
+        was_interrupted = self._interrupted
+        self.interrupt()
+        closed = self.add(trade)
+        self._interrupted = was_interrupted
+        return closed
+
+    def doubt(self) -> None:
+        """The forming bar may lack a trade."""
+        self._bar_has_gap = True
+
     def interrupt(self) -> None:
         """From here on trades may be missing."""
         self._interrupted = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -16,7 +17,7 @@ from actors.market.breaker import BreakerSettings
 from actors.market.desk import DeskActor, DeskHome
 from actors.market.readers import Readers
 from actors.market.settings import MarketSettings
-from protocols.backbone import RestBookQuery, RestTickersQuery, market_path
+from protocols.backbone import RestBookQuery, RestTickersQuery, Unanswered, market_path
 from protocols.base import Message, Query
 from protocols.enums import Channel, Side, Source
 from protocols.ids import Symbol, Venue
@@ -65,6 +66,16 @@ class Script:
     at_ns: int | None = None
     """Venue time of what REST says; None: now."""
     bars: list[Candle] = attrs.field(factory=list)
+    page: int = 200
+    """Bars that the venue gives in one answer."""
+    silent_from: int | None = None
+    """No question about bars is answered from this one on (counted from 0)."""
+    mute: set[Symbol] = attrs.field(factory=set)
+    """Symbols about which REST does not answer."""
+    listed: set[Symbol] = attrs.field(factory=lambda: {BTC, ETH, XRP})
+    """Those that exist."""
+    held_back: Unanswered | None = None
+    """What the session says instead of asking the venue."""
 
 
 class Public(Actor):
@@ -105,7 +116,11 @@ class Rest(Actor):
         now_ns = TrioClock().wall_ns()
         at_ns = now_ns if script.at_ns is None else script.at_ns
         symbols = query.symbols if isinstance(query, RestTickersQuery) else (query.symbol,)  # type: ignore[attr-defined]
-        if any(symbol not in (BTC, ETH, XRP) for symbol in symbols):
+        if script.held_back is not None:
+            return script.held_back
+        if script.mute.intersection(symbols):
+            return later
+        if any(symbol not in script.listed for symbol in symbols):
             return VenueError(Disposition.NOT_FOUND, "404", "Code not found")
         if isinstance(query, RestTickersQuery):
             return tuple(
@@ -113,9 +128,16 @@ class Rest(Actor):
             )
         if isinstance(query, RestBookQuery):
             bids = tuple((Decimal(99 - n), ONE) for n in range(query.levels))
-            return BookSnapshot(VENUE, query.symbol, 7, bids, ((Decimal(101), ONE),), now_ns)
+            asks = ((Decimal(101), ONE),)
+            return BookSnapshot(VENUE, query.symbol, 7, bids, asks, now_ns, event_ns=script.at_ns or 0)
         assert isinstance(query, CandlesQuery)
-        return tuple(script.bars[-query.limit :])
+        asked = sum(isinstance(one, CandlesQuery) for one in script.asked) - 1
+        if script.silent_from is not None and asked >= script.silent_from:
+            return later
+        end_ns = query.end_ns
+        bars = [one for one in script.bars if end_ns is None or one.open_ns < end_ns]
+        found = bars[-min(query.limit, script.page) :]
+        return tuple(attrs.evolve(one, symbol=query.symbol) for one in found)
 
 
 class Book(Actor):
@@ -148,8 +170,12 @@ def ticker(symbol: Symbol = BTC, last: str = "100", at_ns: int | None = None) ->
     return Ticker(VENUE, symbol, now_ns() if at_ns is None else at_ns, now_ns(), last_px=Decimal(last))
 
 
-def trade(symbol: Symbol = BTC, price: int = 100, at_ns: int | None = None, number: int = 1) -> Trade:
+_numbers = itertools.count(1)
+
+
+def trade(symbol: Symbol = BTC, price: int = 100, at_ns: int | None = None, number: int | None = None) -> Trade:
     at_ns = now_ns() if at_ns is None else at_ns
+    number = next(_numbers) if number is None else number
     return Trade(VENUE, symbol, str(number), Decimal(price), ONE, Side.BUY, at_ns, now_ns())
 
 
