@@ -71,9 +71,11 @@ class Books:
         self._asked: set[Symbol] = set()
         self.all_read = trio.Event()
 
-    async def subscribe(self, symbols: list[str], channel: Channel = Channel.BOOK) -> None:
+    async def subscribe(self, symbols: list[str], *channels: Channel) -> None:
+        """All in one frame: the recording begins with the first of them. Books, if nothing is named."""
         self._requests += 100
-        for frame in self.codec.subscribe([(channel, Symbol(symbol)) for symbol in symbols], self._requests):
+        wanted = [(channel, Symbol(symbol)) for symbol in symbols for channel in channels or (Channel.BOOK,)]
+        for frame in self.codec.subscribe(wanted, self._requests):
             await self._ws.send_message(frame.text)
 
     async def _again(self, symbol: Symbol) -> None:
@@ -206,8 +208,7 @@ async def test_spoiled_streams_are_seen_and_healed(data_dir: Path, name: str, ki
 async def test_best_prices_are_derived_and_trades_passed_on(data_dir: Path) -> None:
     async with open_simulator(config(capture(data_dir, "2022-05-13_books_btcusdt"))) as sim, raw_socket(sim) as ws:
         books = Books(ws)
-        for channel in (Channel.BOOK, Channel.BOOK_TICKER, Channel.TRADES):
-            await books.subscribe(["BTC-USDT"], channel)
+        await books.subscribe(["BTC-USDT"], Channel.BOOK, Channel.BOOK_TICKER, Channel.TRADES)
         await play(sim, books)
     best = books.books[Symbol("BTC-USDT")].best()
     last = books.tickers[-1]
