@@ -138,8 +138,9 @@ class Desk:
         ord_type: OrdType = OrdType.LIMIT,
         time_in_force: TimeInForce = TimeInForce.GTC,
         exec_inst: ExecInst = ExecInst.NONE,
+        orig: ClOrdID | None = None,
     ) -> NewOrder:
-        """An order, not placed yet."""
+        """An order, not placed yet; `orig` is the one that it replaces."""
         return NewOrder(
             cl_ord_id=self._ids.next(),
             account=ACCOUNT,
@@ -154,6 +155,7 @@ class Desk:
             reply_to=DESK,
             time_in_force=time_in_force,
             exec_inst=exec_inst,
+            orig_cl_ord_id=orig,
         )
 
     def place(self, order: NewOrder) -> ClOrdID:
@@ -170,6 +172,22 @@ class Desk:
 
     def amend(self, cl_ord_id: ClOrdID, order_qty: Decimal) -> None:
         self._tell_account(AmendOrder(cl_ord_id, ACCOUNT, self.subject.venue, self.symbol, order_qty, DESK))
+
+    def change(self, cl_ord_id: ClOrdID, order_qty: Decimal, price: Decimal | None = None) -> None:
+        """Ask for any terms, through the router and every gate."""
+        amend = AmendOrder(
+            cl_ord_id,
+            ACCOUNT,
+            self.subject.venue,
+            self.symbol,
+            order_qty,
+            DESK,
+            price,
+            self._ids.next(),
+            StrategyID("desk"),
+            self.host.runtime.clock.wall_ns(),
+        )
+        self.host.runtime.deliver(ROUTER, amend)
 
     def cancel_all(self) -> None:
         self._tell_account(CancelAll(ACCOUNT, self.subject.venue, DESK))
@@ -297,6 +315,18 @@ class Desk:
             return reports[-1] if reports and reports[-1].order_qty == qty else None
 
         return await self._until(found, f"{cl_ord_id} to be for {qty}")
+
+    async def terms(self, cl_ord_id: ClOrdID, qty: Decimal, price: Decimal) -> ExecutionReport:
+        """Wait until the order has this total and price, and no change of it is on its way."""
+
+        def found() -> ExecutionReport | None:
+            reports = self.reports(cl_ord_id)
+            last = reports[-1] if reports else None
+            if last is None or last.ord_status is OrdStatus.PENDING_REPLACE:
+                return None
+            return last if (last.order_qty, last.price) == (qty, price) else None
+
+        return await self._until(found, f"{cl_ord_id} to be for {qty} at {price}")
 
     async def cancel_reject(self, cl_ord_id: ClOrdID) -> CancelRejected:
         """Wait for the refusal of a cancel or an amend."""

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance import cases_account, cases_faults, cases_market, cases_orders
+from tests.conformance import cases_account, cases_changes, cases_faults, cases_market, cases_orders
 from tests.conformance.case import CASES, Case
 from tests.conformance.rig import conformity
 from tests.conformance.subjects import SUBJECTS, Subject
 
-MODULES = (cases_market, cases_orders, cases_account, cases_faults)
+MODULES = (cases_market, cases_orders, cases_changes, cases_account, cases_faults)
 GROUPS = {1: "market", 2: "orders", 3: "account", 4: "faults"}
 
 

@@ -72,7 +72,7 @@ def test_what_a_picture_contains_can_be_told_from_what_comes_after_it(rig: Rig) 
     rig.tell(fill)
     picture = rig.actor.answer(AccountQuery(hashed=True))
     assert isinstance(picture, AccountPicture)
-    assert picture == attrs.evolve(rig.state.picture(), state_hash=picture.state_hash)
+    assert picture == attrs.evolve(rig.state.picture(), state_hash=picture.state_hash, made=picture.made)
     assert fill.received_ns < picture.taken_ns <= fill.received_ns + 1
     assert picture.state_hash == rig.state.hash()
 
