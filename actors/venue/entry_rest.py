@@ -59,13 +59,24 @@ class RestPath:
         try:
             permit = await calls.permit(draft.lane, costs, self._settings.permit_timeout_ns)
         except NotPermitted as error:
-            self._outcomes.refuse(job, OrdRejReason.RATE_LIMITED, str(error))
+            self._not_permitted(job, ctx, error)
             return
         if self._may_leave(job, ctx, session):
             request = self._commands.request(job, session.stamp_ns())  # signed now, after permission
             await self._send(job, ctx, calls, session, permit, costs, request)
         else:
             calls.settle(permit, unused=costs)
+
+    def _not_permitted(self, job: Submit, ctx: Context, error: NotPermitted) -> None:
+        """A batch may be more than its bucket ever holds: while its orders are young, its halves try for themselves."""
+        members = job.members if isinstance(job, OrderGroup) else ()
+        oldest_ns = ctx.now_ns - self._settings.order_age_max_ns
+        if not members or any(member.order.created_ns < oldest_ns for member in members):
+            self._outcomes.refuse(job, OrdRejReason.RATE_LIMITED, str(error))
+            return
+        half = len(members) // 2
+        for part in (members[:half], members[half:]):
+            self.take(OrderGroup(part) if len(part) > 1 else part[0])
 
     def _unsayable(self, job: Submit, error: LocalProtocolError) -> None:
         """The venue has no words for it; of a batch perhaps for its members."""

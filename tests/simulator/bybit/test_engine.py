@@ -151,3 +151,17 @@ async def test_a_price_is_amended_and_a_quantity_raised_in_place(kind: str, tmp_
         told = here.reports(order)[-1]
         assert (told.order_qty, told.price) == wanted
         await here.agreement()
+
+
+async def test_more_orders_by_rest_than_the_venue_takes_in_a_second(tmp_path: Path) -> None:
+    """A batch that its bucket can never hold goes in parts."""
+    async with anywhere("bybit-linear", tmp_path, account=AUDITING) as here:
+        here.strike(FaultKind.REFUSE_FOR, match="ws-api", delay_ms=60_000)
+        here.sim.cut_connections("ws-api")
+        await here.until(lambda: not here.world.inspect(here.entry)["connected"], "the trade socket to be gone")
+        orders = here.place(*(here.order() for _ in range(16)))
+        for order in orders:
+            await here.status(order, OrdStatus.NEW)
+        assert {each.cl_ord_id for each in here.sim.open_orders(ACCOUNT)} == set(orders)
+        assert here.sim.venue.requests["order.create-batch"] == 2
+        assert not here.sim.venue.requests["order.create"]
