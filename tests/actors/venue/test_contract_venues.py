@@ -81,6 +81,8 @@ async def test_a_position_that_our_fills_do_not_add_up_to_raises_an_alarm_and_be
     async with anywhere(kind, tmp_path, account=AUDITING, lax=True) as here:
         await here.bought()
         await here.agreement()
+        rounds = here.world.inspect(here.account)["attempt"]  # before its first comparison nothing can differ
+        await here.until(lambda: here.world.inspect(here.account)["attempt"] > rounds + 1, "an audit")
         resyncs = len(here.gate.of(AccountResynced))
         position = here.sim.account(ACCOUNT).position(here.market.symbol, PositionSide.BOTH)
         more = here.instrument.qty_step * 3
@@ -104,6 +106,8 @@ async def test_by_policy_a_difference_is_told_and_left_alone(tmp_path: Path) -> 
     async with anywhere(CONTRACTS[0], tmp_path, account=policy, lax=True) as here:
         await here.bought()
         await here.agreement()
+        rounds = here.world.inspect(here.account)["attempt"]
+        await here.until(lambda: here.world.inspect(here.account)["attempt"] > rounds + 1, "an audit")
         here.sim.account(ACCOUNT).position(here.market.symbol, PositionSide.BOTH).qty += here.instrument.qty_step
         await here.until(lambda: here.world.inspect(here.account)["alarms"] == 1, "the alarm")
         rounds = here.world.inspect(here.account)["attempt"]
