@@ -63,13 +63,14 @@ class NaiveMarket:
         return best
 
     def fillable(self, taker: Plain) -> int:
-        total = 0
-        for order in self.resting:
-            assert order.price is not None
-            if order.buy == taker.buy or (order.owner == taker.owner and taker.mode is not StpMode.NONE):
-                continue
-            if taker.price is None or (order.price <= taker.price if taker.buy else order.price >= taker.price):
+        """As far as the taker would get: past its own orders only where those are what prevention takes away."""
+        total, passed = 0, NaiveMarket([order for order in self.resting if order.buy != taker.buy])
+        while (order := passed.best_against(taker)) is not None and total < taker.left:
+            passed.resting.remove(order)
+            if order.owner != taker.owner or taker.mode is StpMode.NONE:
                 total += order.left
+            elif taker.mode is not StpMode.EXPIRE_MAKER:
+                break
         return total
 
     def place(self, taker: Plain, tif: TimeInForce, post_only: bool) -> None:

@@ -29,13 +29,20 @@ def would_match(market: Market, order: Order) -> bool:
 
 
 def fillable_qty(market: Market, order: Order) -> Decimal:
-    """How much of the order the facing side could fill at once, own orders left out (fill-or-kill)."""
+    """How much of the order the facing side could fill at once (fill-or-kill).
+
+    Own orders are left out; where the order's mode would cut itself on meeting one, it gets no further than that.
+    """
     facing, total, wanted = market.book.facing(order), ZERO, order.open_qty
     for level in facing:
         if not facing.crosses(level.price, order.limit_px) or total >= wanted:
             break
         total += max(level.available, ZERO)
-        total += sum((maker.open_qty for maker in level.queue if not prevented(order, maker)), ZERO)
+        for maker in level.queue:
+            if not prevented(order, maker):
+                total += margin.tradable_qty(maker) if market.spec.is_linear else maker.open_qty
+            elif order.stp_mode is not StpMode.EXPIRE_MAKER:
+                return total
     return total
 
 
