@@ -17,9 +17,10 @@ from protocols.ids import AccountID, OrderID, Path, StrategyID, Symbol, TradeID,
 from protocols.instruments import Instrument, InstrumentStatus, PriceStep, Product
 from protocols.journal import Append, ReplayAnswer, ReplayQuery, StateSnapshot
 from protocols.market import Candle, GapClosed, GapOpened, Quote
-from protocols.orders import CancelOrder, ExecutionReport, NewOrder, OrderRefused
+from protocols.orders import AmendOrder, CancelOrder, ExecutionReport, NewOrder, OrderRefused
 from protocols.positions import AccountPicture, AccountQuery, OpenOrder, Position
 from protocols.reconcile import CandlesQuery, InstrumentsQuery
+from protocols.venue import Capabilities
 from supervisors.actor import Up
 from supervisors.testing import RecordingContext
 
@@ -77,8 +78,10 @@ class Bench:
         *,
         product: Product = Product.SPOT,
         instruments: Sequence[Instrument] | None = None,
+        capabilities: Capabilities | None = None,
     ) -> None:
         self.make = make
+        self.capabilities = capabilities
         self.symbols = tuple(symbols)
         self.instruments = tuple(instruments or (instrument(symbol, product) for symbol in symbols))
         self.history: dict[tuple[Symbol, int], tuple[Candle, ...]] = {}
@@ -96,7 +99,7 @@ class Bench:
     async def start(self) -> None:
         """A new incarnation."""
         self.epoch += 1
-        self.actor = StrategyActor(NAME, ACCOUNT, VENUE, self.symbols, self.make)
+        self.actor = StrategyActor(NAME, ACCOUNT, VENUE, self.symbols, self.make, self.capabilities)
         self.ctx = RecordingContext(self.actor, f"/strategies/{NAME}", self.now_ns)
         self.ctx.epoch = self.epoch
         self.ctx.answers[ReplayQuery] = lambda path, query: ReplayAnswer(RUN, self.saved, ())
@@ -147,6 +150,12 @@ class Bench:
     def cancels(self) -> list[CancelOrder]:
         """Cancels sent since the last call."""
         return self._taken(CancelOrder)
+
+    def amends(self) -> list[tuple[Path, AmendOrder]]:
+        """Amends sent since the last call, and where to."""
+        found = [(to, item) for to, item in self.ctx.sent if isinstance(item, AmendOrder)]
+        self.ctx.sent = [(to, item) for to, item in self.ctx.sent if not isinstance(item, AmendOrder)]
+        return found
 
     def records(self, kind: type[Any]) -> list[Any]:
         """Journal records of one kind written since the last call; a StateSnapshot is kept for the next start."""
