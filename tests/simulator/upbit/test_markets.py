@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -64,6 +65,21 @@ def test_price_units_change_with_the_date() -> None:
     assert steps.step_of("KRW", Decimal(150_000), change_ns - 1) == 50
     assert steps.step_of("USDT", Decimal(20), change_ns) == steps.step_of("USDT", Decimal(20), 0) == Decimal("0.01")
     assert steps.step_of("BTC", Decimal(1), 0) == Decimal("0.00000001")
+
+
+@pytest.mark.parametrize("code, price, dates", [
+    ("KRW-ADA", 500, {(2024, 10, 13): "0.1", (2024, 10, 14): "1", (2025, 7, 31): "1"}),
+    ("KRW-XRP", 500, {(2024, 10, 14): "0.1", (2025, 7, 31): "1"}),
+    ("KRW-USDT", 1450, {(2025, 3, 20): "1", (2025, 3, 21): "0.5", (2025, 7, 31): "1"}),
+    ("KRW-USDC", 990, {(2025, 3, 21): "0.1", (2025, 7, 31): "1"}),
+])  # fmt: skip
+def test_the_coins_that_were_exceptions(code: str, price: int, dates: dict[tuple[int, int, int], str]) -> None:
+    """Section 4, history."""
+    for day, step in dates.items():
+        at_ns = int(datetime(*day, tzinfo=steps.KST).timestamp()) * 1_000_000_000
+        assert steps.step_of(code, Decimal(price), at_ns) == Decimal(step)
+        assert steps.is_on_step(code, price + Decimal(step), at_ns)
+        assert not steps.is_on_step(code, price + Decimal(step) / 2, at_ns)
 
 
 async def test_order_book() -> None:

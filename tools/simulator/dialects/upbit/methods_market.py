@@ -66,7 +66,7 @@ def instruments(venue: Upbit, call: Call) -> Any:
         {
             "market": market.symbol,
             "quote_currency": market.spec.quote,
-            "tick_size": text(steps.step_of(market.spec.quote, market.last_px, now)),
+            "tick_size": text(steps.step_of(market.symbol, market.last_px, now)),
             "supported_levels": render.supported_levels(market, now),
         }
         for market in _markets(venue, call)

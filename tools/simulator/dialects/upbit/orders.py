@@ -175,7 +175,7 @@ def order_of(venue: Upbit, wish: Wish, account: Account) -> Order:
     if wish.ord_type == "limit":
         assert wish.price is not None
         assert wish.volume is not None
-        if not steps.is_on_step(quote, wish.price, now_ns):
+        if not steps.is_on_step(market.symbol, wish.price, now_ns):
             raise errors.of_side("invalid_price", wish.side, "The price is no multiple of the unit.")
         order.price, order.order_qty = wish.price, wish.volume
         total = wish.price * wish.volume

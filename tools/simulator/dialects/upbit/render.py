@@ -60,7 +60,7 @@ def supported_levels(market: Market, at_ns: int) -> list[str]:
     """By how much prices can be grouped: KRW pairs alone, ten, a hundred and a thousand units."""
     if market.spec.quote != "KRW":
         return ["0"]
-    step = steps.step_of("KRW", market.last_px, at_ns)
+    step = steps.step_of(market.symbol, market.last_px, at_ns)
     return ["0", *(text(step * factor) for factor in (10, 100, 1000))]
 
 

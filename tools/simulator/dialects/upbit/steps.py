@@ -65,23 +65,52 @@ _USDT = _table(
     "0 0.00000001",
 )
 _BTC = _table("0 0.00000001")
-_FROM_2025 = _ns(2025, 7, 31)
+_WHOLE_WON = frozenset(
+    [
+        "ADA",
+        "ALGO",
+        "BLUR",
+        "CELO",
+        "ELF",
+        "EOS",
+        "GRS",
+        "GRT",
+        "ICX",
+        "MANA",
+        "MINA",
+        "POL",
+        "SAND",
+        "SEI",
+        "STG",
+        "TRX",
+    ]
+)
+_HALF_WON = frozenset({"USDT", "USDC"})
+_FROM_2024_10, _FROM_2025_03, _FROM_2025 = _ns(2024, 10, 14), _ns(2025, 3, 21), _ns(2025, 7, 31)
 
 MIN_TOTAL = {"KRW": Decimal(5000), "BTC": Decimal("0.00005"), "USDT": Decimal("0.5")}
 MAX_TOTAL = {"KRW": Decimal(1_000_000_000)}
 
 
-def table(quote: str, at_ns: int) -> Table:
-    """The units of all markets of a quote currency at a moment."""
-    if quote == "KRW":
-        return _KRW_NOW if at_ns >= _FROM_2025 else _KRW_2024
-    return _USDT if quote == "USDT" else _BTC
+def table(code: str, at_ns: int) -> Table:
+    """The units of a market (or, for a mere quote currency, of its markets without exceptions) at a moment."""
+    quote, _, base = code.partition("-")
+    if quote != "KRW":
+        return _USDT if quote == "USDT" else _BTC
+    if at_ns >= _FROM_2025:
+        return _KRW_NOW
+    units = dict(_KRW_2024)
+    if at_ns >= _FROM_2024_10 and base in _WHOLE_WON:
+        units[Decimal(100)] = Decimal(1)
+    if at_ns >= _FROM_2025_03 and base in _HALF_WON:
+        units[Decimal(1000)] = Decimal("0.5")
+    return tuple(units.items())
 
 
-def step_of(quote: str, price: Decimal, at_ns: int) -> Decimal:
+def step_of(code: str, price: Decimal, at_ns: int) -> Decimal:
     """The unit that a price must be a multiple of."""
-    return next(step for start, step in table(quote, at_ns) if price >= start)
+    return next(step for start, step in table(code, at_ns) if price >= start)
 
 
-def is_on_step(quote: str, price: Decimal, at_ns: int) -> bool:
-    return floor_to(price, step_of(quote, price, at_ns)) == price
+def is_on_step(code: str, price: Decimal, at_ns: int) -> bool:
+    return floor_to(price, step_of(code, price, at_ns)) == price

@@ -74,10 +74,10 @@ def market_of(code: str, english_name: str = "", korean_name: str = "") -> Upbit
         symbol=code,
         base=base,
         quote=quote,
-        tick_size=steps.step_of(quote, price, _TODAY_NS),
+        tick_size=steps.step_of(code, price, _TODAY_NS),
         step_size=STEP_SIZE,
         fee_in_quote=True,
-        tick_rule=lambda at: steps.step_of(quote, at, _TODAY_NS),
+        tick_rule=lambda at: steps.step_of(code, at, _TODAY_NS),
         order_worth=_WORTH.get(quote, Decimal(10_000)),
     )
     return UpbitMarket(spec=spec, korean_name=korean_name or base, english_name=english_name or base, start_px=price)
