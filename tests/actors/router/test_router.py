@@ -11,10 +11,20 @@ from actors.router.actor import RouterActor
 from actors.router.choice import Fees
 from protocols.base import Query
 from protocols.control import Drain
-from protocols.enums import GapReason, OrdRejReason, OrdType, Side
+from protocols.enums import CxlRejResponseTo, GapReason, OrdRejReason, OrdType, Side
 from protocols.ids import AccountID, ClOrdID, StrategyID, Symbol, Venue
 from protocols.market import BestPrice, BestPriceQuery, GapClosed, GapOpened, Quote
-from protocols.orders import FIRM_GATE, ROUTER, NewOrder, OrderBatch, OrderRefused, RoutedOrder
+from protocols.orders import (
+    FIRM_GATE,
+    ROUTER,
+    AmendOrder,
+    CancelRejected,
+    NewOrder,
+    OrderBatch,
+    OrderRefused,
+    RoutedAmend,
+    RoutedOrder,
+)
 from protocols.reconcile import book_path
 from supervisors.actor import Down
 from supervisors.testing import RecordingContext
@@ -154,3 +164,30 @@ def test_other_questions_are_not_answered_and_other_news_are_not_its_own() -> No
     assert give(ctx, Drain("stop")) == []
     give(ctx, order("a", ONE), order("b", ONE))
     assert ctx._actor.inspect() == {"routed": {"a": 1}, "refused": 1, "quotes": 0}
+
+
+# ---- changes of orders -------------------------------------------------------------------------------------------
+
+
+def amend(venue: str = "b", account: AccountID = TWO) -> AmendOrder:
+    return AmendOrder(ClOrdID("x1"), account, Venue(venue), BTC, D(2), STRATEGY, D(100), "r1", StrategyID("s"))
+
+
+def test_an_amend_goes_to_the_gate_of_the_firm() -> None:
+    asked = amend(B)
+    assert give(router(), asked) == [(FIRM_GATE, RoutedAmend(asked))]
+
+
+def test_an_amend_for_where_the_account_does_not_trade_is_refused() -> None:
+    for asked in (amend("c"), amend(""), amend(B, ONE)):
+        ((to, rejected),) = give(router(), asked)
+        assert isinstance(rejected, CancelRejected)
+        assert (to, rejected.response_to) == (STRATEGY, CxlRejResponseTo.REPLACE)
+
+
+def test_an_order_that_replaces_another_is_not_sent_elsewhere() -> None:
+    ctx = router()
+    give(ctx, quote(A, "99", "101"), quote(B, "99", "101"))
+    replacing = attrs.evolve(order(), orig_cl_ord_id=ClOrdID("old"))
+    assert "must name the venue" in refused(give(ctx, replacing)).text
+    assert routed(give(ctx, attrs.evolve(replacing, venue=B))) == [B]
