@@ -22,6 +22,7 @@ from protocols.venue import Capabilities, HttpReply, HttpRequest, Reply, Unrecog
 from protocols.venues.binance_common.limits import usage_of_headers
 from protocols.venues.binance_common.refusals import Refusal
 from protocols.venues.binance_common.requests import decoded, public_request, refusal_of
+from protocols.venues.binance_common.shapes import usual
 from protocols.venues.binance_common.streams import INTERVALS, bar_of, bars_of, check_levels, ticker_of_row
 from protocols.venues.binance_common.wire import (
     AggTradeEvent,
@@ -39,6 +40,8 @@ __all__ = ["Build", "PublicSide", "stream_kind"]
 _KNOWN_STREAMS_MAX = 4096
 _PREFIX = b'{"stream":"'
 _NAME_AT = len(_PREFIX)
+_MANY = ("@arr", "@arr@1s")
+"""Ends of the names of streams about many symbols."""
 TIME_WEIGHT = 1
 
 Build = Callable[[Any, int, int], Sequence[Message]]
@@ -46,14 +49,24 @@ Build = Callable[[Any, int, int], Sequence[Message]]
 
 
 class PublicSide:
-    """Base of the public codecs.  `kinds`: decoder (of a `StreamFrame`) and builder of each kind of stream."""
+    """Base of the public codecs.
+
+    `kinds`: decoder (of a `StreamFrame`) and builder of each kind of stream; `events`: type and builder by the event's
+    own name.
+    """
 
     venue: Venue
     capabilities: Capabilities
 
-    def __init__(self, time_path: str, kinds: Mapping[str, tuple[msgspec.json.Decoder[Any], Build]]) -> None:
+    def __init__(
+        self,
+        time_path: str,
+        kinds: Mapping[str, tuple[msgspec.json.Decoder[Any], Build]],
+        events: Mapping[str, tuple[type, Build]],
+    ) -> None:
         self._time_path = time_path
         self._by_kind = kinds
+        self._by_event: Mapping[str, tuple[type, Build]] = events
         self._by_stream: dict[bytes, tuple[msgspec.json.Decoder[Any], Build]] = {}
         self._time = msgspec.json.Decoder(ServerTime)
         self._snapshot = msgspec.json.Decoder(DepthSnapshot)
@@ -79,6 +92,23 @@ class PublicSide:
             return self._decode_any(raw, received_ns, connection)
         except REFUSED as error:
             raise RemoteProtocolError(f"stream message refused: {error}: {raw[:200]!r}") from error
+
+    def _of_rows(
+        self, rows: list[Any], stream: object, raw: bytes, received_ns: int, connection: int
+    ) -> Sequence[Message]:
+        """A message about many symbols: the events of its rows, if all are of a kind that is read."""
+        if not rows and not (isinstance(stream, str) and stream.endswith(_MANY)):
+            raise RemoteProtocolError(f"no event in {raw[:200]!r}")
+        events: list[Message] = []
+        for row in usual(rows):
+            name = row.get("e") if isinstance(row, dict) else None
+            known = self._by_event.get(name) if isinstance(name, str) else None
+            if known is None:
+                field, word = ("stream", stream) if isinstance(stream, str) else ("e", str(name))
+                return (self._unrecognized(field, word, raw),)
+            event_type, build = known
+            events += build(msgspec.convert(row, event_type), received_ns, connection)
+        return events
 
     def _decode_any(self, raw: bytes, received_ns: int, connection: int) -> Sequence[Message | Reply]:
         """By what the message is, not by how it is written."""

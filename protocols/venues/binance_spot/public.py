@@ -107,14 +107,14 @@ class BinanceSpotPublic(PublicSide):
             "kline": (decoder(StreamFrame[KlineEvent]), self._kline),
             "ticker": (decoder(StreamFrame[TickerEvent]), self._ticker),
         }
-        super().__init__(endpoints.paths.time, kinds)
-        self._by_event: Mapping[str, tuple[type, Build]] = {
+        events: dict[str, tuple[type, Build]] = {
             "depthUpdate": (wire.DepthUpdate, self._depth),
             "trade": (TradeEvent, self._trade),
             "aggTrade": (AggTradeEvent, self._trade),
             "kline": (KlineEvent, self._kline),
             "24hrTicker": (TickerEvent, self._ticker),
         }
+        super().__init__(endpoints.paths.time, kinds, events)
         self._exchange_info = msgspec.json.Decoder(wire.ExchangeInfo)
 
     # ---- streams -----------------------------------------------------------------------------------------------
@@ -134,9 +134,13 @@ class BinanceSpotPublic(PublicSide):
     def _decode_any(self, raw: bytes, received_ns: int, connection: int) -> Sequence[Message | Reply]:
         """The slow and complete way: by what the message is, not by how it is written."""
         whole = msgspec.json.decode(raw)
+        if isinstance(whole, list):
+            return self._of_rows(whole, None, raw, received_ns, connection)
         if not isinstance(whole, dict):
             raise RemoteProtocolError(f"not an object: {raw[:200]!r}")
         data = next((inner for name in ("data", "event") if (inner := whole.get(name)) is not None), whole)
+        if isinstance(data, list):
+            return self._of_rows(data, whole.get("stream"), raw, received_ns, connection)
         if not isinstance(data, dict):
             raise RemoteProtocolError(f"no event in {raw[:200]!r}")
         data = usual(data)

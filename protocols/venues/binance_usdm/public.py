@@ -126,14 +126,14 @@ class BinanceUsdmPublic(PublicSide):
             "kline": (decoder(StreamFrame[KlineEvent]), self._kline),
             "ticker": (decoder(StreamFrame[TickerEvent]), self._ticker),
         }
-        super().__init__(endpoints.paths.time, kinds)
-        self._by_event: Mapping[str, tuple[type, Build]] = {
+        events: dict[str, tuple[type, Build]] = {
             "trade": (TradeEvent, self._trade_of_kind),
             "aggTrade": (AggTradeEvent, self._trade),
             "bookTicker": (wire.BookTickerEvent, self._book_ticker),
             "kline": (KlineEvent, self._kline),
             "24hrTicker": (TickerEvent, self._ticker),
         }
+        super().__init__(endpoints.paths.time, kinds, events)
         self._exchange_info = msgspec.json.Decoder(wire.ExchangeInfo)
 
     # ---- streams -----------------------------------------------------------------------------------------------
@@ -170,10 +170,14 @@ class BinanceUsdmPublic(PublicSide):
     def _decode_any(self, raw: bytes, received_ns: int, connection: int) -> Sequence[Message | Reply]:
         """The slow and complete way: by what the message is, not by how it is written."""
         whole = msgspec.json.decode(raw)
+        if isinstance(whole, list):
+            return self._of_rows(whole, None, raw, received_ns, connection)
         if not isinstance(whole, dict):
             raise RemoteProtocolError(f"not an object: {raw[:200]!r}")
         stream = whole.get("stream")
         data = usual(whole if whole.get("data") is None else whole["data"])
+        if isinstance(data, list):
+            return self._of_rows(data, stream, raw, received_ns, connection)
         name = data.get("e") if isinstance(data, dict) else None
         if isinstance(name, str):
             known = self._by_event.get(name)

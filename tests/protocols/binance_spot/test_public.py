@@ -13,7 +13,7 @@ from protocols.base import Message
 from protocols.enums import Side, Source
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.ids import Symbol
-from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Trade
+from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Ticker, Trade
 from protocols.venue import Channel, Disposition, Lane, Limit, Reply, StreamTerminated, UnrecognizedMessage, Usage
 from protocols.venues.binance_spot import VENUE, BinanceSpotPublic
 from tests.protocols.binance_spot.frames import RECEIVED_NS, SYMBOL, reply
@@ -87,6 +87,18 @@ EVENTS: list[tuple[str, dict[str, Any], Message]] = [
         ),
     ),
 ]
+
+
+def test_arrays_about_many_symbols() -> None:
+    """`!ticker@arr` is gone since March 2026, recordings have it; `!miniTicker@arr` says less than we read."""
+    row = {"e": "24hrTicker", "E": 1790000000000, "s": "BTCUSDT", "c": "90000.0"}
+    found = CODEC.decode(msgspec.json.encode({"stream": "!ticker@arr", "data": [row, row]}), RECEIVED_NS, 4)
+    assert [type(one) for one in found] == [Ticker, Ticker]
+    (kept,) = CODEC.decode(
+        msgspec.json.encode({"stream": "!miniTicker@arr", "data": [row | {"e": "24hrMiniTicker"}]}), RECEIVED_NS, 4
+    )
+    assert isinstance(kept, UnrecognizedMessage)
+    assert kept.what[0].raw == "!miniTicker@arr"
 
 
 def decode(raw: bytes | str) -> Message | Reply:

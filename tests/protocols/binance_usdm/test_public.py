@@ -13,7 +13,7 @@ from protocols.base import Message
 from protocols.enums import Side, Source
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from protocols.ids import Symbol
-from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Trade
+from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Ticker, Trade
 from protocols.venue import Channel, Disposition, Lane, Reply, UnrecognizedMessage, Usage
 from protocols.venues.binance_usdm import DEMO, VENUE, BinanceUsdmPublic
 from tests.protocols.binance_usdm.frames import RECEIVED_NS, SYMBOL, reply
@@ -121,7 +121,8 @@ def test_an_execution_outside_the_book_is_no_trade_of_the_market() -> None:
     [
         ("btcusdt@markPrice@1s", {"e": "markPriceUpdate", "E": 1, "s": "BTCUSDT", "p": "1"}),
         ("btcusdt@forceOrder", {"e": "forceOrder", "E": 1, "o": {}}),
-        ("!ticker@arr", [{"e": "24hrTicker", "E": 1, "st": 2}]),
+        ("!markPrice@arr@1s", [{"e": "markPriceUpdate", "E": 1, "s": "BTCUSDT", "p": "1"}]),
+        ("!miniTicker@arr", [{"e": "24hrMiniTicker", "E": 1, "s": "BTCUSDT", "c": "1"}]),
         ("!contractInfo", {"e": "contractInfo", "E": 1}),
         ("btcusdt@moon", {"phase": "full"}),
     ],
@@ -131,6 +132,16 @@ def test_streams_that_we_do_not_know_are_kept_and_told(stream: str, data: object
     assert isinstance(event, UnrecognizedMessage)
     assert event.what[0].raw == stream
     assert stream in event.raw
+
+
+def test_arrays_are_read_row_by_row_without_those_of_coin_m() -> None:
+    """Since June 2026 rows of COIN-M are among them (section 13)."""
+    row = {"e": "24hrTicker", "E": 1790000000000, "s": "BTCUSDT", "c": "90000.0"}
+    rows = [row | {"st": 1}, row | {"s": "BTCUSD_PERP", "st": 2}, row | {"s": "ETHUSDT"}]
+    for whole in ({"stream": "!ticker@arr", "data": rows}, rows):
+        found = CODEC.decode(msgspec.json.encode(whole), RECEIVED_NS, 1)
+        assert [one.symbol for one in found if isinstance(one, Ticker)] == ["BTCUSDT", "ETHUSDT"]
+    assert list(CODEC.decode(b'{"stream":"!ticker@arr","data":[]}', RECEIVED_NS, 1)) == []
 
 
 def test_acknowledgements() -> None:
