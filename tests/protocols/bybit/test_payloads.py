@@ -33,7 +33,7 @@ CODECS: dict[Product, BybitPrivate] = {product: codec(product) for product in PR
 OUT_OF_SCOPE = (
     "/v5/asset/", "/v5/broker/", "/v5/user/", "/v5/spot-lever-token/", "/v5/spot-margin-trade/", "/v5/spread/",
     "/v5/system/status",
-    "/v5/account/info", "/v5/account/quick-repayment", "/v5/account/set-collateral-switch",
+    "/v5/account/quick-repayment", "/v5/account/set-collateral-switch",
     "/v5/account/set-collateral-switch-batch", "/v5/account/set-hedging-mode", "/v5/account/set-limit-px-action",
     "/v5/account/set-margin-mode", "/v5/account/trade-info-for-analysis", "/v5/account/transaction-log",
     "/v5/market/historical-volatility", "/v5/market/index-price-kline", "/v5/market/insurance",
@@ -78,6 +78,8 @@ def check_rest(path: str, body: dict[str, Any]) -> str:
             assert [(one.symbol, one.last_px) for one in tickers] == [
                 (row["symbol"], Decimal(row["lastPrice"])) for row in rows
             ]
+        case "/v5/account/info":
+            assert CODECS[LINEAR].decode_account_kind(answer) == ""
         case "/v5/account/wallet-balance":
             balances = CODECS[LINEAR].decode_balances(answer)
             assert [one.asset for one in balances] == [coin["coin"] for row in rows for coin in row["coin"]]
@@ -158,6 +160,7 @@ def test_jkorf(data_dir: Path) -> None:
 
 
 EXPECTED_JKORF = {
+    "/v5/account/info": 1,
     "/v5/account/instruments-info": 1,
     "/v5/account/wallet-balance": 1,
     "/v5/market/instruments-info": 2,
@@ -171,10 +174,11 @@ EXPECTED_JKORF = {
     "UnrecognizedMessage": 4,
     "order on the socket": 1,
     "other product": 3,
-    "out of scope": 57,
+    "out of scope": 56,
 }
 
 NAUTILUS_REST = {
+    "http_get_account_info": "/v5/account/info",
     "http_get_executions": "/v5/execution/list",
     "http_get_instruments_linear_symbol_type": "/v5/market/instruments-info",
     "http_get_klines_linear": "/v5/market/kline",
@@ -186,7 +190,7 @@ NAUTILUS_REST = {
     "http_get_wallet_balance_spot_short": "/v5/account/wallet-balance",
 }
 NAUTILUS_OUT_OF_SCOPE = {
-    "http_get_account_info", "http_get_instruments_inverse", "http_get_instruments_inverse_symbol_type",
+    "http_get_instruments_inverse", "http_get_instruments_inverse_symbol_type",
     "http_get_instruments_option", "http_get_instruments_option_symbol_id", "http_get_user_escrow_sub_members",
     "http_get_user_query_api", "http_get_user_sub_members", "http_post_user_update_master_api",
     "http_post_user_update_sub_api",

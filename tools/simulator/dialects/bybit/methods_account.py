@@ -236,6 +236,24 @@ def switch_mode(venue: Bybit, call: Call) -> Any:
     return {}
 
 
+def add_margin(venue: Bybit, call: Call) -> Any:
+    """Money into an isolated position's margin, or (negative) out of it."""
+    params, account = call.params, call.account
+    instrument, _ = methods_market.named(venue, call)
+    if instrument.is_spot:
+        raise bad_parameter("category invalid")
+    amount = params.signed("margin")
+    index = params.integer("positionIdx", 0)
+    if index not in (0, 1, 2) or (index != 0) is not account.hedge:
+        raise wrong_position_index()
+    position = account.position(instrument.key, POSITION_SIDES[index])
+    if not position.qty or account.margin(instrument.key).mode is not MarginMode.ISOLATED:
+        raise bad_parameter("the position is not there or not isolated")
+    if not contracts.add_isolated(venue.exchange, position, amount):
+        raise VenueError(110007, "ab not enough for new order")
+    return {"category": instrument.category, **position_row(venue, position, stream=False)}
+
+
 def trading_stop(venue: Bybit, call: Call) -> Any:
     """Take-profit and stop-loss of a position.  Raises 34040 where they are so already."""
     params = call.params
@@ -280,6 +298,16 @@ def set_margin_mode(venue: Bybit, call: Call) -> Any:
         raise VenueError(3400045, "Set margin mode failed")
     venue.set_margin_mode(call.account, mode)
     return {"reasons": []}
+
+
+def set_limit_px_action(venue: Bybit, call: Call) -> Any:
+    """Whether prices beyond the band are moved into it, product by product."""
+    params = call.params
+    category = params.choice("category", CATEGORIES)
+    if "modifyEnable" not in params:
+        raise bad_parameter("modifyEnable is required")
+    venue.bands.choose(call.account, category, moves=params.boolean("modifyEnable"))
+    return {}
 
 
 def query_dcp(venue: Bybit, call: Call) -> Any:
@@ -368,5 +396,7 @@ METHODS = [
     _post("position.set-leverage", "/v5/position/set-leverage", set_leverage),
     _post("position.trading-stop", "/v5/position/trading-stop", trading_stop),
     _post("position.switch-mode", "/v5/position/switch-mode", switch_mode),
+    _post("position.add-margin", "/v5/position/add-margin", add_margin),
+    _post("account.set-limit-px-action", "/v5/account/set-limit-px-action", set_limit_px_action),
     _post("account.set-margin-mode", "/v5/account/set-margin-mode", set_margin_mode, 5),
 ]

@@ -100,6 +100,13 @@ def tickers(venue: Bybit, call: Call) -> Any:
     return {"category": category, "list": rows}
 
 
+def price_limit(venue: Bybit, call: Call) -> Any:
+    """The most that a buy and the least that a sell may ask for; "" where there is no band."""
+    instrument, market = named(venue, call, default=LINEAR)
+    stamp = str(venue.clock.now_ns() // MS)
+    return {"symbol": instrument.symbol, **render_market.price_limit(market, instrument), "ts": stamp}
+
+
 def recent_trades(venue: Bybit, call: Call) -> Any:
     """The newest prints, newest first."""
     instrument, market = named(venue, call)
@@ -138,6 +145,7 @@ METHODS = [
     _public("market.orderbook", "/v5/market/orderbook", order_book),
     _public("market.kline", "/v5/market/kline", klines),
     _public("market.tickers", "/v5/market/tickers", tickers),
+    _public("market.price-limit", "/v5/market/price-limit", price_limit),
     _public("market.recent-trade", "/v5/market/recent-trade", recent_trades),
     _public("market.funding-history", "/v5/market/funding/history", funding_history),
     _public("system.status", "/v5/system/status", system_status),

@@ -13,6 +13,7 @@ from tools.simulator.core.accounts import Account
 from tools.simulator.core.decimals import ZERO
 from tools.simulator.core.market import Market
 from tools.simulator.core.model import Order, OrdType, PositionSide, PriceKind, Side, StpMode, TimeInForce
+from tools.simulator.dialects.bybit.bands import band_of
 from tools.simulator.dialects.bybit.errors import SPOT, VenueError, bad_parameter, wrong_position_index
 from tools.simulator.dialects.bybit.exits import check_sides, read_exits
 from tools.simulator.dialects.bybit.instruments import Instrument
@@ -211,8 +212,7 @@ class OrderReader:
         qty = params.decimal("qty")
         assert qty is not None
         if terms.order_type == "Limit":
-            order.price = self.legal_price(self._price())
-            self._check_band(order, order.price)
+            order.price = self._within_band(self.legal_price(self._price()), order)
             terms.price = instrument.px(order.price)
             most = instrument.max_post_qty if order.post_only else ZERO
             self._base_qty(order, qty, most or instrument.max_qty)
@@ -268,11 +268,7 @@ class OrderReader:
 
     def legal_limit(self, order: Order, price: Decimal) -> Decimal:
         """A new limit of an order."""
-        price = self.legal_price(price)
-        if not self._spot_here:
-            return self._within_band(price, order)
-        self._check_band(order, price)
-        return price
+        return self._within_band(self.legal_price(price), order)
 
     def legal_total(self, order: Order, qty: Decimal) -> Decimal:
         """A new total quantity of an order, with what is filled.  Raises where that is not below it."""
@@ -287,45 +283,23 @@ class OrderReader:
             if self._spot_here:
                 raise VenueError(170136, "Order quantity exceeded lower limit.")
             raise VenueError(110064, "The number of contracts cannot be less than or equal to the filled quantity")
-        if instrument.max_qty and qty > instrument.max_qty:
+        most = (instrument.max_post_qty if order.post_only else ZERO) or instrument.max_qty
+        if most and qty > most:
             if self._spot_here:
                 raise VenueError(170124, "Order amount too large.")
             raise bad_parameter("The number of contracts exceeds maximum limit allowed: too large")
         return qty
 
-    def _band(self) -> tuple[Decimal, Decimal] | None:
-        """Least price of a sell and most of a buy: the last price less and plus the instrument's ratio."""
-        text = (self._instrument.raw.get("riskParameters") or {}).get("priceLimitRatioX") or ""
-        last = self._market.last_px
-        if not text or not last:
-            return None
-        width = last * Decimal(text)
-        return last - width, last + width
-
-    def _check_band(self, order: Order, price: Decimal) -> None:
-        """Spot refuses a price that is too far through the market."""
-        band = None if order.is_conditional else self._band()
-        if band is None:
-            return
-        low, high = band
-        if order.is_buy and price > high:
-            raise VenueError(170193, f"Buy order price cannot be higher than {high:f}.")
-        if not order.is_buy and price < low:
-            raise VenueError(170194, f"Sell order price cannot be lower than {low:f}.")
-
     def _within_band(self, price: Decimal, order: Order) -> Decimal:
-        """Contracts move such a price into the band."""
-        band = None if order.is_conditional else self._band()
-        if band is None:
+        """The price as the venue takes it; one that waits for its trigger is not looked at yet."""
+        if order.is_conditional:
             return price
-        tick = self._instrument.tick
-        if order.is_buy:
-            return min(price, band[1] // tick * tick)
-        return max(price, -(-band[0] // tick) * tick)
+        bands, market = self._venue.bands, self._market
+        return bands.within(self._account, market, self._instrument, price, buys=order.is_buy)
 
     def _protective(self, order: Order) -> Decimal:
         """What a market order shows as its price: the edge of the band."""
-        band = self._band()
+        band = band_of(self._market, self._instrument)
         last = self._market.last_px
         edge = last if band is None else band[1 if order.is_buy else 0]
         return edge // self._instrument.tick * self._instrument.tick

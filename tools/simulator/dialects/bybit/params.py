@@ -66,6 +66,13 @@ class Params:
             raise bad_parameter(f"{name} invalid")
         return Decimal(value)
 
+    def signed(self, name: str) -> Decimal:
+        """A plain number that may be negative.  Raises 10001 for another, and for none."""
+        value = self.require(name)
+        if _DECIMAL.fullmatch(value.removeprefix("-")) is None:
+            raise bad_parameter(f"{name} invalid")
+        return Decimal(value)
+
     def integer(self, name: str, default: int) -> int:
         """A whole number that is not negative.  Raises 10001."""
         value = self.text(name)

@@ -10,6 +10,7 @@ from tools.simulator.core.clock import MINUTE, MS
 from tools.simulator.core.decimals import ZERO
 from tools.simulator.core.market import Market
 from tools.simulator.core.model import Trade
+from tools.simulator.dialects.bybit.bands import edges_of
 from tools.simulator.dialects.bybit.books import sequence
 from tools.simulator.dialects.bybit.instruments import Instrument, plain
 
@@ -137,3 +138,11 @@ def contract_facts(market: Market, instrument: Instrument, interest: Decimal) ->
         "fundingRate": plain(market.funding_rate),
         "nextFundingTime": str(market.next_funding_ns // MS),
     }
+
+
+def price_limit(market: Market, instrument: Instrument) -> dict[str, str]:
+    """The band's edges."""
+    edges = edges_of(market, instrument)
+    if edges is None:
+        return {"buyLmt": "", "sellLmt": ""}
+    return {"buyLmt": instrument.px(edges[1]), "sellLmt": instrument.px(edges[0])}

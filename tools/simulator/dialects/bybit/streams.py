@@ -25,6 +25,8 @@ from tools.simulator.dialects.bybit.topics import INTERVALS, hub_name, split
 
 TICKER_KINDS = ("symbol", "bid1Price", "bid1Size", "ask1Price", "ask1Size")
 
+PRICE_LIMIT_NS = 300 * MS
+
 
 class Recorded(Protocol):
     """What a recorded market has shown so far."""
@@ -125,6 +127,10 @@ class PublicStreams(Listener):
                 continue
             if kind == "tickers":
                 self._publish_ticker(listened, name, topic)
+            elif kind == "priceLimit" and now_ns % PRICE_LIMIT_NS < 100 * MS:
+                row = render_market.price_limit(listened, self._infos[listened.symbol])
+                frame = {"topic": topic, "data": {"symbol": symbol, **row}, "ts": now_ns // MS}
+                self._hub.publish(Message(name, orjson.dumps(frame)))
             elif kind == "kline" and second:
                 self._kline(name, topic, listened, detail, now_ns)
 

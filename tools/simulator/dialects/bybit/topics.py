@@ -45,7 +45,7 @@ def is_known(kind: str, detail: str) -> bool:
         return detail in DEPTHS
     if kind == "kline":
         return detail in INTERVALS
-    return kind in ("publicTrade", "tickers", "allLiquidation") and not detail
+    return kind in ("publicTrade", "tickers", "allLiquidation", "priceLimit") and not detail
 
 
 def category_of(url: str) -> str:

@@ -25,6 +25,7 @@ from tools.simulator.core.private import PrivateChannel
 from tools.simulator.core.server import HttpRequest, HttpResponse
 from tools.simulator.dialects.bybit import methods_account, methods_market, methods_trade, rest, wallet
 from tools.simulator.dialects.bybit.amending import amend
+from tools.simulator.dialects.bybit.bands import PriceBands
 from tools.simulator.dialects.bybit.books import sequence
 from tools.simulator.dialects.bybit.errors import VenueError, internal, timed_out, too_many
 from tools.simulator.dialects.bybit.events import AccountEvents, DeadMan
@@ -80,6 +81,7 @@ class Bybit(Listener):
         """Names of accounts that may use the dead-man switch."""
         self.classic: set[str] = set()
         """Names of accounts that say of themselves that they are classic ones."""
+        self.bands = PriceBands()
         self.margin_modes: dict[str, str] = {}
         self.funding_rates: dict[str, list[tuple[int, str]]] = defaultdict(list)
         """Market key -> time (ns) and rate of each settlement so far."""
@@ -181,6 +183,7 @@ class Bybit(Listener):
             values={
                 "hidden": (lambda: self._hidden, self._go_on_hiding),
                 "margin_modes": (lambda: self.margin_modes, self.margin_modes.update),
+                "price_bands": (lambda: self.bands.moves, self.bands.moves.update),
                 "institutions": (lambda: self.institutions, self.institutions.update),
             },
             rebuild=self._rebuild,
