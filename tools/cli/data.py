@@ -123,7 +123,10 @@ def download(
         raise BadConfig(str(error)) from error
     except DownloadFailed as error:
         raise CommandFailure(str(error), "run the same command again to go on") from error
-    except (BulkheadError, OSError) as error:
+    except OSError as error:
+        fix = "free space there and run the same command again: it goes on where it was"
+        raise CommandFailure(f"cannot write {path}: {error}", fix) from error
+    except BulkheadError as error:
         raise CommandFailure(str(error)) from error
     _tell(report, as_json)
 
@@ -267,6 +270,7 @@ def _describe(checked: Checked, bad: bool) -> None:
         told = sum(finding.code == code for finding in checked.findings)
         if count > told:
             click.echo(f"     and {count - told} more of {code}")
+        click.echo(f"     -> {code}: {checks.FIXES[checked.form][code]}")
 
 
 def _repair(file: Path) -> None:

@@ -95,7 +95,8 @@ def record(
         trio.run(_run, recorder, duration, as_json)
     except* OSError as group:
         raise CommandFailure(
-            f"cannot write to {folder}: {_first(group)}", "free space, or choose another --out"
+            f"cannot write to {folder}: {_first(group)}",
+            f"free space, or choose another --out; `bulkhead data check --repair {folder}` saves what was recorded",
         ) from group
     progress = recorder.progress
     if as_json:

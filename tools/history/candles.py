@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import gzip
 import importlib
+import zlib
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -170,7 +171,7 @@ def _from_csv(file: TextIO) -> Iterator[Bar]:
             raise BadRow(1, f"the header must be {','.join(COLUMNS)}")
         for number, row in enumerate(rows, 2):
             yield _bar(number, row)
-    except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+    except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BadRow(rows.line_num + 1, str(error)) from None
 
 

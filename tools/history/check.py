@@ -16,6 +16,8 @@
 | `unproven` | captures | a book that no snapshot bridges at the end of its connection | remark |
 | `open` | captures | a connection whose opening is not in the file | remark |
 | `kind` | captures | nobody knows whose frames these are: they were not looked into | remark |
+
+What to do about each is in `FIXES`, and told with it.
 """
 
 from __future__ import annotations
@@ -35,9 +37,36 @@ from tools.history import candles, captures
 from tools.history.books import Happening, Witness
 from tools.history.captures import Direction, Line, Torn
 
-__all__ = ["REMARKS", "Checked", "Finding", "as_dict", "check", "is_checkable"]
+__all__ = ["FIXES", "REMARKS", "Checked", "Finding", "as_dict", "check", "is_checkable"]
 
 REMARKS = frozenset({"frame", "grid", "kind", "open", "unproven"})
+FIXES = {
+    "capture": {
+        "unreadable": "see docs/history.md for what a line holds; record again, or give the file another name",
+        "torn": "`bulkhead data check --repair` saves the whole lines",
+        "schema": "take the line out: it needs ts_ns, conn, dir and raw (docs/history.md)",
+        "order": "put the lines back into their order; where the clock was set back, use the part before or after",
+        "duplicate": "take the second line out",
+        "crossed": "do not price from here to the next snapshot; record again",
+        "gap": "the book is unknown from here to the next snapshot; record again, or use what comes after that",
+        "frame": "nothing, where the frame is of no interest; else look at it: `venues` may need a newer codec",
+        "unproven": "this book cannot be replayed; record with its snapshots, as `bulkhead record` does",
+        "open": "nothing, where the file was cut out of a longer one on purpose",
+        "kind": "say whose frames they are with --kind",
+    },
+    "candles": {
+        "unreadable": "fetch it again with `bulkhead download`, or give it another name if it holds other things",
+        "schema": "correct the row (docs/history.md says what it holds), or fetch the file again",
+        "order": "sort the rows by open_time_ms",
+        "duplicate": "take one of the two rows out",
+        "range": "correct the row, or fetch its span again with `bulkhead download`",
+        "gap": "fetch the span again with `bulkhead download`; where the venue has no bar either, nothing was traded",
+        "grid": "say the length of the bars with --interval, or fetch the span again",
+    },
+}
+"""What to do, by form and code."""
+
+_TIME_MAX_MS = 253_402_300_800_000  # the year 10000; what lies beyond is in another unit
 _SHOWN = 20  # findings of one code that are told one by one
 _SYMBOL_PARAMETERS = ("symbol", "instId", "markets", "market")
 _CODES = {
@@ -58,6 +87,7 @@ class Finding:
     """0: the file as a whole."""
     text: str
     is_error: bool
+    fix: str
 
 
 @attrs.define
@@ -88,7 +118,7 @@ class Checked:
         self.errors += is_error
         self.found[code] += 1
         if self.found[code] <= _SHOWN:
-            self.findings.append(Finding(code, line, text, is_error))
+            self.findings.append(Finding(code, line, text, is_error, FIXES[self.form][code]))
 
 
 def check(path: Path, *, kind: str = "", interval_ms: int = 0) -> Checked:
@@ -145,6 +175,8 @@ class _CaptureCheck:
             checked.add("torn", checked.lines + 1, str(error))
         if not checked.lines:
             checked.add("unreadable", 0, "the file is empty")
+        elif checked.found["schema"] == checked.lines:
+            self._say_it_is_none()
         for name, one in self._connections.items():
             if one.witness is None:
                 continue
@@ -153,12 +185,24 @@ class _CaptureCheck:
                 if not book.rule.synced:
                     checked.add("unproven", 0, f"{name} {symbol}: no snapshot bridges the changes at the end")
 
+    def _say_it_is_none(self) -> None:
+        """Not one line is one: it is something else, and nobody wants to read that line by line."""
+        checked = self._checked
+        first = next(each for each in checked.findings if each.code == "schema")
+        checked.findings = [each for each in checked.findings if each.code != "schema"]
+        checked.errors -= checked.found.pop("schema")
+        checked.add("unreadable", first.line, f"not a capture, none of its {checked.lines} lines is one: {first.text}")
+
     def _line(self, number: int, text: bytes) -> None:
         checked = self._checked
         try:
             line = self._decoder.decode(text)
-        except msgspec.DecodeError as error:
+            urlsplit(line.url)
+        except ValueError as error:  # msgspec's, and those of text and addresses that are none
             checked.add("schema", number, str(error))
+            return
+        if not 0 <= line.ts_ns < _TIME_MAX_MS * 1_000_000:
+            checked.add("schema", number, f"ts_ns {line.ts_ns} is no time in ns")
             return
         if line.ts_ns < self._last_ns:
             checked.add("order", number, f"{self._last_ns - line.ts_ns} ns before the line above")
@@ -255,6 +299,9 @@ class _CandleCheck:
             for number, bar in enumerate(candles.read(checked.path), 2):
                 checked.lines = number
                 checked.counts["bars"] += 1
+                if not 0 <= bar.open_ms < _TIME_MAX_MS:
+                    checked.add("range", number, f"open_time_ms {bar.open_ms} is no time in ms")
+                    continue
                 checked.first_ms = checked.first_ms or bar.open_ms
                 if bar.wrong:
                     checked.add("range", number, bar.wrong)
@@ -266,7 +313,7 @@ class _CandleCheck:
                 before = checked.last_ms = bar.open_ms
         except candles.BadRow as error:
             checked.add("schema", error.number, error.text)
-        if not checked.counts["bars"]:
+        if not checked.counts["bars"] and not checked.found:
             checked.add("unreadable", 0, "there is not one bar")
 
     def _backwards(self, number: int, open_ms: int, before: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import resource
 import signal
 import subprocess
 import time
@@ -73,6 +74,48 @@ def test_a_killed_recording_is_saved_as_far_as_it_was_flushed(venue: RunningSimu
     assert len(gzip.decompress(whole.read_bytes()).splitlines()) > 10
     again = bulkhead("data", "check", "--repair", str(part))
     assert (again.code, "move the file" in again.err) == (1, True)
+
+
+def full_disk() -> None:
+    """In a child: no file may be longer than this, and a write beyond it fails as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, resource.RLIM_INFINITY))
+
+
+def on_full_disk(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*BULKHEAD, *words], cwd=REPO_ROOT, capture_output=True, text=True, timeout=PATIENCE_S, preexec_fn=full_disk
+    )
+
+
+def test_a_recording_onto_a_full_disk_ends_and_what_was_written_is_saved(
+    venue: RunningSimulator, tmp_path: Path
+) -> None:
+    said = on_full_disk("record", "upbit", "KRW-BTC", "--plain", "--out", str(tmp_path), *origins(venue))
+    assert said.returncode == 1
+    assert f"cannot write to {tmp_path}: " in said.stderr
+    assert "data check --repair" in said.stderr
+    (part,) = tmp_path.iterdir()
+    assert part.stat().st_size <= 40_000
+    repaired = bulkhead("data", "check", "--repair", str(tmp_path))
+    assert "torn: `bulkhead data check --repair` saves the whole lines" in repaired.out
+    saved = part.with_name(part.name.removesuffix(".part"))
+    assert bulkhead("data", "check", str(saved)).code == 0
+    assert 0 < saved.stat().st_size <= part.stat().st_size
+
+
+def test_a_download_onto_a_full_disk_goes_on_when_there_is_room(venue: RunningSimulator, tmp_path: Path) -> None:
+    words = ["download", "upbit", "KRW-BTC", "--from", "2d", "--rest-url", venue.rest, "--out"]
+    path = tmp_path / "bars.csv"
+    said = on_full_disk(*words, str(path))
+    assert said.returncode == 1
+    assert f"cannot write {path}: " in said.stderr
+    assert "goes on where it was" in said.stderr
+    assert not path.exists()
+    went_on = bulkhead(*words, str(path))
+    assert (went_on.code, "continued" in went_on.out) == (0, True)
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    assert path.stat().st_size > 40_000
+    assert bulkhead("data", "check", str(path)).code == 0
 
 
 def test_a_recording_of_a_time_in_json(venue: RunningSimulator, tmp_path: Path) -> None:

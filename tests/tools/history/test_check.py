@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
+import random
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +19,7 @@ from protocols.errors import ConfigError
 from tests.tools.history.kit import lines_of, write_lines
 from tools.history import candles
 from tools.history.candles import Bar
-from tools.history.check import check
+from tools.history.check import FIXES, check
 
 MINUTE_MS = 60_000
 HEADER = "open_time_ms,open,high,low,close,volume\n"
@@ -168,11 +169,68 @@ def test_a_book_without_its_snapshot_is_told(data_dir: Path, tmp_path: Path) -> 
     assert checked.found["unproven"] == 4
 
 
-@pytest.mark.parametrize("content, found", [(b"", "unreadable"), (b"\xff\xfe\n", "schema"), (b"[]\n", "schema")])
-def test_what_is_no_capture(content: bytes, found: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\n", b"[]\n" * 50, b'{"method": "get", "path": "/"}\n' * 50])
+def test_what_is_no_capture_is_told_in_one_line(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "one.jsonl"
     path.write_bytes(content)
-    assert codes(path) == [found]
+    assert codes(path) == ["unreadable"]
+    assert check(path).errors == 1
+
+
+GOOD_LINE = '{"ts_ns": 1790000000000000000, "conn": "x.1", "dir": "open", "url": "wss://example.org/", "raw": ""}'
+
+
+@pytest.mark.req("R360")
+@pytest.mark.parametrize("bad, text", [
+    (b'{"ts_ns": 1790000000000000001, "conn": "x.1", "dir": "recv", "raw": "\xff"}', "utf-8"),
+    (b'{"ts_ns": 1790000000000000001, "conn": "y", "dir": "open", "url": "wss://[", "raw": ""}', "Invalid"),
+    (b'{"ts_ns": -1, "conn": "x.1", "dir": "recv", "raw": "{}"}', "no time in ns"),
+    (b'{"ts_ns": 999999999999999999999999, "conn": "x.1", "dir": "recv", "raw": "{}"}', "no time in ns"),
+    (b"", "Input data was truncated"), (b"null", "Expected `object`"),
+])  # fmt: skip
+def test_a_line_that_is_none_is_named_and_the_rest_is_read(bad: bytes, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "one.jsonl"
+    path.write_bytes(GOOD_LINE.encode() + b"\n" + bad + b"\n" + GOOD_LINE.encode() + b"\n")
+    checked = check(path)
+    (finding,) = [each for each in checked.findings if each.is_error]
+    assert (finding.code, finding.line, checked.lines) == ("schema", 2, 3)
+    assert text in finding.text
+
+
+@pytest.mark.req("R360")
+@pytest.mark.parametrize(
+    "file", ["upbit/ws/2021-04-17_simple_first21s.jsonl.gz", "upbit/ohlcv/KRW-BTC_1d_to_2024-01-01.csv.gz"]
+)
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.999])
+def test_a_file_that_was_cut_says_where_it_ends_and_what_to_do(
+    file: str, keep: float, data_dir: Path, tmp_path: Path
+) -> None:
+    whole = (data_dir / file).read_bytes()
+    path = tmp_path / Path(file).name
+    path.write_bytes(whole[: int(len(whole) * keep)])
+    finding = next(each for each in check(path).findings if each.is_error)
+    assert finding.code in ("torn", "schema")
+    assert finding.line > 0
+    assert finding.fix in ("`bulkhead data check --repair` saves the whole lines", FIXES["candles"]["schema"])
+
+
+@pytest.mark.req("R360")
+@pytest.mark.parametrize("form", ["capture", "candles"])
+def test_whatever_bytes_change_the_check_answers(form: str, data_dir: Path, tmp_path: Path) -> None:
+    """Seeded: a byte here and there, in the text and in the compressed file."""
+    source = {
+        "capture": "okx/ws/2022-05-13_books_btcusdt.jsonl.gz",
+        "candles": "cross/upbit_KRW-BTC_5m_to_2025-08-01.csv.gz",
+    }
+    packed = (data_dir / source[form]).read_bytes()
+    text, dice = gzip.decompress(packed), random.Random(7)
+    path = tmp_path / Path(source[form]).name
+    for number in range(40):
+        spoiled = bytearray(packed if number % 2 else text)
+        for _ in range(dice.randrange(1, 4)):
+            spoiled[dice.randrange(len(spoiled))] = dice.randrange(256)
+        path.write_bytes(bytes(spoiled) if number % 2 else gzip.compress(bytes(spoiled), 1))
+        assert all(finding.fix for finding in check(path).findings)
 
 
 # ---- candles that are spoiled ----------------------------------------------------------------------------------
@@ -190,6 +248,7 @@ GOOD = [f"{number * MINUTE_MS},10,12,9,11,5" for number in range(1, 20)]
     (5, "", "schema", True), (5, "x,10,12,9,11,5", "schema", True), (5, "360000,10,12,9,11", "schema", True),
     (5, "360000,10,9,12,11,5", "range", True), (5, "360000,0,12,0,11,5", "range", True),
     (5, "360000,10,12,9,11,-1", "range", True), (5, "360000,10,12,9,NaN,5", "range", True),
+    (5, "1790000000000000000,10,12,9,11,5", "range", True), (5, "-1,10,12,9,11,5", "range", True),
     (5, "300000,10,12,9,11,5", "duplicate", True), (5, "60000,10,12,9,11,5", "order", True),
     (5, "360001,10,12,9,11,5", "grid", False),
 ])  # fmt: skip
