@@ -568,7 +568,10 @@ class PrivateCodec(Protocol):
 
     def usage(self, reply: HttpReply) -> Sequence[Usage]: ...
 
-    def error(self, reply: HttpReply) -> VenueError | None: ...
+    def error(self, reply: HttpReply) -> VenueError | None:
+        """The classified refusal, or None for a success; asked about order requests too, so that what may have been
+        executed all the same is UNKNOWN."""
+        ...
 
 
 # ---- what some venues need besides ------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from protocols import venue as contract
 from tools.new_venue.generate import CONFIG, FAMILIES, REGISTRY, Names, NewVenueError, generate
 
 COPIED = ("actors", "config", "protocols", "supervisors", "tests", "tools", "bulkhead.py", "pyproject.toml")
@@ -93,8 +94,45 @@ def test_the_guide_names_all_that_the_template_writes_and_nothing_that_is_not_th
     assert len(folders) == len(changed) == 3
     for path in folders | changed:
         assert f"`{path.relative_to(checkout).as_posix()}{'/' if path.is_dir() else ''}`" in guide
+    optional = {name for name, thing in vars(contract).items() if getattr(thing, "_is_runtime_protocol", False)}
+    rows = {name for line in guide.splitlines() if line.startswith("| `") for name in re.findall(r"`(\w+)`", line)}
+    assert optional <= rows, "every optional protocol has its row in the guide"
     for name in re.findall(r"`((?:actors|config|protocols|tests|tools)/[\w/.]+)`", guide):
         assert (checkout / name).exists(), f"the guide names {name}"
+
+
+@pytest.mark.slow
+def test_the_venue_of_the_template_trades_by_rest_alone_and_on_whole_books_as_the_guide_says(
+    checkout: Path, short_folder: Path
+) -> None:
+    """An order whose answer is a 503 is in doubt by REST, too: 404 executes it, 405 does not."""
+    run(checkout, "tools.new_venue", KIND)
+    codec, streams = (
+        checkout / "protocols/venues" / PACKAGE,
+        checkout / "tools/simulator/dialects" / PACKAGE / "streams.py",
+    )
+    for file, before, after in (
+        (
+            codec / "public.py",
+            "ws_order_entry=True,\n    ws_logon=True,",
+            "ws_order_entry=False,\n    ws_logon=False,\n    ws_cancel_all=False,\n    amends=False,",
+        ),
+        (
+            checkout / REGISTRY,
+            f"entry_url=at.stream,\n        )\n        for name, at in {PACKAGE}",
+            f'entry_url="",\n        )\n        for name, at in {PACKAGE}',
+        ),
+        (streams, "render.change(market, prev, now_ns)", "render.picture(market, render.DEPTH, now_ns)"),
+        (streams, '{"type": "delta", **body}', '{"type": "snapshot", **body}'),
+    ):
+        text = file.read_text()
+        assert text.count(before) == 1, f"{file.name}: {before}"
+        file.write_text(text.replace(before, after))
+    options = ("-q", "-p", "no:cacheprovider", "--basetemp", str(short_folder / "inner"))
+    cases = [word for number in (103, 107, 201, 209, 404, 405) for word in ("--case", str(number))]
+    said = run(checkout, "pytest", *options, "tests/conformance", "-k", KIND, *cases)
+    assert "SUBFAILED" not in said
+    assert "209" in said, "skipped, with the reason that there are no amends"
 
 
 def test_a_venue_that_is_there_already_is_not_written_over(checkout: Path) -> None:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @click.command()
 @click.argument("kind")
-@click.option("--title", default="", help="The venue's name for people; default: KIND in capitals.")
+@click.option("--title", default="", help="The venue's name for people; default: KIND with capital initials.")
 @click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
