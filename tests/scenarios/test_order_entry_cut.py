@@ -107,15 +107,22 @@ class Trader:
         with trio.fail_after(PATIENCE_S):
             while True:
                 reserved = await self._reserved()
+                was_reserved = was_reserved or reserved == held
+                if was_reserved and reserved != held:
+                    await self._hears_of(cl_ord_id)
                 said = self.heard_of(cl_ord_id)
                 if said:
                     assert was_reserved or not silent
                     if isinstance(said[-1], OrderRefused) or said[-1].ord_status is expected:
                         return cl_ord_id, said[-1]
-                elif was_reserved:
-                    assert reserved == held, "exposure was let go before anybody knew"
-                was_reserved = was_reserved or reserved == held
                 await trio.sleep(0.005)
+
+    async def _hears_of(self, cl_ord_id: ClOrdID) -> None:
+        """Gates let go on the report that the maker gets, too: it may be read a moment later there."""
+        with trio.move_on_after(1):
+            while not self.heard_of(cl_ord_id):  # noqa: ASYNC110 - a list, no event
+                await trio.sleep(0.005)
+        assert self.heard_of(cl_ord_id), "exposure was let go before anybody knew"
 
     async def _reserved(self) -> list[Decimal]:
         """What each gate holds back for buying BTC."""
