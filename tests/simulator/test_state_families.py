@@ -1,6 +1,6 @@
 """Every venue that is played remembers: the engine's own codec asks before and after the process was killed.
 
-One account trades in the venue's own words: orders that rest, fill, are canceled and are refused.  Then the simulator is
+One account trades in the venue's own words: orders that rest, fill and are canceled.  Then the simulator is
 let go of as a kill would do, and a new one on the same file is asked the same questions.
 """
 

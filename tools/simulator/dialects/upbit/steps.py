@@ -66,24 +66,8 @@ _USDT = _table(
 )
 _BTC = _table("0 0.00000001")
 _WHOLE_WON = frozenset(
-    [
-        "ADA",
-        "ALGO",
-        "BLUR",
-        "CELO",
-        "ELF",
-        "EOS",
-        "GRS",
-        "GRT",
-        "ICX",
-        "MANA",
-        "MINA",
-        "POL",
-        "SAND",
-        "SEI",
-        "STG",
-        "TRX",
-    ]
+    {"ADA", "ALGO", "BLUR", "CELO", "ELF", "EOS", "GRS", "GRT"}
+    | {"ICX", "MANA", "MINA", "POL", "SAND", "SEI", "STG", "TRX"}
 )
 _HALF_WON = frozenset({"USDT", "USDC"})
 _FROM_2024_10, _FROM_2025_03, _FROM_2025 = _ns(2024, 10, 14), _ns(2025, 3, 21), _ns(2025, 7, 31)
