@@ -8,12 +8,14 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 
 import msgspec
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.instruments import plain
+from protocols.market import Level
 
 ZERO = Decimal(0)
 AMOUNT_MIN = Decimal("1E-18")
@@ -53,6 +55,50 @@ def checked_amount(value: Decimal) -> Decimal:
     except InvalidOperation:
         pass  # a NaN does not compare
     raise RemoteProtocolError(f"amount out of range: {str(value)[:TEXT_MAX]!r}")
+
+
+class Levels:
+    """Book levels of a venue that writes prices as texts, checked; for one codec, that is, one connection's thread.
+
+    A price comes again and again, and half of what a level costs is making its Decimal and the first hash of it, which
+    the object keeps.  So the Decimal of a text that was seen is used again, for as many texts as `texts_max`.
+    """
+
+    __slots__ = ("_prices", "_texts_max")
+
+    def __init__(self, texts_max: int = 16_384) -> None:
+        self._prices: dict[str, Decimal] = {}
+        self._texts_max = texts_max
+
+    def of(self, rows: Iterable[tuple[str, Decimal]]) -> tuple[Level, ...]:
+        """Price and quantity of each; quantity 0 removes a level.
+
+        Raises RemoteProtocolError for a NaN (which does not compare), infinities, negatives and absurd sizes.
+        """
+        prices, low, end = self._prices, AMOUNT_MIN, AMOUNT_END
+        levels = []
+        try:
+            for text, qty in rows:
+                price = prices.get(text)
+                if price is None:
+                    price = self._learn(text)
+                if not qty:
+                    qty = ZERO  # it may come with any exponent, and would keep it
+                elif not low <= qty < end:
+                    raise RemoteProtocolError(f"impossible level: {price} {qty}")
+                levels.append((price, qty))
+        except InvalidOperation:
+            raise RemoteProtocolError("a level is not a number") from None
+        return tuple(levels)
+
+    def _learn(self, text: str) -> Decimal:
+        price = amount(text)
+        if not price:
+            raise RemoteProtocolError(f"impossible price of a level: {text!r}")
+        if len(self._prices) >= self._texts_max:
+            self._prices.clear()
+        self._prices[text] = price
+        return price
 
 
 def price_or_none(value: str | Decimal | None) -> Decimal | None:

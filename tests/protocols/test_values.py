@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
-from protocols.venues.values import AMOUNT_END, amount, amount_text, signed_amount, stamp_ns
+from protocols.venues.values import AMOUNT_END, Levels, amount, amount_text, signed_amount, stamp_ns
 
 D = Decimal
 ABSURD = [
@@ -103,3 +103,44 @@ def test_places_are_the_venues() -> None:
     assert amount_text(D("0.0123456789"), "price", places=10) == "0.0123456789"
     with pytest.raises(LocalProtocolError, match="more than 2 decimals"):
         amount_text(D("0.123"), "price", places=2)
+
+
+# ---- levels of a book ---------------------------------------------------------------------------------------------
+
+TICKS = st.integers(1, 400).map(lambda ticks: f"{Decimal(ticks) / 100:.8f}")
+QUANTITIES = st.integers(0, 10**6).map(lambda steps: Decimal(steps).scaleb(-3))
+
+
+@given(st.lists(st.lists(st.tuples(TICKS, QUANTITIES), max_size=30), max_size=20), st.integers(1, 50))
+def test_levels_are_what_was_written_however_few_texts_are_kept(
+    messages: list[list[tuple[str, Decimal]]], texts_max: int
+) -> None:
+    levels = Levels(texts_max)
+    for rows in messages:
+        assert levels.of(rows) == tuple((Decimal(price), qty) for price, qty in rows)
+
+
+def test_a_price_seen_before_is_the_same_object() -> None:
+    levels = Levels()
+    ((first, _),) = levels.of([("61837.63000000", Decimal(1))])
+    ((again, _),) = levels.of([("61837.63000000", Decimal(2))])
+    assert again is first
+
+
+@pytest.mark.parametrize("price", ["0", "0.00000000", "-1", "NaN", "Infinity", "1E+20", "1E-19", "", "x", "1" * 49])
+def test_an_impossible_price_of_a_level_is_refused_every_time(price: str) -> None:
+    levels = Levels()
+    for _ in range(2):
+        with pytest.raises(RemoteProtocolError):
+            levels.of([("1.5", Decimal(1)), (price, Decimal(1))])
+
+
+@pytest.mark.parametrize("qty", ["-1", "NaN", "sNaN", "Infinity", "1E+20", "1E-19"])
+def test_an_impossible_quantity_of_a_level_is_refused(qty: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        Levels().of([("1.5", Decimal(1)), ("1.6", Decimal(qty))])
+
+
+def test_a_quantity_of_zero_is_a_plain_zero() -> None:
+    ((_, qty),) = Levels().of([("1.5", Decimal("0E-999999"))])
+    assert str(qty) == "0"

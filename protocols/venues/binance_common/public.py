@@ -23,7 +23,7 @@ from protocols.venues.binance_common.limits import usage_of_headers
 from protocols.venues.binance_common.refusals import Refusal
 from protocols.venues.binance_common.requests import decoded, public_request, refusal_of
 from protocols.venues.binance_common.shapes import usual
-from protocols.venues.binance_common.streams import INTERVALS, bar_of, bars_of, check_levels, ticker_of_row
+from protocols.venues.binance_common.streams import INTERVALS, bar_of, bars_of, ticker_of_row
 from protocols.venues.binance_common.wire import (
     AggTradeEvent,
     DepthSnapshot,
@@ -33,7 +33,7 @@ from protocols.venues.binance_common.wire import (
     TickerRow,
     TradeEvent,
 )
-from protocols.venues.values import REFUSED, amount, stamp_ns
+from protocols.venues.values import REFUSED, Levels, amount, stamp_ns
 
 __all__ = ["Build", "PublicSide", "stream_kind"]
 
@@ -65,6 +65,7 @@ class PublicSide:
         events: Mapping[str, tuple[type, Build]],
     ) -> None:
         self._time_path = time_path
+        self._levels = Levels()
         self._by_kind = kinds
         self._by_event: Mapping[str, tuple[type, Build]] = events
         self._by_stream: dict[bytes, tuple[msgspec.json.Decoder[Any], Build]] = {}
@@ -160,9 +161,8 @@ class PublicSide:
     def decode_snapshot(self, symbol: Symbol, reply: HttpReply, connection: int) -> BookSnapshot:
         """The book as of `lastUpdateId`; the answer itself does not name its symbol."""
         book = decoded(self._snapshot, reply)
-        check_levels(book.bids)
-        check_levels(book.asks)
-        return BookSnapshot(self.venue, symbol, book.lastUpdateId, book.bids, book.asks, reply.received_ns, connection)
+        bids, asks = self._levels.of(book.bids), self._levels.of(book.asks)
+        return BookSnapshot(self.venue, symbol, book.lastUpdateId, bids, asks, reply.received_ns, connection)
 
     def decode_candles(self, symbol: Symbol, interval_ns: int, reply: HttpReply) -> Sequence[Candle]:
         """Bars that had ended when the request was sent, oldest first."""

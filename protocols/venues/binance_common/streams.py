@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import InvalidOperation
 from typing import Any
 
 import msgspec
 
 from protocols.enums import Source
-from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.errors import LocalProtocolError
 from protocols.ids import Symbol, Venue
 from protocols.market import CANDLE_LENGTHS_NS, Candle, Ticker
 from protocols.venue import Channel, Disposition, Frame, HttpReply, Lane, Reply, VenueError
-from protocols.venues.binance_common.wire import Bar, Kline, Row, TickerEvent, TickerRow
-from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, amount, amount_or_none, price_or_none, stamp_ns
+from protocols.venues.binance_common.wire import Bar, Kline, TickerEvent, TickerRow
+from protocols.venues.values import amount, amount_or_none, price_or_none, stamp_ns
 
 __all__ = [
     "CANDLE_SUFFIX",
     "INTERVALS",
     "bar_of",
     "bars_of",
-    "check_levels",
     "control_frames",
     "control_reply",
     "interval_text",
@@ -164,17 +162,6 @@ def ticker_of_row(venue: Venue, row: TickerRow, received_ns: int) -> Ticker:
         turnover=amount_or_none(row.quoteVolume),
         source=Source.REST,
     )
-
-
-def check_levels(levels: tuple[Row, ...]) -> None:
-    """Refuse NaN (which does not compare), infinities, negatives and absurd sizes; quantity 0 removes a level."""
-    low, end = AMOUNT_MIN, AMOUNT_END
-    try:
-        for price, qty in levels:
-            if not (low <= price < end and (not qty or low <= qty < end)):
-                raise RemoteProtocolError(f"impossible level: {price} {qty}")
-    except InvalidOperation:
-        raise RemoteProtocolError("a level is not a number") from None
 
 
 def control_frames(method: str, names: Sequence[str], request_id: int) -> Sequence[Frame]:

@@ -12,7 +12,7 @@ Stamp = Annotated[int, Meta(ge=0)]
 UpdateID = Annotated[int, Meta(ge=0, lt=2**62)]
 Text = Annotated[str, Meta(min_length=1, max_length=64)]
 """A name that we go on to use as a key: symbols, assets, ids."""
-Row = tuple[Decimal, Decimal]
+Row = tuple[str, Decimal]
 
 
 class AggTradeEvent(

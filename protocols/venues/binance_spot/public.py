@@ -35,7 +35,6 @@ from protocols.venues.binance_common.requests import decoded
 from protocols.venues.binance_common.shapes import usual
 from protocols.venues.binance_common.streams import (
     CANDLE_SUFFIX,
-    check_levels,
     control_frames,
     control_reply,
     interval_text,
@@ -163,11 +162,10 @@ class BinanceSpotPublic(PublicSide):
         raise RemoteProtocolError(f"neither event nor reply: {raw[:200]!r}")
 
     def _depth(self, data: wire.DepthUpdate, received_ns: int, connection: int) -> Sequence[Message]:
-        first_id, last_id, bids, asks = data.first_id, data.last_id, data.bids, data.asks
+        first_id, last_id = data.first_id, data.last_id
         if first_id > last_id:
             raise RemoteProtocolError(f"depth of {data.symbol}: U {first_id} is after u {last_id}")
-        check_levels(bids)
-        check_levels(asks)
+        bids, asks = self._levels.of(data.bids), self._levels.of(data.asks)
         event_ns = stamp_ns(data.event_time)
         symbol = Symbol(data.symbol)
         return (BookDelta(VENUE, symbol, first_id, last_id, -1, bids, asks, event_ns, received_ns, connection),)

@@ -37,7 +37,6 @@ from protocols.venues.binance_common.refusals import Refusal
 from protocols.venues.binance_common.shapes import usual
 from protocols.venues.binance_common.streams import (
     CANDLE_SUFFIX,
-    check_levels,
     control_frames,
     control_reply,
     interval_text,
@@ -198,11 +197,10 @@ class BinanceUsdmPublic(PublicSide):
     def _depth(self, data: wire.DepthUpdate, received_ns: int, connection: int) -> Sequence[Message]:
         if data.product == wire.COIN_M:
             return ()
-        first_id, last_id, bids, asks = data.first_id, data.last_id, data.bids, data.asks
+        first_id, last_id = data.first_id, data.last_id
         if first_id > last_id:
             raise RemoteProtocolError(f"depth of {data.symbol}: U {first_id} is after u {last_id}")
-        check_levels(bids)
-        check_levels(asks)
+        bids, asks = self._levels.of(data.bids), self._levels.of(data.asks)
         return (
             BookDelta(
                 VENUE,

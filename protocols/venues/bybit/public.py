@@ -11,7 +11,6 @@ that of a deeper book, so `update_id` is 0: no id that a book has.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import InvalidOperation
 from typing import Any
 
 import attrs
@@ -48,7 +47,7 @@ from protocols.venues.bybit.limits import BATCH_MAX, CANCELS_MAX, DOCUMENTED
 from protocols.venues.bybit.reports import time_ns
 from protocols.venues.bybit.requests import encoded, public_request
 from protocols.venues.bybit.tickers import MergedTickers, ticker_of
-from protocols.venues.values import AMOUNT_END, AMOUNT_MIN, REFUSED, ZERO, amount, stamp_ns
+from protocols.venues.values import REFUSED, ZERO, Levels, amount, stamp_ns
 
 __all__ = ["CAPABILITIES", "VENUES", "BybitPublic"]
 
@@ -146,6 +145,7 @@ class BybitPublic:
         self.endpoints = endpoints
         self._category = CATEGORIES[product]
         self._book_depth = book_depth
+        self._levels = Levels()
         self._paths = endpoints.paths
         self._prefixes = {
             Channel.BOOK: f"orderbook.{book_depth}.",
@@ -220,12 +220,11 @@ class BybitPublic:
 
     def _book(self, frame: wire.BookFrame, raw: bytes, received_ns: int, connection: int) -> Sequence[Message]:
         data = frame.data
-        symbol, update_id, bids, asks = Symbol(data.symbol), data.update_id, data.bids, data.asks
+        symbol, update_id = Symbol(data.symbol), data.update_id
         _, depth, named = _parts(frame.topic)
         if named != symbol:
             raise RemoteProtocolError(f"topic {frame.topic!r} with a book of {symbol!r}")
-        _check_levels(bids)
-        _check_levels(asks)
+        bids, asks = self._levels.of(data.bids), self._levels.of(data.asks)
         event_ns = stamp_ns(frame.cts or frame.ts)
         whole = frame.type == "snapshot" or update_id == RESTARTED
         if not whole and frame.type != "delta":
@@ -236,7 +235,7 @@ class BybitPublic:
             (bid_px, bid_qty), (ask_px, ask_qty) = _best(bids), _best(asks)
             return (BookTicker(self.venue, symbol, bid_px, bid_qty, ask_px, ask_qty, 0, event_ns, received_ns),)
         if whole:
-            return (_snapshot(self.venue, symbol, data, received_ns, connection, event_ns),)
+            return (self._snapshot(symbol, update_id, bids, asks, received_ns, connection, event_ns),)
         return (BookDelta(self.venue, symbol, update_id, update_id, -1, bids, asks, event_ns, received_ns, connection),)
 
     def _trades(self, frame: wire.TradeFrame, raw: bytes, received_ns: int, connection: int) -> Sequence[Message]:
@@ -363,9 +362,24 @@ class BybitPublic:
         data = decoded(self._book_answer, reply).result
         if data.symbol != symbol:
             raise RemoteProtocolError(f"a book of {data.symbol!r} instead of {symbol!r}")
-        _check_levels(data.bids)
-        _check_levels(data.asks)
-        return _snapshot(self.venue, symbol, data, reply.received_ns, connection)
+        bids, asks = self._levels.of(data.bids), self._levels.of(data.asks)
+        return self._snapshot(symbol, data.update_id, bids, asks, reply.received_ns, connection)
+
+    def _snapshot(
+        self,
+        symbol: Symbol,
+        update_id: int,
+        bids: tuple[Level, ...],
+        asks: tuple[Level, ...],
+        received_ns: int,
+        connection: int,
+        event_ns: int = 0,
+    ) -> BookSnapshot:
+        """A whole book.  A restart may be told as a delta with deletions in it, which have no place in one."""
+        if not all(qty for _, qty in bids) or not all(qty for _, qty in asks):
+            bids = tuple(level for level in bids if level[1])
+            asks = tuple(level for level in asks if level[1])
+        return BookSnapshot(self.venue, symbol, update_id, bids, asks, received_ns, connection, event_ns)
 
     def sequencer(self, symbol: Symbol) -> BookSequencer:
         """Section 8.1 for one symbol."""
@@ -442,25 +456,3 @@ def _parts(topic: str) -> tuple[str, str, str]:
 def _best(levels: tuple[Level, ...]) -> Level:
     """The first level; an empty side is quantity 0."""
     return levels[0] if levels else (ZERO, ZERO)
-
-
-def _snapshot(
-    venue: Venue, symbol: Symbol, data: wire.Book, received_ns: int, connection: int, event_ns: int = 0
-) -> BookSnapshot:
-    """A whole book.  A restart may be told as a delta with deletions in it, which have no place in one."""
-    bids, asks = data.bids, data.asks
-    if not all(qty for _, qty in bids) or not all(qty for _, qty in asks):
-        bids = tuple(level for level in bids if level[1])
-        asks = tuple(level for level in asks if level[1])
-    return BookSnapshot(venue, symbol, data.update_id, bids, asks, received_ns, connection, event_ns)
-
-
-def _check_levels(levels: tuple[wire.Row, ...]) -> None:
-    """Refuse NaN (which does not compare), infinities, negatives and absurd sizes; quantity 0 removes a level."""
-    low, end = AMOUNT_MIN, AMOUNT_END
-    try:
-        for price, qty in levels:
-            if not (low <= price < end and (not qty or low <= qty < end)):
-                raise RemoteProtocolError(f"impossible level: {price} {qty}")
-    except InvalidOperation:
-        raise RemoteProtocolError("a level is not a number") from None

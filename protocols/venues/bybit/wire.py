@@ -17,7 +17,7 @@ Stamp = Annotated[int, Meta(ge=0)]
 UpdateID = Annotated[int, Meta(ge=0, lt=2**62)]
 Text = Annotated[str, Meta(min_length=1, max_length=64)]
 """A name that we go on to use as a key: symbols, coins, ids."""
-Row = tuple[Decimal, Decimal]
+Row = tuple[str, Decimal]
 Maybe = str | None
 """Text that may be absent, `""` or null, which all mean that there is none."""
 

@@ -302,8 +302,7 @@ Check = Callable[[Any, dict[str, Any]], bool]
 SAME: dict[type, Check] = {
     BookDelta: lambda event, data: (
         (event.symbol, event.first_id, event.last_id) == (data["s"], data["U"], data["u"])
-        and [[str(price), str(qty)] for price, qty in event.bids]
-        == [[str(Decimal(p)), str(Decimal(q))] for p, q in data["b"]]
+        and list(event.bids) == [(Decimal(price), Decimal(qty)) for price, qty in data["b"]]
         and len(event.asks) == len(data["a"])
     ),
     BookTicker: lambda event, data: (
