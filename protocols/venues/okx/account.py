@@ -66,7 +66,7 @@ class AccountCodec:
         self._trade_mode = trade_mode or TRADE_MODES[product][0]
         self._codes = InstrumentCodes(codes or {})
         self._orders = OrderRules(product, self._trade_mode, stp_mode, hedged=hedged)
-        self._algos = AlgoRules(self._orders, trigger_by)
+        self._algos = AlgoRules(product, self._orders, trigger_by)
         self._rest = SignedRequests(signer, simulated=endpoints.simulated)
         self._children = Children()
         self._reports = Reports(self.venue, account, self._children)

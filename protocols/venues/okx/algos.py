@@ -1,4 +1,4 @@
-"""Conditional orders of swaps: the algo service (reference sections 5.7 and 14).
+"""Conditional orders: the algo service (reference sections 5.7 and 14).
 
 A conditional order has two lives.  It waits in the algo service under an id of that service, in lists and on a channel
 of its own; once triggered it is `effective`, and the engine has an ordinary order, its *child*, with another id.
@@ -21,6 +21,7 @@ from typing import TypeVar
 from protocols.enums import ExecInst, ExecType, OrdStatus, OrdType, TimeInForce
 from protocols.errors import ConfigError, LocalProtocolError
 from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, Venue
+from protocols.instruments import Product
 from protocols.orders import ExecutionReport, NewOrder
 from protocols.venues.okx.encode import PLACES, Fields, OrderRules, legal_cl_ord_id, order_id_number
 from protocols.venues.okx.wire import AlgoRow, OrderRow
@@ -89,11 +90,12 @@ _ENDS = {OrdStatus.CANCELED: ExecType.CANCELED, OrdStatus.REJECTED: ExecType.REJ
 class AlgoRules:
     """How conditional orders of one account are written; `trigger_by` is the price that they watch."""
 
-    __slots__ = ("_rules", "_trigger_by")
+    __slots__ = ("_product", "_rules", "_trigger_by")
 
-    def __init__(self, rules: OrderRules, trigger_by: str) -> None:
+    def __init__(self, product: Product, rules: OrderRules, trigger_by: str) -> None:
         if trigger_by not in TRIGGER_PRICES:
             raise ConfigError(f"trigger_by was {trigger_by!r}, must be one of {', '.join(TRIGGER_PRICES)}")
+        self._product = product
         self._rules = rules
         self._trigger_by = trigger_by
 
@@ -104,6 +106,8 @@ class AlgoRules:
             raise LocalProtocolError(f"time_in_force was {order.time_in_force.value}, a conditional order has GTC")
         if order.exec_inst & ~ExecInst.REDUCE_ONLY:
             raise LocalProtocolError(f"exec_inst was {order.exec_inst}, a conditional order knows REDUCE_ONLY")
+        if order.exec_inst and self._product is Product.SPOT:
+            raise LocalProtocolError("exec_inst was REDUCE_ONLY, which spot does not have")
         if order.stop_px is None:
             raise LocalProtocolError(f"stop_px is missing; a {order.ord_type.value} order needs one")
         price = AT_MARKET
@@ -120,6 +124,8 @@ class AlgoRules:
             f"{leg}TriggerPx": amount_text(order.stop_px, "stop_px", PLACES),
             f"{leg}TriggerPxType": self._trigger_by,
             f"{leg}OrdPx": price,
+            # Without it a buy at the market counts quote money.
+            **({"tgtCcy": "base_ccy"} if self._product is Product.SPOT and price == AT_MARKET else {}),
         }
 
 
@@ -272,7 +278,7 @@ class AlgoReports:
             word(SIDES, "side", row.side),
             exec_type,
             status,
-            number(row.sz),
+            ZERO if row.tgtCcy == "quote_ccy" and price is None else number(row.sz),  # or it is money
             ZERO,
             stamp_of(row.uTime or row.cTime) or received_ns,
             received_ns,

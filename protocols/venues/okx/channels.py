@@ -133,11 +133,12 @@ class ChannelReader:
         return events
 
     def _of_algos(self, frame: wire.Frame, received_ns: int) -> Sequence[Message]:
-        """As `_of_orders`; of spot we place none."""
+        """As `_of_orders`."""
         events: list[Message] = []
+        kinds = ORDER_TYPES[self._product]
         for text in _RAW_ROWS.decode(frame.data):
             row = _ALGO.decode(text)
-            if self._product is Product.SPOT or row.instType not in ("", INST_TYPES[self._product]):
+            if row.instType and row.instType not in kinds:
                 continue
             try:
                 events.append(self._algo_reports.of_update(row, received_ns))

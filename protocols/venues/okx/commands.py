@@ -12,7 +12,6 @@ from decimal import Decimal
 from protocols.enums import Side
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.ids import ClOrdID, OrderID, Symbol
-from protocols.instruments import Product
 from protocols.orders import NewOrder
 from protocols.venue import Frame, HttpReply, HttpRequest, Lane, Reply
 from protocols.venues.okx import wire
@@ -184,8 +183,8 @@ class OrderCommands(AccountCodec):
         return self._answers.of_reply(request_id, reply)
 
     def order_by_rest(self, order: NewOrder) -> bool:
-        """A conditional order of contracts."""
-        return self.product is not Product.SPOT and order.ord_type in CONDITIONAL
+        """A conditional order."""
+        return order.ord_type in CONDITIONAL
 
     def change_by_rest(self, cl_ord_id: ClOrdID, order_id: OrderID | None) -> bool:
         """One that waits in the algo service: by its id, or because we put it there."""

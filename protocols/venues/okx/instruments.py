@@ -33,8 +33,7 @@ from protocols.venues.values import ZERO, amount
 
 __all__ = ["ORD_TYPES", "instruments_of"]
 
-_PLAIN = frozenset({OrdType.LIMIT, OrdType.MARKET})
-ORD_TYPES = {Product.SPOT: _PLAIN, Product.LINEAR: _PLAIN | CONDITIONAL}
+ORD_TYPES = frozenset({OrdType.LIMIT, OrdType.MARKET}) | CONDITIONAL
 _ONE = Decimal(1)
 _STATUSES = {"live": InstrumentStatus.TRADING, "post_only": InstrumentStatus.CANCEL_ONLY}
 
@@ -71,8 +70,8 @@ def _instrument(venue: Venue, product: Product, row: InstrumentRow, now_ns: int)
         market_max_qty=ZERO if spot else _bound(row.maxMktSz),
         contract_size=_ONE if spot else _contract_size(row),
         max_open_orders=OPEN_ORDERS_MAX,
-        max_algo_orders=0 if spot else ALGO_ORDERS_MAX,
-        ord_types=ORD_TYPES[product],
+        max_algo_orders=ALGO_ORDERS_MAX,
+        ord_types=ORD_TYPES,
         venue_code=row.instIdCode or 0,
         changes_ns=_next_change(row, now_ns),
     )

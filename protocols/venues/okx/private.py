@@ -1,7 +1,7 @@
 """OKX's private side, put together: its connections here, orders in `commands`, questions in `queries`.
 
-Two connections make an account's stream of contracts: orders, money and positions come on the private one, algo orders
-on the business one.  The private one takes orders as well.
+Two connections make an account's stream: orders, money and positions come on the private one, algo orders on the
+business one.  The private one takes orders as well.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class OkxPrivate(OrderCommands, AccountQueries):
         return self._paths.private
 
     def further_private_paths(self) -> Sequence[str]:
-        """The business connection, for algo orders of contracts."""
-        return () if self.product is Product.SPOT else (self._paths.business,)
+        """The business connection, for algo orders."""
+        return (self._paths.business,)
 
     def logon(self, request_id: str, stamp_venue_ns: int) -> Frame | None:
         """`login`, stamped in *seconds*; its reply bears `LOGIN_ID`, not `request_id`."""
@@ -71,7 +71,7 @@ class OkxPrivate(OrderCommands, AccountQueries):
         """Algo orders, on the business connection."""
         if path not in self.further_private_paths():
             raise LocalProtocolError(f"path was {path!r}, must be one of further_private_paths()")
-        topics = [{"channel": "orders-algo", "instType": INST_TYPES[self.product]}]
+        topics = [{"channel": "orders-algo", "instType": kind} for kind in ORDER_TYPES[self.product]]
         return self._subscribe(topics, request_id, logged_on=logged_on)
 
     def _subscribe(self, topics: Sequence[Mapping[str, str]], request_id: str, *, logged_on: bool) -> Frame:

@@ -140,7 +140,7 @@ def capabilities_of(product: Product) -> Capabilities:
         amends_price=True,
         channels=frozenset(_CHANNELS),
         candles_max=HISTORY_CANDLES_MAX,
-        triggers=ORD_TYPES[product] & CONDITIONAL_TYPES,
+        triggers=ORD_TYPES & CONDITIONAL_TYPES,
     )
 
 

@@ -61,7 +61,7 @@ class AccountQueries(AccountCodec):
 
     def other_names(self, cl_ord_id: ClOrdID) -> Sequence[ClOrdID]:
         """The same id in the algo service: our id does not tell which kind of order it was."""
-        return () if self.product is Product.SPOT else (ClOrdID(ALGO_NAME + cl_ord_id),)
+        return (ClOrdID(ALGO_NAME + cl_ord_id),)
 
     def order_status_request(
         self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol, stamp_venue_ns: int
@@ -113,7 +113,7 @@ class AccountQueries(AccountCodec):
             kind = _KIND.decode(raw)
             if kind.accFillSz is None and kind.algoId:
                 algo = _ALGO.decode(raw)
-                fits = algo.instType in ("", INST_TYPES[self.product])
+                fits = not algo.instType or algo.instType in ORDER_TYPES[self.product]
                 return self._algo_reports.of_query(algo, reply.received_ns) if fits else None
             row = _ORDER.decode(raw)
             fits = not row.instType or row.instType in ORDER_TYPES[self.product]
@@ -222,7 +222,7 @@ class AccountQueries(AccountCodec):
     def _next_list(self, request: HttpRequest, kept: Sequence[str], stamp_venue_ns: int) -> HttpRequest | None:
         """After the engine's open orders those of the algo service, kind by kind."""
         path = self._paths.orders_algo_pending
-        if self.product is Product.SPOT or request.path not in (path, self._paths.orders_pending):
+        if request.path not in (path, self._paths.orders_pending):
             return None
         kinds = [part.removeprefix("ordType=") for part in kept if part.startswith("ordType=")]
         following = LISTED.index(kinds[0]) + 1 if kinds else 0

@@ -42,13 +42,13 @@ class Reader(Generic[T]):
             text = bytes(raw)
             if b"null" not in text:
                 raise
-            return self._decoder.decode(msgspec.json.encode(_without_nulls(json.loads(text, parse_float=Decimal))))
+            return self._decoder.decode(msgspec.json.encode(_usual(json.loads(text, parse_float=Decimal))))
 
 
-def _without_nulls(value: Any) -> Any:
+def _usual(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
-    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
+        return {key: _usual(one) for key, one in value.items() if one is not None}
+    return [_usual(one) for one in value] if isinstance(value, list) else value
 
 
 class Row(Struct, array_like=True, gc=False):
@@ -280,6 +280,7 @@ class AlgoRow(Struct, gc=False):
     ordId: str = ""
     ordIdList: tuple[str, ...] = ()
     sz: str = ""
+    tgtCcy: str = ""
     posSide: str = ""
     triggerPx: str = ""
     ordPx: str = ""

@@ -1,4 +1,4 @@
-"""Conditional orders of swaps: what is sent, what is said of them, and how one becomes an order of the engine (5.7)."""
+"""Conditional orders: what is sent, what is said of them, and how one becomes an order of the engine (5.7)."""
 
 from __future__ import annotations
 
@@ -69,6 +69,11 @@ def events(rows: object, private: OkxPrivate | None = None, channel: str = "orde
     return (private or codec()).decode_private(pushed(channel, rows), RECEIVED_NS)
 
 
+def topics(private: OkxPrivate) -> Any:
+    (path,) = private.further_private_paths()
+    return msgspec.json.decode(private.subscribe_further(path, "s1", STAMP_NS, logged_on=True).text)["args"]
+
+
 class TestSent:
     def test_a_stop_is_one_sided_and_names_its_price(self) -> None:
         assert body() == {
@@ -117,13 +122,17 @@ class TestSent:
             with pytest.raises(LocalProtocolError, match="ord_type was STOP"):
                 send(order, "p1", STAMP_NS, logged_on=True)
 
-    def test_spot_has_none(self) -> None:
+    @pytest.mark.parametrize("ord_type, coins", [(OrdType.STOP, True), (OrdType.TAKE_PROFIT_LIMIT, False)])
+    def test_spot_counts_coins(self, ord_type: OrdType, coins: bool) -> None:
+        """Else a buy at the market counts money."""
         private = codec(Product.SPOT)
-        order = new_order(Product.SPOT, ord_type=OrdType.STOP, stop_px=D(1), price=None)
-        assert not private.order_by_rest(order)
-        assert private.further_private_paths() == ()
-        with pytest.raises(LocalProtocolError, match="ord_type was STOP"):
-            private.rest_new_order(order, STAMP_NS)
+        order = new_order(Product.SPOT, ord_type=ord_type, stop_px=D(1), price=D(2))
+        got = msgspec.json.decode(private.rest_new_order(order, STAMP_NS).body)
+        assert (got["tdMode"], got.get("tgtCcy") == "base_ccy", "posSide" in got) == ("cash", coins, False)
+        reducing = new_order(Product.SPOT, ord_type=ord_type, stop_px=D(1), exec_inst=ExecInst.REDUCE_ONLY)
+        with pytest.raises(LocalProtocolError, match="spot does not have"):
+            private.rest_new_order(reducing, STAMP_NS)
+        assert [topic["instType"] for topic in topics(private)] == ["SPOT", "MARGIN"]
 
     def test_an_unknown_price_to_watch_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="trigger_by was 'mid'"):
@@ -155,9 +164,8 @@ class TestSent:
         private = codec()
         assert isinstance(private, SplitsPrivateStream)
         (path,) = private.further_private_paths()
-        frame = private.subscribe_further(path, "s1", STAMP_NS, logged_on=True)
         assert path == "/ws/v5/business"
-        assert msgspec.json.decode(frame.text)["args"] == [{"channel": "orders-algo", "instType": "SWAP"}]
+        assert topics(private) == [{"channel": "orders-algo", "instType": "SWAP"}]
         with pytest.raises(LocalProtocolError, match="path was"):
             private.subscribe_further("/ws/v5/public", "s1", STAMP_NS, logged_on=True)
         with pytest.raises(LocalProtocolError, match="logged on"):
@@ -227,9 +235,15 @@ class TestTold:
         assert unknown.what == (Unrecognized(field, raw),)
         assert isinstance(known, ExecutionReport)
 
-    def test_those_of_spot_and_futures_are_not_ours(self) -> None:
-        assert events([algo_row(instType="SPOT"), algo_row(instType="FUTURES")]) == []
-        assert events([algo_row()], codec(Product.SPOT)) == []
+    def test_those_of_other_products_are_not_ours(self) -> None:
+        rows = [algo_row(instType=kind, algoId=str(n)) for n, kind in enumerate(["SPOT", "MARGIN", "SWAP", "FUTURES"])]
+        assert [one.order_id for one in events(rows)] == ["A2"]
+        assert [one.order_id for one in events(rows, codec(Product.SPOT))] == ["A0", "A1"]
+
+    def test_a_size_in_money_is_not_taken_for_coins(self) -> None:
+        row = algo_row(instType="SPOT", tgtCcy="quote_ccy", sz="500")
+        assert [one.order_qty for one in events([row], codec(Product.SPOT))] == [0]
+        assert [one.order_qty for one in events([row | {"slOrdPx": "58000"}], codec(Product.SPOT))] == [500]
 
     def test_one_that_its_maker_did_not_name(self) -> None:
         (got,) = events([algo_row(algoClOrdId="")])

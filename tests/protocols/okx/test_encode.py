@@ -298,7 +298,6 @@ class TestQueries:
         assert (by_ours.method, by_ours.path, by_ours.lane) == ("GET", "/api/v5/trade/order", Lane.QUERY)
         assert by_ours.query == f"instId=BTC-USDT-SWAP&clOrdId={CL_ORD_ID}"
         assert by_theirs.query == f"instId=BTC-USDT-SWAP&ordId={ORDER_ID}"
-        assert codec(SPOT_).other_names(CL_ORD_ID) == ()
 
     def test_open_orders(self) -> None:
         def query(private: OkxPrivate, symbol: Symbol | None) -> str:

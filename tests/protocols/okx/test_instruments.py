@@ -200,9 +200,10 @@ def test_announced_changes_are_dated() -> None:
         one(Product.LINEAR, upcChg=[{"effTime": "soon"}])
 
 
-def test_conditional_orders_are_of_swaps() -> None:
-    swap, spot = one(Product.LINEAR), one(Product.SPOT)
-    assert (swap.max_algo_orders, spot.max_algo_orders) == (100, 0)
-    assert OrdType.STOP in swap.ord_types
-    assert OrdType.TRAILING_STOP not in swap.ord_types
-    assert spot.ord_types == {OrdType.LIMIT, OrdType.MARKET}
+@pytest.mark.parametrize("product", list(ROWS))
+def test_conditional_orders(product: Product) -> None:
+    """Section 3: 100 take-profits and stops an instrument."""
+    instrument = one(product)
+    assert instrument.max_algo_orders == 100
+    assert {OrdType.STOP, OrdType.TAKE_PROFIT_LIMIT} < instrument.ord_types
+    assert OrdType.TRAILING_STOP not in instrument.ord_types

@@ -533,7 +533,7 @@ class TestPages:
             answered = reply(rest([rest_order(instType="SPOT", ordId=str(one)) for one in page]))
             seen += [one.order_id for one in private.decode_open_orders(answered)]
             following = private.continuation(request, answered, STAMP_NS)
-            if following is None:
+            if following is None or following.path != request.path:
                 break
             request = following
         assert seen == [str(one) for one in ids]
