@@ -11,7 +11,6 @@ import attrs
 
 from protocols.base import Event, Query, message
 from protocols.ids import AccountID, ClOrdID, OrderID, Path, Symbol, TradeID, Venue
-from protocols.market import Candle
 from protocols.orders import ExecutionReport, OrderNotFound
 from protocols.positions import Balance, VenuePosition
 
