@@ -8,6 +8,8 @@ PendingOpen, Delivering, Closed and every word of next year mean that nothing is
 | quantity step      | qtyStep, base units        | basePrecision                         |
 | least              | minOrderQty and a notional | a notional (`minOrderQty` is outdated) |
 | most, by order type| maxOrderQty, maxMktOrderQty| maxLimitOrderQty, maxMarketOrderQty   |
+
+Older lists of spot have one bound for both types, `maxOrderQty`.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ def _contract_sizes(lots: LotSizeFilter) -> dict[str, Any]:
 def _spot_sizes(lots: LotSizeFilter) -> dict[str, Any]:
     return {
         "qty_step": _bound(lots.basePrecision),
-        "max_qty": _bound(lots.maxLimitOrderQty),
+        "max_qty": _bound(lots.maxLimitOrderQty or lots.maxOrderQty),
         "market_max_qty": _bound(lots.maxMarketOrderQty),
         "min_notional": _bound(lots.minOrderAmt),
     }

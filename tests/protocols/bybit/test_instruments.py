@@ -147,6 +147,13 @@ def test_an_absent_bound_is_no_rule() -> None:
     assert one.check_qty(D(10**9), OrdType.MARKET) is None
 
 
+def test_a_spot_list_of_the_time_before_there_were_two_bounds() -> None:
+    lots = {"basePrecision": "0.000001", "minOrderAmt": "1", "maxOrderQty": "71.7"}
+    one = instrument(SPOT, lotSizeFilter=lots)
+    assert one.max_qty == D("71.7")
+    assert one.check_qty(D(72), OrdType.MARKET) is not None
+
+
 def test_fields_of_next_year_are_ignored() -> None:
     assert instrument(LINEAR, fullName="Bitcoin", tags=["x"], marketRegion=None) == instrument(LINEAR)
 
