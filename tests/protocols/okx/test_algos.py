@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocols.enums import ExecInst, ExecType, OrdStatus, OrdType, Side, TimeInForce
 from protocols.errors import ConfigError, LocalProtocolError, RemoteProtocolError, Unrecognized
@@ -293,6 +295,29 @@ class TestTriggered:
         events([order_row(algoId=ALGO, algoClOrdId=CL_ORD_ID, source="7", ordId=CHILD)], private, "orders")
         (late,) = events([algo_row()], private)
         assert late.order_id == CHILD
+
+    @settings(max_examples=60)
+    @given(st.permutations(["parent"] * 3 + ["child"] * 3))
+    def test_whatever_the_order_of_the_two_connections_it_is_one_order(self, turns: list[str]) -> None:
+        """Each connection is in order, the two are not in step; after its first word the child's id stays."""
+        private = codec()
+        ours = {"algoId": ALGO, "algoClOrdId": CL_ORD_ID, "source": "7", "ordId": CHILD, "clOrdId": ""}
+        news = {
+            "parent": iter([algo_row(), algo_row(), algo_row(state="effective", ordId=CHILD)]),
+            "child": iter([
+                order_row(**(NO_FILL | ours)), order_row(**ours),
+                order_row(**ours, state="filled", accFillSz="1", fillSz="0.6", tradeId="982"),
+            ]),
+        }  # fmt: skip
+        heard: list[ExecutionReport] = []
+        for turn in turns:
+            channel = "orders" if turn == "child" else "orders-algo"
+            heard += events([next(news[turn])], private, channel)
+        assert {one.cl_ord_id for one in heard} == {CL_ORD_ID}
+        ids = [one.order_id for one in heard]
+        first = ids.index(OrderID(CHILD))
+        assert set(ids[first:]) == {CHILD}
+        assert sum(one.last_qty for one in heard) == 1
 
     def test_the_oldest_links_are_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("protocols.venues.okx.algos.CHILDREN_MAX", 2)

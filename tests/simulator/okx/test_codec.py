@@ -24,6 +24,7 @@ from tests.simulator.okx.wire import (
     SPOT,
     SWAP,
     Codecs,
+    Entry,
     codecs_of,
     entry_of,
     quiet_simulator,
@@ -400,3 +401,35 @@ async def test_keep_alive_and_the_notice_of_an_upgrade() -> None:
         venue_of(sim).announce_shutdown(5)
         (notice,) = await read(ws, codecs, lambda _: True)
         assert isinstance(notice, StreamTerminated)
+
+
+async def test_a_stop_that_finds_no_margin_when_it_is_triggered_fails() -> None:
+    """Nothing is bound before the trigger; its service says that it came to nothing."""
+    async with quiet_simulator() as sim, codecs_of(sim, Product.LINEAR) as codecs:
+        private, now = codecs.private, codecs.now_ns
+        (path,) = private.further_private_paths()
+        async with raw_socket(sim, "business") as ws:
+            business = Entry(ws, codecs)
+            login = private.logon("l1", now())
+            assert login is not None
+            assert (await business.send(login)).error is None
+            subscribed = await business.send(private.subscribe_further(path, "s1", now(), logged_on=True))
+            assert subscribed.error is None
+            order = new_order(
+                Product.LINEAR, "stop1", ord_type=OrdType.STOP, stop_px=D(60020), price=None, order_qty=D(34_900)
+            )
+            ack = report(private.decode_rest_order("p1", await codecs.ask(private.rest_new_order(order, now()))))
+            waiting = await business.until(ExecutionReport)
+            assert (waiting.cl_ord_id, waiting.order_id, waiting.ord_status) == ("stop1", ack.order_id, OrdStatus.NEW)
+            sim.trade(SWAP, Side.BUY, D(100_000), D(60060))
+            ended = await business.until(ExecutionReport)
+            assert (ended.exec_type, ended.ord_status) == (ExecType.REJECTED, OrdStatus.REJECTED)
+            assert "order_failed" in ended.text
+        asked = private.decode_order_status(
+            await codecs.ask(
+                private.order_status_request(ClOrdID("stop1"), ack.order_id, SYMBOLS[Product.LINEAR], now())
+            )
+        )
+        assert isinstance(asked, ExecutionReport)
+        assert asked.ord_status is OrdStatus.REJECTED
+        assert sim.open_orders("alpha") == []
