@@ -13,7 +13,16 @@ import pytest
 import trio
 
 from tests.simulator.wire import PATIENCE_S, open_ws, rest_of, until
-from tools.simulator import CaptureConfig, Fault, FaultKind, Side, SimulatorConfig, demo_account, open_simulator
+from tools.simulator import (
+    CaptureConfig,
+    Fault,
+    FaultKind,
+    Side,
+    Simulator,
+    SimulatorConfig,
+    demo_account,
+    open_simulator,
+)
 from tools.simulator.core.capture import read_lines, scan_capture
 from tools.simulator.core.model import OrdStatus
 
@@ -74,8 +83,9 @@ RECORDS = [
 ]
 
 
-def config(path: Path, **more: Any) -> SimulatorConfig:
-    return SimulatorConfig(market=CaptureConfig(path=path, **{"speed": 0, **more}), accounts=(demo_account("alpha"),))
+def config(path: Path, venue: str = "binance-spot", **more: Any) -> SimulatorConfig:
+    market = CaptureConfig(path=path, **{"speed": 0, **more})
+    return SimulatorConfig(venue=venue, market=market, accounts=(demo_account("alpha"),))
 
 
 async def collect(sim: Any, into: list[str], count: int) -> None:
@@ -314,3 +324,31 @@ async def test_after_a_loss_the_recording_waits_until_somebody_asks_for_depth(tm
         with trio.fail_after(PATIENCE_S):
             await sim.wait_replayed()
     assert [json.loads(raw)["data"]["u"] for raw in received] == [13, 14, 16, 17, 18, 19]
+
+
+@pytest.mark.parametrize("venue", ["binance-spot", "binance-usdm"])
+def test_only_diffs_and_prints_of_the_market_move_a_replayed_book(tmp_path: Path, venue: str) -> None:
+    """Partial books bear other fields (Spot) or the same (Futures); old recordings have an empty third element."""
+    sim = Simulator(config(write_capture(tmp_path / "small.jsonl", RECORDS), venue=venue))
+    codec = sim.venue.replay_codec()
+    market = sim.exchange.markets["BTCUSDT"]
+    codec.open_book("BTCUSDT", json.dumps({"lastUpdateId": 9, "bids": [["100.0", "1", []]], "asks": [["101.0", "1"]]}))
+    partial = {"lastUpdateId": 50, "bids": [["90.0", "1"]], "asks": []}
+    diff = {"e": "depthUpdate", "s": "BTCUSDT", "U": 10, "u": 11, "pu": 9, "b": [["100.0", "2", []]], "a": []}
+    shown = {"e": "depthUpdate", "s": "BTCUSDT", "U": 60, "u": 61, "pu": 59, "b": [["95.0", "2"]], "a": []}
+    for stream, data in (
+        ("btcusdt@depth5@100ms", partial),
+        ("btcusdt@depth20", shown),
+        ("btcusdt@rpiDepth@500ms", shown),
+        ("btcusdt@depth@100ms", diff),
+        ("btcusdt@avgPrice", {"e": "avgPrice", "s": "BTCUSDT"}),
+    ):
+        message = codec.apply(frame(stream, data))
+        assert message is not None
+        assert message.stream == stream
+    assert (market.update_id, market.depth(Side.BUY, 5)) == (11, [(Decimal(100), Decimal(2))])
+    print_ = {"e": "trade", "s": "BTCUSDT", "t": 7, "p": "100.5", "q": "1", "T": 1, "m": False}
+    codec.apply(frame("btcusdt@trade", print_ | {"X": "INSURANCE_FUND", "p": "50.0"}))
+    assert not market.trades
+    codec.apply(frame("btcusdt@trade", print_))
+    assert [(trade.trade_id, trade.price) for trade in market.trades] == [(7, Decimal("100.5"))]
