@@ -28,6 +28,7 @@ from tests.simulator.binance_usdm.kit import SYMBOL, price, quiet_config
 from tests.simulator.wire import PATIENCE_S, open_ws
 from tools.simulator import GeneratorConfig, Simulator, open_simulator
 from tools.simulator import Side as SimSide
+from tools.simulator.dialects.binance_usdm.venue import BinanceUsdm
 
 BTC = Symbol(SYMBOL)
 
@@ -320,3 +321,25 @@ async def test_the_public_codec_bridges_and_follows_the_book() -> None:
                     said = codec.decode(await prints.get_message(), sim.clock.now_ns(), 2)
                     seen = any(isinstance(event, Trade) for event in said)
         assert sim.server.failures == []
+
+
+async def test_an_overloaded_venue_lets_reductions_and_cancels_pass() -> None:
+    """Section 17.1: -1008 is a certain failure, is not counted, and spares what only closes."""
+    async with world() as w:
+        assert isinstance(w.sim.venue, BinanceUsdm)
+        assert (await w.new(w.order("opened", Side.BUY, "0.020"))).error is None
+        assert (await w.new(w.order("rests", Side.BUY, "0.020", price(w.sim, -300)))).error is None
+        counted = w.sim.venue.order_limits(w.sim.account("alpha")).short.used(w.now_ns())
+        w.sim.venue.overloaded = True
+        stop = w.order("stop", Side.BUY, "0.020", ord_type=OrdType.STOP, stop_px=Decimal(price(w.sim, 300)))
+        for refused in (w.order("more", Side.BUY, "0.020"), stop):
+            error = (await w.new(refused)).error
+            assert error is not None
+            assert (error.disposition, error.code) == (Disposition.BUSY, "-1008")
+        assert w.sim.venue.order_limits(w.sim.account("alpha")).short.used(w.now_ns()) <= counted
+        assert (await w.cancel("rests")).error is None
+        closing = w.order("closes", Side.SELL, "0.020", exec_inst=ExecInst.REDUCE_ONLY)
+        assert (await w.new(closing)).error is None
+        await w.report("closes", OrdStatus.FILLED)
+        w.sim.venue.overloaded = False
+        assert (await w.new(w.order("again", Side.BUY, "0.020"))).error is None

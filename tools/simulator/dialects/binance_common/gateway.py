@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tools.simulator.dialects.binance_common.wsapi import ApiSession
 
 
+THROTTLED = -1008  # the venue protected itself: never counted
+
+
 class Security(Enum):
     NONE = "none"
     KEY = "key"  # the key alone, unsigned
@@ -144,7 +147,7 @@ def execute(venue: BinanceVenue, method: Method, call: Call) -> Outcome:
     else:
         orders = bool(method.orders) or method.counts_itself
         return Outcome(result=result, orders_counted=orders, account=call.account if orders else None)
-    if counted and method.orders_back:
+    if counted and (method.orders_back or refusal.code == THROTTLED):
         venue.count_orders(call.account, -method.orders)
     if method.free_on_success:
         limits.weight.add(weight, now)

@@ -60,5 +60,13 @@ def unknown_error() -> VenueError:
     return VenueError(-1000, "Unknown error, please check your request or try again later.", status=503)
 
 
+def throttled() -> VenueError:
+    """503 that surely failed, and is not counted: reductions and cancels pass (17.1)."""
+    text = (
+        "Request throttled by system-level protection. Reduce-only/close-position orders are exempt. Please try again."
+    )
+    return VenueError(-1008, text, status=503)
+
+
 def listen_key_unknown() -> VenueError:
     return VenueError(-1125, "This listenKey does not exist.")

@@ -63,6 +63,8 @@ def place(venue: BinanceUsdm, call: Call) -> Any:
     )
     response_kind(params)
     params.finish()
+    if not closes:
+        venue.protect(order)
     _check(venue, algo, leg, info)
     order.cl_ord_id = venue.child_id(algo)
     venue.exchange.algos.place(algo)

@@ -37,6 +37,7 @@ def _read(venue: BinanceUsdm, call: Call) -> tuple[Order, str]:
 
 def place(venue: BinanceUsdm, call: Call) -> Any:
     order, response = _read(venue, call)
+    venue.protect(order)
     venue.check_notional(order)
     check_fillable(venue.exchange.markets[order.symbol], order)
     venue.exchange.submit(order)
@@ -85,6 +86,7 @@ def modify(venue: BinanceUsdm, call: Call) -> Any:
     if order.amends >= MOST_AMENDS:
         raise VenueError(-5026, f"Exceed maximum modify order limit. Current number is {order.amends}.")
     wanted.reduce_only, wanted.order_qty, wanted.position_side = order.reduce_only, qty, order.position_side
+    venue.protect(wanted)
     filters.check(attrs.evolve(wanted, account=None), info, market)
     return _apply(venue, order, wanted, modify_id)
 

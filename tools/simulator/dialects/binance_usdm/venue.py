@@ -63,6 +63,8 @@ class BinanceUsdm(BinanceVenue):
         self.exchange.listeners += [self.user_data, self.streams, self]
         self.exchange.name_liquidation = lambda position: f"autoclose-{position.update_ns // MS}"
         self.listen_keys = ListenKeys(parts.seed)
+        self.overloaded = False
+        """Set it, and the venue protects itself: what could open a position is refused (-1008)."""
         self._countdowns: dict[tuple[Account, str], int] = {}
         self._ledgers: dict[Account, list[dict[str, Any]]] = defaultdict(list)
         self._multi_assets: set[Account] = set()
@@ -154,6 +156,11 @@ class BinanceUsdm(BinanceVenue):
         return Outcome.failed(error)
 
     # ------------------------------------------------------------------------------------------ orders
+    def protect(self, order: Order) -> None:
+        """Raises -1008 for an order that could open something while the venue is overloaded."""
+        if self.overloaded and not (margin.reduces(order) or order.close_position):
+            raise errors.throttled()
+
     def check_notional(self, order: Order) -> None:
         """Raises -2027 where the position would be worth more than its leverage allows."""
         account, market = order.account, self.exchange.markets[order.symbol]
