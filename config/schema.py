@@ -127,6 +127,7 @@ class EngineConfig:
     """`[engine]`"""
 
     name: str = "bulkhead"
+    """What this engine is called in its log and by `bulkhead status --json`."""
     timezone: str = "Asia/Seoul"
     """Zone of every time that people read, and of the day that daily files and limits follow."""
     display: Display = Display.LIVE
@@ -176,7 +177,7 @@ class SimulatorConfig:
     market: MarketSource = MarketSource.GENERATED
     seed: int = attrs.field(default=1, metadata=within(low=0))
     speed: Decimal = attrs.field(default=Decimal(1), metadata=within(low=Decimal("0.01"), high=Decimal(100_000)))
-    """Times recorded (or generated) speed."""
+    """Times the recorded speed."""
     capture: Path | None = None
     """A `capture-jsonl v1` file; needed when `market = "capture"`."""
     port: int = attrs.field(default=0, metadata=within(low=0, high=65_535))
@@ -186,6 +187,7 @@ class SimulatorConfig:
     stream_latency_ms: int = attrs.field(default=0, metadata=within(low=0, high=60_000))
     """From an event to its message on the streams."""
     latency_jitter_ms: int = attrs.field(default=0, metadata=within(low=0, high=60_000))
+    """At most so much more than `order_latency_ms`, at random."""
     maker_fee: Decimal = attrs.field(default=Decimal("0.001"), metadata=within(low=-1, high=1))
     taker_fee: Decimal = attrs.field(default=Decimal("0.001"), metadata=within(low=-1, high=1))
     """Parts of an order's value; a negative one is a rebate."""
@@ -303,7 +305,7 @@ class SymbolLimits:
     max_order_qty: Decimal | None = attrs.field(default=None, metadata=within(low=ZERO))
     """Base units."""
     max_order_notional: Decimal | None = attrs.field(default=None, metadata=within(low=ZERO))
-    """Quote units."""
+    """USDT."""
     max_position_qty: Decimal | None = attrs.field(default=None, metadata=within(low=ZERO))
     """Base units, either side, worst case: held plus what live orders could add."""
     max_position_notional: Decimal | None = attrs.field(default=None, metadata=within(low=ZERO))
@@ -315,11 +317,11 @@ class LimitsConfig:
     """`[risk.firm]` and `[risk.accounts.<name>]`: every limit must be given; 0 allows nothing."""
 
     max_order_notional: Decimal = attrs.field(metadata=within(low=ZERO))
-    """Of one order, quote units."""
+    """Of one order, USDT (`RiskConfig.rates`)."""
     max_position_notional: Decimal = attrs.field(metadata=within(low=ZERO))
-    """Of one symbol, worst case, quote units."""
+    """Of one symbol, worst case, USDT."""
     max_exposure: Decimal = attrs.field(metadata=within(low=ZERO))
-    """Sum over all symbols, worst case, quote units."""
+    """Sum over all symbols, worst case, USDT."""
     max_open_orders: int = attrs.field(metadata=within(low=0, high=100_000))
     max_orders_per_s: int = attrs.field(metadata=within(low=0, high=1_000_000))
     max_orders_per_minute: int | None = attrs.field(default=None, metadata=within(low=0, high=60_000_000))

@@ -59,6 +59,8 @@ class Premises:
     root: Callable[[], Supervisor]
     accounts: tuple[tuple[AccountID, Venue], ...]
     strategies: Mapping[StrategyID, Path]
+    name: str
+    """What its operator calls this engine."""
     profile: str
     build: str
     config_hash: str
@@ -140,6 +142,7 @@ class Verbs:
         rows = tree(premises.root())
         actors = [row for row in rows if row.kind != "supervisor"]
         return {
+            "name": premises.name,
             "profile": premises.profile,
             "build": premises.build,
             "config_hash": premises.config_hash,

@@ -132,7 +132,7 @@ def _keys(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:
     try:
         keyring = load_keys(config, env)
     except BulkheadError as error:
-        yield Finding("keys", False, str(error), "say where the key is kept: docs/operator.md, Keys")
+        yield Finding("keys", False, str(error), "say where the key is kept: docs/configuration.md")
         return
     real = sum(k.source is not KeySource.DEMO for a in config.accounts.values() for k in a.keys.values())
     yield Finding("keys", True, f"{len(keyring.signers)} usable, {real} of them real")

@@ -148,6 +148,7 @@ class Host:
             root=lambda: host[0].the_root,
             accounts=tuple(keyring.signers),
             strategies={s.name: strategy_path(s.name) for s in strategies},
+            name=config.engine.name,
             profile=config.origin.profile,
             build=__version__,
             config_hash=config.config_hash(),
@@ -202,6 +203,7 @@ class Host:
         self.log.write(
             "info",
             "engine_starting",
+            name=self.config.engine.name,
             profile=self.config.origin.profile,
             build=__version__,
             config_hash=self.config.config_hash(),

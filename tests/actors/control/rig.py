@@ -164,6 +164,7 @@ async def until(condition: Callable[[], object]) -> None:
 def premises(rig: Rig, *, allow_faults: bool = True) -> Premises:
     """What the control plane is told of the engine."""
     return Premises(
+        name="test",
         runtime=rig.runtime,
         root=lambda: rig.root[0],
         accounts=PAIRS,

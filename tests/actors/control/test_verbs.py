@@ -49,7 +49,7 @@ OTHER_DESK = account_path(SUB1, VENUE)
 async def test_status_counts_what_runs_and_names_what_is_not_ready(tmp_path: Path) -> None:
     async with control(tmp_path) as rig, talk(rig) as own:
         shown = await own.result("status")
-        assert shown["profile"] == "demo"
+        assert (shown["name"], shown["profile"]) == ("test", "demo")
         assert (shown["ready"], shown["actors"], shown["not_ready"]) == (9, 9, [])
         assert shown["timezone"] == "Asia/Seoul"
         assert shown["stopping"] == ""

@@ -372,7 +372,7 @@ def test_every_question_in_the_manual_is_answered(engine: Engine) -> None:
 def test_the_data_folder_is_private_and_the_log_has_the_same_fields_everywhere(engine: Engine) -> None:
     assert stat.S_IMODE((engine.data / "control.sock").stat().st_mode) == 0o600
     log = engine.log()
-    assert log[0]["event"] == "engine_starting"
+    assert (log[0]["event"], log[0]["name"]) == ("engine_starting", "demo")
     assert log[0]["profile"] == "demo"
     assert all({"t", "event", "level"} <= set(entry) for entry in log)
     actors = [entry for entry in log if entry["event"].startswith("actor_")]
