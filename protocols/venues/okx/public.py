@@ -369,7 +369,8 @@ class OkxPublic:
         """The book as of `seqId`; the answer itself does not name its instrument."""
         book = _only(_decoded(self._snapshot_rows, reply))
         bids, asks = _levels(book.bids), _levels(book.asks)
-        return BookSnapshot(self.venue, symbol, book.seqId, bids, asks, reply.received_ns, connection)
+        event_ns = stamp_ns(int(book.ts))
+        return BookSnapshot(self.venue, symbol, book.seqId, bids, asks, reply.received_ns, connection, event_ns)
 
     def sequencer(self, symbol: Symbol) -> BookSequencer:
         """Section 7.1 for one instrument."""

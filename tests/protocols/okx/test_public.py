@@ -223,7 +223,9 @@ class TestRest:
     def test_a_book(self) -> None:
         row = {"asks": [["60001", "4", "0", "13"]], "bids": [["60000", "2", "0", "12"]], "ts": "1767225600130"}
         got = PUBLIC.decode_snapshot(SWAP, reply(rest([row | {"seqId": 7}])), 5)
-        assert got == BookSnapshot(PUBLIC.venue, SWAP, 7, ((D(60000), D(2)),), ((D(60001), D(4)),), RECEIVED_NS, 5)
+        assert got == BookSnapshot(
+            PUBLIC.venue, SWAP, 7, ((D(60000), D(2)),), ((D(60001), D(4)),), RECEIVED_NS, 5, 1767225600130 * 1_000_000
+        )
         for body in (rest([row]), rest([]), rest([], "51001"), {}, b""):
             with pytest.raises(RemoteProtocolError):
                 PUBLIC.decode_snapshot(SWAP, reply(body), 5)
