@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import attrs
 
@@ -118,6 +119,31 @@ class VenueParts:
     """(API key, secret, passphrase)."""
 
 
+class _Hosts(Protocol):
+    """What the environments of all codecs have in common."""
+
+    @property
+    def as_of(self) -> str: ...
+
+    @property
+    def rest(self) -> str: ...
+
+
+def _environments(known: Mapping[str, _Hosts], *, stream: str, private: str, entry: str) -> Mapping[str, Environment]:
+    """A codec's environments; a word is the name of its own field with the origin of that socket, "" for none."""
+    return {
+        name: Environment(
+            name=name,
+            as_of=hosts.as_of,
+            rest_url=hosts.rest,
+            stream_url=getattr(hosts, stream),
+            private_url=getattr(hosts, private),
+            entry_url=getattr(hosts, entry) if entry else "",
+        )
+        for name, hosts in known.items()
+    }
+
+
 # ---- Binance ----------------------------------------------------------------------------------------------------
 
 
@@ -143,17 +169,7 @@ _BINANCE_SPOT = VenueParts(
     rules=BINANCE_SPOT_RULES,
     limits=binance_spot_limits.DOCUMENTED,
     limits_as_of=binance_spot_limits.WEIGHT_AS_OF,
-    environments={
-        name: Environment(
-            name=name,
-            as_of=at.as_of,
-            rest_url=at.rest,
-            stream_url=at.stream,
-            private_url=at.ws_api,
-            entry_url=at.ws_api,
-        )
-        for name, at in binance_spot.ENVIRONMENTS.items()
-    },
+    environments=_environments(binance_spot.ENVIRONMENTS, stream="stream", private="ws_api", entry="ws_api"),
     key_algorithms=(KeyAlgorithm.ED25519, KeyAlgorithm.HMAC, KeyAlgorithm.RSA),
     book_depths=(100, 500, 1000, 5000),
     public=_binance_spot_public,
@@ -185,17 +201,7 @@ _BINANCE_USDM = VenueParts(
     rules=BINANCE_USDM_RULES,
     limits=binance_usdm_limits.DOCUMENTED,
     limits_as_of=binance_usdm_limits.WEIGHT_AS_OF,
-    environments={
-        name: Environment(
-            name=name,
-            as_of=at.as_of,
-            rest_url=at.rest,
-            stream_url=at.stream,
-            private_url=at.stream,
-            entry_url=at.ws_api,
-        )
-        for name, at in binance_usdm.ENVIRONMENTS.items()
-    },
+    environments=_environments(binance_usdm.ENVIRONMENTS, stream="stream", private="stream", entry="ws_api"),
     key_algorithms=(KeyAlgorithm.ED25519, KeyAlgorithm.HMAC, KeyAlgorithm.RSA),
     request_window_max_ms=5_000,
     book_depths=tuple(sorted(BINANCE_USDM_DEPTHS)),
@@ -231,17 +237,7 @@ def _bybit(product: Product) -> VenueParts:
         rules=BYBIT_RULES,
         limits=bybit_limits.DOCUMENTED[product],
         limits_as_of=bybit_limits.LIMITS_AS_OF,
-        environments={
-            name: Environment(
-                name=name,
-                as_of=at.as_of,
-                rest_url=at.rest,
-                stream_url=at.stream,
-                private_url=at.private,
-                entry_url=at.trade,
-            )
-            for name, at in bybit.ENVIRONMENTS.items()
-        },
+        environments=_environments(bybit.ENVIRONMENTS, stream="stream", private="private", entry="trade"),
         key_algorithms=(KeyAlgorithm.HMAC, KeyAlgorithm.RSA),
         book_depths=tuple(sorted(BYBIT_DEPTHS)),
         public=public,
@@ -278,17 +274,7 @@ def _okx(product: Product) -> VenueParts:
         rules=OKX_RULES,
         limits=okx_limits.DOCUMENTED[product],
         limits_as_of=okx_limits.LIMITS_AS_OF,
-        environments={
-            name: Environment(
-                name=name,
-                as_of=at.as_of,
-                rest_url=at.rest,
-                stream_url=at.ws,
-                private_url=at.ws,
-                entry_url=at.ws,
-            )
-            for name, at in okx.ENVIRONMENTS.items()
-        },
+        environments=_environments(okx.ENVIRONMENTS, stream="ws", private="ws", entry="ws"),
         key_algorithms=(KeyAlgorithm.HMAC,),
         passphrase=True,
         trade_modes=tuple(OKX_TRADE_MODES[product]),
@@ -313,17 +299,7 @@ _UPBIT = VenueParts(
     rules=UPBIT_RULES,
     limits=upbit_limits.DOCUMENTED,
     limits_as_of=upbit_limits.LIMITS_AS_OF,
-    environments={
-        name: Environment(
-            name=name,
-            as_of=at.as_of,
-            rest_url=at.rest,
-            stream_url=at.stream,
-            private_url=at.stream,
-            entry_url="",
-        )
-        for name, at in upbit.ENVIRONMENTS.items()
-    },
+    environments=_environments(upbit.ENVIRONMENTS, stream="stream", private="stream", entry=""),
     key_algorithms=(KeyAlgorithm.HMAC,),
     request_window_max_ms=0,
     public=lambda options: upbit.UpbitPublic(upbit.ENVIRONMENTS[options.environment]),
