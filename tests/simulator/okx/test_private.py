@@ -12,6 +12,7 @@ from tests.simulator.okx.wire import (
     SPOT,
     SWAP,
     S,
+    ended,
     order,
     private_socket,
     quiet_config,
@@ -189,6 +190,18 @@ async def test_regular_pictures_unless_events_alone_are_asked_for() -> None:
     venue.private.tick(now + 5 * S)
     assert (len(quiet.heard), len(chatty.heard)) == (1, 2)
     assert chatty.heard[1]["eventType"] == "snapshot"
+
+
+async def test_more_than_a_hundred_private_topics_end_the_connection() -> None:
+    """Section 3: close 4003."""
+    async with quiet_simulator() as sim, socket_to(sim, "private") as socket:
+        await socket.login()
+        topics = [{"channel": "orders", "instType": "ANY", "instId": f"X{number}"} for number in range(101)]
+        await socket.subscribe(*topics[:100])
+        await socket.say({"op": "subscribe", "args": topics[:1]})  # once more what it has
+        await socket.event("subscribe")
+        await socket.say({"op": "subscribe", "args": topics[100:]})
+        assert (await ended(socket))[0] == 4003
 
 
 # ----------------------------------------------------------------------------------------- orders by socket

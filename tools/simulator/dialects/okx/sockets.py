@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 PATHS = {"/ws/v5/public": "public", "/ws/v5/private": "private", "/ws/v5/business": "business"}
 NOTICE = "64008"
-LOGIN_FAILED, SILENT, TOO_LONG, INVALID = 4001, 4004, 1009, 4002
+LOGIN_FAILED, SILENT, TOO_LONG, INVALID, TOO_MANY = 4001, 4004, 1009, 4002, 4003
+PRIVATE_TOPICS_MAX = 100
 _ID = re.compile(r"^[A-Za-z0-9]{1,32}$")
 TIER_CHANNELS = frozenset({*TICK_BY_TICK, "fills"})
 """For accounts of VIP 4 and above."""
@@ -279,6 +280,9 @@ class Session:
         self._check_tier(channel)
         account = self.key.account
         subscription = Subscription.of(self, account, channel, arg)
+        if len(self.private) >= PRIVATE_TOPICS_MAX and subscription.topic not in self.private:
+            self.connection.close(TOO_MANY, "The number of subscriptions of an API key exceeds the limit of 100.")
+            return
         held = sum(channel in {one.channel for one in other.private.values()} for other in self._venue.of(account))
         known = self.private.pop(subscription.topic, None)
         if known is not None:
