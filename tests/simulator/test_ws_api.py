@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected
 
-from tests.simulator.wire import PATIENCE_S, best, now_of, open_ws, running, sign_hmac, ws_api_of
+from tests.simulator.wire import PATIENCE_S, best, now_of, open_ws, rest_of, running, sign_hmac, ws_api_of
 from tools.simulator import Fault, FaultKind, LimitConfig, ServerConfig, Side
 
 LIMIT_BUY = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.00100"}
@@ -214,3 +214,11 @@ async def test_unknown_path_is_not_upgraded() -> None:
             [rejected] = group.exceptions
             assert isinstance(rejected, ConnectionRejected)
             assert rejected.status_code == 404
+
+
+async def test_raw_requests_are_counted_on_rest_alone() -> None:
+    """Section 5: weight and orders are shared by both ways, the number of requests is limited on REST."""
+    async with running(limits=LimitConfig(raw_per_5_minutes=2)) as sim, ws_api_of(sim) as api, rest_of(sim) as rest:
+        for _ in range(4):
+            assert (await api.ask("time"))["status"] == 200
+        assert [(await rest.public("time")).status_code for _ in range(3)] == [200, 200, 429]

@@ -39,6 +39,9 @@ MY_TRADE = {
     "symbol": "BTCUSDT", "id": 5551, "orderId": 9001, "price": "90000.0", "qty": "0.0004", "quoteQty": "36.0",
     "commission": "0.0000004", "commissionAsset": "BTC", "time": 1790000000500, "isBuyer": True, "isMaker": True,
 }  # fmt: skip
+REPLACED = {
+    "cancelResult": "SUCCESS", "newOrderResult": "SUCCESS", "cancelResponse": canceled(), "newOrderResponse": placed(),
+}  # fmt: skip
 STREAM_FRAMES = [msgspec.json.encode({"stream": name, "data": data}) for name, data, _ in EVENTS] + [
     b'{"result":null,"id":1}',
     b'{"code":2,"msg":"Invalid request","id":1}',
@@ -55,6 +58,8 @@ API_FRAMES = [
     answer(amended()),
     answer([canceled(), {"orderListId": 42, "orderReports": [canceled()]}]),
     answer({"subscriptionId": 0}),
+    answer(REPLACED),
+    failure(-2021, "Order cancel-replace partially failed.", 409, data=REPLACED | {"newOrderResult": "FAILURE"}),
     failure(-2010, "Account has insufficient balance for requested action."),
     failure(-1003, "Way too much; IP banned until 1790000060000.", 429, data={"serverTime": 1, "retryAfter": 2}),
     failure(-2015, "Invalid API-key", 401, None),
@@ -62,7 +67,7 @@ API_FRAMES = [
 REST_BODIES = [
     msgspec.json.encode(body)
     for body in (
-        placed(fills=[FILL]), canceled(), amended(), order_row(), [order_row()], [MY_TRADE], [kline_row(1)],
+        placed(fills=[FILL]), canceled(), amended(), REPLACED, order_row(), [order_row()], [MY_TRADE], [kline_row(1)],
         {"balances": [{"asset": "BTC", "free": "1.0", "locked": "0.0"}], "updateTime": 1},
         {"lastUpdateId": 160, "bids": [["89999.99", "10"]], "asks": [["90000.01", "1"]]},
         {"symbols": [BTCUSDT], "rateLimits": RATE_LIMITS}, {"serverTime": 1790000000123},

@@ -98,12 +98,12 @@ class PeerLimits:
         self.banned = ban
         self.strikes = 0
 
-    def check(self, now_ns: int, weight: int) -> bool:
+    def check(self, now_ns: int, weight: int, raw: int = 1) -> bool:
         """True where a request of this weight may pass. Repeated attempts while blocked lead to a ban."""
         if now_ns >= self.blocked_until_ns:
             if self.blocked_until_ns:
                 self.blocked_until_ns, self.banned, self.strikes = 0, False, 0
-            for window, amount in ((self.weight, weight), (self.raw, 1)):
+            for window, amount in ((self.weight, weight), (self.raw, raw)):
                 if window.full(now_ns, amount):
                     self.block(window.ends_ns(now_ns), ban=False)
                     return False

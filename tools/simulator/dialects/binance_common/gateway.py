@@ -123,11 +123,12 @@ def execute(venue: BinanceVenue, method: Method, call: Call) -> Outcome:
     except VenueError as error:
         limits.weight.add(1, now)
         return Outcome.failed(error)
-    if not limits.check(now, 0 if method.free_on_success else weight):
+    raw = 1 if call.session is None else 0  # the number of requests is limited on REST alone
+    if not limits.check(now, 0 if method.free_on_success else weight, raw):
         if limits.banned:
             venue.drop_sockets(call.peer)
         return limited(venue, call.peer)
-    limits.raw.add(1, now)
+    limits.raw.add(raw, now)
     if not method.free_on_success:
         limits.weight.add(weight, now)
     counted = False
