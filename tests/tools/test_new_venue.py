@@ -119,8 +119,8 @@ def test_the_venue_of_the_template_trades_by_rest_alone_and_on_whole_books_as_th
         ),
         (
             checkout / REGISTRY,
-            f"entry_url=at.stream,\n        )\n        for name, at in {PACKAGE}",
-            f'entry_url="",\n        )\n        for name, at in {PACKAGE}',
+            f'_environments({PACKAGE}.ENVIRONMENTS, stream="stream", private="stream", entry="stream")',
+            f'_environments({PACKAGE}.ENVIRONMENTS, stream="stream", private="stream", entry="")',
         ),
         (streams, "render.change(market, prev, now_ns)", "render.picture(market, render.DEPTH, now_ns)"),
         (streams, '{"type": "delta", **body}', '{"type": "snapshot", **body}'),
