@@ -189,6 +189,8 @@ def build_config(options: argparse.Namespace) -> SimulatorConfig:
     accounts += [demo_account(name, seed=options.seed) for name in options.demo_account]
     if options.fresh and options.state is None:
         raise ValueError("--fresh: there is nothing to put aside without --state FILE")
+    if not 0 <= options.port <= 65_535:
+        raise ValueError(f"--port {options.port}: must be 0 (any free one) to 65535")
     faults = [Fault.parse(text) for text in options.fault]
     if options.gap_probability:
         gap = Fault(kind=FaultKind.DROP, match="*@depth*", count=None, probability=options.gap_probability)
@@ -207,7 +209,7 @@ def build_config(options: argparse.Namespace) -> SimulatorConfig:
         market=market,
         symbols=symbols,
         exchange_info=options.exchange_info,
-        prices={name: Decimal(value) for name, value in _pairs(options.price, "--price")},
+        prices={name: _price(name, value) for name, value in _pairs(options.price, "--price")},
         accounts=tuple(accounts),
         limits=_limits(family, options.limit),
         latency=Latency(
@@ -256,6 +258,16 @@ def _pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
             raise ValueError(f"{option} {text!r}: must have the form NAME=VALUE")
         pairs.append((name, value))
     return pairs
+
+
+def _price(symbol: str, text: str) -> Decimal:
+    try:
+        price = Decimal(text)
+    except InvalidOperation:
+        price = Decimal(0)
+    if not price.is_finite() or price <= 0:
+        raise ValueError(f"--price {symbol}={text}: must be a number above zero, as in BTCUSDT=50000")
+    return price
 
 
 def _limits(family: Family, texts: list[str]) -> Any:
@@ -370,7 +382,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         trio.run(_run, simulator, options)
     except* OSError as group:
-        print(f"bulkhead sim: cannot listen on {options.host}:{options.port}: {_cause(group)}", file=sys.stderr)
+        print(
+            f"bulkhead sim: cannot listen on {options.host}:{options.port}: {_cause(group)}; "
+            "choose another --port, 0 takes a free one",
+            file=sys.stderr,
+        )
         code = 1
     except* StateError as group:
         print(f"bulkhead sim: {_cause(group)}", file=sys.stderr)
