@@ -34,12 +34,20 @@ from tools.simulator.core.statefile import StateError
 from tools.simulator.simulator import DEFAULT_VENUE, AccountConfig, Simulator, SimulatorConfig, demo_account
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults that say something: none of None, False and empty lists."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        default = action.default
+        return action.help if default is None or default is False or default == [] else super()._get_help_string(action)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All options, each with what it does and an example where the form is not obvious."""
     parser = argparse.ArgumentParser(
         prog="bulkhead sim",
         description="A simulated venue on loopback: its REST, streams and order entry on one port.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
     )
     add = parser.add_argument
     add("--venue", default=DEFAULT_VENUE, metavar="FAMILY", help=f"one of {', '.join(families.available())}")

@@ -111,6 +111,9 @@ async def test_a_wrong_address_gets_the_nearest_right_one(tmp_path: Path) -> Non
     async with control(tmp_path) as rig, talk(rig) as own:
         refused = await own.ask("actor", path="/accounts/master/binance-spot/acount")
         assert refused["error"] == "no actor at /accounts/master/binance-spot/acount"
+        group = await own.ask("restart", path="/accounts/master")
+        assert group["error"] == "/accounts/master is a group of actors"
+        assert group["fix"] == f"name one of them, as {DESK}"
         assert refused["fix"].startswith(f"did you mean {DESK}?")
         assert "bulkhead inspect" in (await own.ask("actor", path="/zzz"))["fix"]
         assert (await own.ask("actor"))["error"] == "path is missing"
@@ -247,6 +250,8 @@ async def test_a_kill_may_be_for_one_account_only_reduce_or_keep_orders(tmp_path
         assert rig.got[FIRM_GATE] == rig.got[account_gate(MASTER)] == rig.got[DESK] == rig.got[OTHER_DESK] == []
         refused = await own.ask("kill", scope="everything")
         assert (refused["error"], refused["fix"]) == ("no scope 'everything'", "firm, or one of master, sub1")
+        refused = await own.ask("unkill", scope="")
+        assert refused["error"] == "no scope ''", "what releases names what it releases"
 
 
 async def test_a_release_takes_two_steps_and_the_code_of_the_first(tmp_path: Path) -> None:
