@@ -264,6 +264,7 @@ class AccountCore(Commands):
         if judged.order_id != order.order_id:
             self._end_phantom(order, judged.order_id)
         amend_id = order.amend_id
+        was_amending = order.amend_qty is not None
         entry = state.execution(judged, order)
         reply_to = order.request.reply_to
         forward: Forward
@@ -271,8 +272,10 @@ class AccountCore(Commands):
             forward = ((FIRM_GATE, judged), (self.gate, judged), (reply_to, judged))
         else:
             forward = ((FIRM_GATE, judged), (self.gate, judged))
-        if amend_id and order.amend_qty is None and not order.finished_ns:
-            forward = (*forward, *self._amend_closed(order, amend_id))
+        if was_amending and order.amend_qty is None and not order.finished_ns:
+            self.amenders.pop(order.request.cl_ord_id, None)
+            if amend_id:
+                forward = (*forward, *self._amend_closed(order, amend_id))
         orders_subject, trades_subject = self._subjects.get(judged.symbol) or self.subjects(judged.symbol)
         if entry is None:
             self.append(orders_subject, (judged,), forward)
@@ -287,8 +290,6 @@ class AccountCore(Commands):
             self._follow_up(order, report, watch)
         elif order.finished_ns and (self.cancelers or self.amenders):
             self.tidy(order)
-        if judged.exec_type is ExecType.REPLACED and order.amend_qty is None:
-            self.amenders.pop(order.request.cl_ord_id, None)
         if state.orders.replacements and order.ord_status is OrdStatus.FILLED:
             self._end_replacement(order)
         if self.strangers:

@@ -102,7 +102,7 @@ def judge(order: Order, report: ExecutionReport, orders: Orders, claimed: Decima
         order_qty, price = order.amend_qty, order.price if report.price is None else report.price
     else:
         order_qty, price = _terms(order, report, kind)
-    if kind is _NEW and order_qty > order.order_qty:
+    if kind is _NEW and order.order_id is not None and order_qty > order.order_qty:
         kind = _RESTATED  # whoever only hears of smaller quantities must hear of this one
     status = next_status(order.ord_status, kind, order.cum_qty, order_qty)
     if kind is _ORDER_STATUS and not order.finished_ns:

@@ -256,11 +256,10 @@ class AccountState:
         else:
             if report.transact_ns > order.terms_ns:
                 order.terms_ns = report.transact_ns
-            if kind is _REPLACED:
-                order.end_amend()
+            if kind is _REPLACED or kind is _RESTATED:
                 order.price = report.price
-            elif kind is _RESTATED:
-                order.price = report.price
+                if kind is _REPLACED:
+                    order.end_amend()
             elif kind in _ENDING:
                 order.closed_by_us = False
         order.order_qty = report.order_qty
