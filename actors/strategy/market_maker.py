@@ -1,10 +1,11 @@
 """A small market-maker: one bid and one ask around the middle of a proven book, leaning against its inventory.
 
 It is shipped to keep the order path busy and honest, not to get rich: it quotes, requotes when the market moves, is
-filled, leans, and pulls its quotes the moment the book is not proven.  At most one order a side and symbol is live; a
-side is requoted by canceling first and placing only when the venue has confirmed, so its outstanding size is bounded
-by construction.  It never crosses the book (prices are clamped to the passive side of the other best price, and orders
-are post-only) nor its own orders.
+filled, leans, and pulls its quotes the moment the book is not proven.  At most one order a side and symbol is live, or
+two of which one replaces the other.  A quote of which nothing is filled is moved in one request where the venue can
+(`replace`); else a side is requoted by canceling first and placing only when the venue has confirmed.  Either way its
+outstanding size is bounded by construction.  It never crosses the book (prices are clamped to the passive side of the
+other best price, and orders are post-only) nor its own orders.
 
 The inventory is signed: on spot a negative one is what was sold out of the account's own stock.
 """
@@ -132,10 +133,14 @@ class MarketMaker(Strategy):
         others: list[OwnOrder],
         quote: Quote,
     ) -> None:
-        """Bring one side to `price`: leave it, cancel what is misplaced, or place when nothing is live."""
+        """Bring one side to `price`: leave it, move or cancel what is misplaced, or place when nothing is live."""
         if mine:
+            if any(order.replacing for order in mine):
+                return
             wrong = [order for order in mine if self._misplaced(order, price, quote) or len(mine) > 1]
-            if any(not order.canceling for order in wrong) and self._may_act(symbol, side):
+            if not any(not order.canceling for order in wrong) or not self._may_act(symbol, side):
+                return
+            if len(mine) > 1 or not self._moved(mine[0], price, others, quote):
                 for order in wrong:
                     self.cancel(order.cl_ord_id)
             return
@@ -144,6 +149,13 @@ class MarketMaker(Strategy):
             return
         if self._may_act(symbol, side):
             self.limit(symbol, side, qty, price, post_only=True)
+
+    def _moved(self, order: OwnOrder, price: Decimal, others: list[OwnOrder], quote: Quote) -> bool:
+        """Whether the quote is on its way to `price` in one request."""
+        qty = self._quantity(order.symbol, order.side, price, quote.mid)
+        if order.cum_qty or qty <= 0 or any(_would_cross(order.side, price, other) for other in others):
+            return False
+        return self.replace(order.cl_ord_id, qty=qty, price=price) is not None
 
     def _misplaced(self, order: OwnOrder, price: Decimal, quote: Quote) -> bool:
         if order.price is None:

@@ -19,6 +19,7 @@ from protocols.instruments import PriceStep, Product
 from protocols.market import Quote
 from protocols.orders import CancelOrder, NewOrder
 from tests.actors.strategy.bench import BTC, ETH, SECOND_NS, Bench, OrdType, Side, held, instrument, quote, resting
+from tests.actors.strategy.test_replace import BY_ORDER, IN_PLACE
 
 D = Decimal
 PARAMS = MarketMakerParams(
@@ -62,6 +63,39 @@ async def test_a_wide_spread_does_not_make_it_cross() -> None:
     orders = await quoted(bench, "99.99", "100.00")
     assert orders[Side.BUY].price == D("99.99")
     assert orders[Side.SELL].price == D("100.00")
+
+
+async def test_it_moves_in_place_where_the_venue_can() -> None:
+    bench = await maker(capabilities=IN_PLACE)
+    orders = await quoted(bench)
+    bench.advance(1)
+    bench.tell(quote("100.99", "101.01"))
+    moved = {amend.cl_ord_id: amend for _, amend in bench.amends()}
+    assert set(moved) == {orders[Side.SELL].cl_ord_id}, "the new bid would cross the old ask: it is canceled"
+    assert moved[orders[Side.SELL].cl_ord_id].price == D("101.11")
+    assert [cancel.cl_ord_id for cancel in bench.cancels()] == [orders[Side.BUY].cl_ord_id]
+    bench.advance(1)
+    bench.tell(quote("101.49", "101.51"))
+    assert bench.amends() == []
+    assert bench.new_orders() == []
+
+
+async def test_it_moves_by_another_order_where_the_venue_can_and_nothing_is_filled() -> None:
+    bench = await maker(capabilities=BY_ORDER)
+    orders = await quoted(bench)
+    bench.fill(orders[Side.SELL], "0.1")
+    bench.advance(1)
+    bench.tell(quote("98.99", "99.01"))
+    (new,) = bench.new_orders()
+    assert (new.orig_cl_ord_id, new.side, new.exec_inst) == (
+        orders[Side.BUY].cl_ord_id,
+        Side.BUY,
+        ExecInst.POST_ONLY,
+    )
+    assert [cancel.cl_ord_id for cancel in bench.cancels()] == [orders[Side.SELL].cl_ord_id], "it has begun to fill"
+    bench.advance(1)
+    bench.tell(quote("98.49", "98.51"))
+    assert bench.new_orders() == [], "one at a time"
 
 
 async def test_it_moves_by_canceling_first_and_placing_after_the_confirmation() -> None:
