@@ -9,6 +9,7 @@ import os
 import platform
 import resource
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import click
 
 from bulkhead import __version__
-from tools.cli.common import json_option, print_json
+from tools.cli.common import finite, json_option, print_json
 
 
 def _orders(seconds: float, n: int | None) -> Mapping[str, Any]:
@@ -74,7 +75,12 @@ _BENCHES: Mapping[str, Callable[[float, int | None], Mapping[str, Any]]] = {
 @click.command()
 @click.argument("name", type=click.Choice([*_BENCHES, "all"]))
 @click.option(
-    "--seconds", type=click.FloatRange(min=0.1), default=30.0, show_default=True, help="Length of what is sustained."
+    "--seconds",
+    type=click.FloatRange(min=0.1, max=3600),
+    callback=finite,
+    default=30.0,
+    show_default=True,
+    help="Length of what is sustained.",
 )
 @click.option(
     "--n", "count", type=click.IntRange(min=1), default=None, help="Samples, where a benchmark takes samples."
@@ -83,9 +89,14 @@ _BENCHES: Mapping[str, Callable[[float, int | None], Mapping[str, Any]]] = {
 def bench(name: str, seconds: float, count: int | None, as_json: bool) -> None:
     """Measure the order path, the risk gates, the book, restarts, the journal or the market data on this machine.
 
-    Nothing else should run meanwhile.  `all` prints a list with one object per benchmark.
+    Nothing else should run meanwhile.  Most take a minute or less, `market` five.  `all` prints a list with one object
+    per benchmark.
     """
-    results = [_result(one, seconds, count) for one in (_BENCHES if name == "all" else (name,))]
+    results = []
+    for one in _BENCHES if name == "all" else (name,):
+        if sys.stderr.isatty():
+            click.echo(f"measuring {one} ...", err=True)
+        results.append(_result(one, seconds, count))
     if as_json:
         print_json(results if name == "all" else results[0])
         return

@@ -87,6 +87,7 @@ def test_the_overview_lists_every_command_with_a_line() -> None:
         (("inspect", "--no-such-option"), "No such option"),
         (("events", "--limit", "0"), "not in the range"),
         (("bench", "everything"), "is not one of"),
+        (("bench", "orders", "--seconds", "nan"), "nan is no number of seconds"),
     ],
 )
 def test_wrong_usage_is_code_2_on_stderr(words: tuple[str, ...], complaint: str) -> None:
