@@ -39,6 +39,12 @@ MASS_MIN = 5
 Named = tuple[ClOrdID, OrderID | None, Symbol]
 
 
+def one_by_one(message: SubmitCancels) -> Iterator[SubmitCancel]:
+    """The same cancels, each in a request of its own: for orders that fit no request together."""
+    for cl_ord_id, order_id in message.orders:
+        yield SubmitCancel(cl_ord_id, order_id, message.symbol, message.reply_to)
+
+
 class Commands:
     """The words of one codec."""
 
@@ -86,8 +92,7 @@ class Commands:
             yield message
             return
         if self._cancels_by_rest is None:
-            for cl_ord_id, order_id in orders:
-                yield SubmitCancel(cl_ord_id, order_id, symbol, reply_to)
+            yield from one_by_one(message)
             return
         if self._by_rest is not None:  # what another service holds fits no batch of the engine's
             apart = [order for order in orders if self._by_rest.change_by_rest(*order)]

@@ -32,7 +32,7 @@ import trio
 from actors.venue.calls import RestCalls
 from actors.venue.change_permits import ChangePermits
 from actors.venue.clock import VenueClock
-from actors.venue.commands import Commands
+from actors.venue.commands import Commands, one_by_one
 from actors.venue.dead_man import DeadMan
 from actors.venue.entry_rest import RestPath
 from actors.venue.http import HttpClient
@@ -340,7 +340,11 @@ class OrderEntryActor(Actor):
             frame = self._commands.frame(message, request_id, stamp_ns, logged_on=link.logged_on)
         except LocalProtocolError as error:
             self._changes.put_back(leases, message)
-            self._outcomes.refuse(message, OrdRejReason.UNSUPPORTED, str(error))
+            if isinstance(message, SubmitCancels) and not message.whole:
+                for cancel in one_by_one(message):
+                    self._submit_part(cancel, now_ns)
+            else:
+                self._outcomes.refuse(message, OrdRejReason.UNSUPPORTED, str(error))
             return
         if not self._took(link, frame):
             self._changes.put_back(leases, message)

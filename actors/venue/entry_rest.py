@@ -10,7 +10,7 @@ from __future__ import annotations
 import trio
 
 from actors.venue.calls import NotPermitted, RestCalls, costs_of
-from actors.venue.commands import Commands
+from actors.venue.commands import Commands, one_by_one
 from actors.venue.messages import Costs, Permit
 from actors.venue.outcomes import OrderGroup, Outcomes, Pending, Submit, Way
 from actors.venue.sent import SentOnce
@@ -18,7 +18,7 @@ from actors.venue.settings import EntrySettings
 from actors.venue.signing import SigningSession
 from protocols.enums import DoubtReason, OrdRejReason
 from protocols.errors import LocalProtocolError, OutcomeUnknown, RemoteProtocolError, VenueUnavailable
-from protocols.orders import SubmitOrder, SubmitReplace
+from protocols.orders import SubmitCancels, SubmitOrder, SubmitReplace
 from protocols.venue import HttpReply, HttpRequest, Reply, VenueError
 from supervisors.actor import Context
 
@@ -83,6 +83,9 @@ class RestPath:
         if isinstance(job, OrderGroup):
             for member in job.members:
                 self.take(member)
+        elif isinstance(job, SubmitCancels) and not job.whole:
+            for cancel in one_by_one(job):
+                self.take(cancel)
         else:
             self._outcomes.refuse(job, OrdRejReason.UNSUPPORTED, str(error))
 

@@ -15,11 +15,12 @@ import pytest
 from actors.account.settings import AccountSettings
 from actors.venue.settings import MS, SECOND
 from protocols.enums import AlarmKind, ExecInst, OrdStatus, OrdType, Side
-from protocols.ids import MANUAL
+from protocols.ids import MANUAL, StrategyID
 from protocols.journal import JOURNAL, AlarmRaised, PositionCorrected, ReplayQuery, account_key
+from protocols.orders import CancelAll
 from protocols.positions import AccountResynced
 from protocols.venues.registry import VENUES, VenueOptions
-from tests.actors.venue.anywhere import ACCOUNT, ENTERS, KINDS, MAKER, PROMPT, Anywhere, anywhere, connections
+from tests.actors.venue.anywhere import ACCOUNT, DESK, ENTERS, KINDS, MAKER, PROMPT, Anywhere, anywhere, connections
 from tools.simulator import FaultKind, Simulator
 from tools.simulator.core.model import PositionSide
 
@@ -201,6 +202,27 @@ async def test_a_conditional_order_that_is_triggered_stays_ours(kind: str, tmp_p
         if kind in ("binance-usdm", "okx-swap"):
             assert ended.order_id not in ("", before), "it went on as another order"
         assert not (await here.picture()).open_orders
+
+
+@contracts
+@pytest.mark.parametrize("others", [0, 1])
+async def test_canceling_many_reaches_plain_and_conditional_orders(kind: str, others: int, tmp_path: Path) -> None:
+    """All orders of a symbol in a mass; those of one strategy in batches, which may take no conditional ones."""
+    async with anywhere(kind, tmp_path, lax=True) as here:
+        if OrdType.STOP not in here.instrument.ord_types:
+            pytest.skip("unsupported: the venue's conditional orders are not sent")
+        offers = here.depth(Side.SELL)
+        stop = here.order(ord_type=OrdType.STOP, stop_px=offers[len(offers) // 2][0])
+        orders = [attrs.evolve(stop, price=None), *(here.order() for _ in range(5))]
+        kept = [attrs.evolve(here.order(), strategy=StrategyID("other")) for _ in range(others)]
+        for order in (*orders, *kept):
+            here.place(order)
+            await here.status(order.cl_ord_id, OrdStatus.NEW, OrdStatus.SUSPENDED)
+        here.world.tell(here.account, CancelAll(ACCOUNT, here.venue, DESK, here.symbol, MAKER))
+        for order in orders:
+            await here.status(order.cl_ord_id, OrdStatus.CANCELED)
+        left = (await here.picture()).open_orders
+        assert [each.cl_ord_id for each in left] == [order.cl_ord_id for order in kept]
 
 
 # ---- the dead-man switch --------------------------------------------------------------------------------------------
