@@ -286,10 +286,11 @@ class Budget:
 
     def _accounts(self, now_ns: int) -> dict[str, dict[str, object]]:
         """The same for each account alone: its own rows, what it waits for, what the venue refuses it."""
-        accounts = dict.fromkeys([*self._owners.values(), *(account for account, _ in self._blocks)])
+        owners = filter(None, self._owners.values())
+        accounts = dict.fromkeys([*owners, *(account for account, _ in self._blocks)])
         tickets = [ticket for askers in self._lanes.values() for queue in askers.values() for ticket in queue]
         return {
-            account: {
+            account or "public": {
                 "used": {
                     row.title: [row.used(now_ns, now_ns), row.limit]
                     for key, row in self._rows.items()
@@ -299,7 +300,6 @@ class Budget:
                 "blocked": {name: until_ns for (of, name), until_ns in self._blocks.items() if of == account},
             }
             for account in accounts
-            if account
         }
 
     def room(self, ticket: Ticket, now_ns: int) -> int:

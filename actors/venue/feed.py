@@ -90,6 +90,7 @@ class Feed:
             tls=parts.tls,
             limiter=parts.limiter,
             prepare_timeout_ns=PREPARE_TIMEOUT_NS,
+            refusal=parts.codec.error,
         )
         self._nursery: trio.Nursery | None = None
         self._lines: dict[int, Line] = {}

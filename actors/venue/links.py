@@ -29,13 +29,13 @@ import attrs
 import trio
 
 from actors.venue.backoff import reconnect_delay_ns
-from actors.venue.calls import NotPermitted
+from actors.venue.calls import NotPermitted, blocked_by
 from actors.venue.messages import BlockedByVenue, Permit, PermitQuery, PermitSettled
 from actors.venue.settings import MS, SECOND, ReconnectSettings, TransportSettings
 from actors.venue.transport import Backlogged, HandshakeRefused, WebSocket, connect_websocket
 from protocols.errors import AuthError, BulkheadError, RemoteProtocolError, VenueUnavailable
 from protocols.ids import Path
-from protocols.venue import Lane, Reply, SessionRules
+from protocols.venue import HttpReply, Lane, Reply, SessionRules, VenueError
 from supervisors.actor import AskError, Context
 
 PERMIT_PATIENCE_NS = 30 * SECOND
@@ -175,12 +175,14 @@ class LinkKeeper:
         keep_alive: Callable[[], str] | None = None,
         probe_quiet: bool = False,
         prepare_timeout_ns: int = 0,
+        refusal: Callable[[HttpReply], VenueError | None] | None = None,
     ) -> None:
         """`url` is shown; `dial` makes the address and headers of each attempt, without it `url` is the address.
 
         `keep_alive` makes the text to be sent every `rules.client_ping_interval_ns`, without it that is a WebSocket
         ping.  `dial` may raise what `LinkSession.prepare` may.  `prepare_timeout_ns`: of all of the preparation, where
-        the session bounds its steps; 0: `reconnect.handshake_timeout_ns`.
+        the session bounds its steps; 0: `reconnect.handshake_timeout_ns`.  `refusal` reads an answer that refuses the
+        upgrade: whom it concerns, and for how long.
         """
         self._ctx = ctx
         self._session = session
@@ -194,6 +196,7 @@ class LinkKeeper:
         self._dial = dial
         self._alive_text = keep_alive
         self._probe_quiet = probe_quiet
+        self._refusal = refusal
         self._prepare_timeout_ns = prepare_timeout_ns or reconnect.handshake_timeout_ns
         self._costs = (("connections", 1), ("weight", rules.connect_weight))
         self.current: Link | None = None
@@ -413,10 +416,20 @@ class LinkKeeper:
         self._refused = isinstance(error, HandshakeRefused) and error.status in _ASKS_FOR_PATIENCE
         self._wait_until_ns = 0
         if isinstance(error, HandshakeRefused) and error.status in (418, 429):
-            self._wait_until_ns = self._ctx.now_ns + retry_after_ns(error.headers)
-            self._ctx.send(self._limiter, BlockedByVenue(self._wait_until_ns, str(error)))
+            blocked = self._blocked(error)
+            self._wait_until_ns = blocked.until_ns
+            self._ctx.send(self._limiter, blocked)
         elif isinstance(error, AuthError):
             self._wait_until_ns = self._ctx.now_ns + self._reconnect.key_refused_ns
+
+    def _blocked(self, refused: HandshakeRefused) -> BlockedByVenue:
+        """As the venue's codec reads it: some say in the body for how long, or mean one bucket alone."""
+        now_ns = self._ctx.now_ns
+        reply = HttpReply(refused.status, refused.headers, refused.body, now_ns, now_ns)
+        error = self._refusal(reply) if self._refusal is not None else None
+        if error is None or not error.until_ns:
+            return BlockedByVenue(now_ns + retry_after_ns(refused.headers), str(refused))
+        return blocked_by(error, self._account, self._costs)
 
     # ---- reading ------------------------------------------------------------------------------------------------
 

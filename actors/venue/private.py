@@ -133,6 +133,7 @@ class PrivateStreamActor(Actor):
             dial=(lambda: session.dial(url)) if further else self._dial,
             keep_alive=session.keep_alive_text if session.keeps_alive else None,
             probe_quiet=True,
+            refusal=codec.error,
         )
         return stream
 

@@ -58,6 +58,7 @@ from tests.actors.venue.double import (
     upbit_book,
     usdm_trade,
 )
+from tests.actors.venue.peers import Peer
 from tests.actors.venue.speech import Name
 
 BTC, ETH = Symbol("BTCUSDT"), Symbol("ETHUSDT")
@@ -271,6 +272,34 @@ async def test_a_session_connects_no_more_often_than_the_venue_allows_however_of
             double.clients[-1].peer.reset()
     spans = [later - first for first, later in zip(times, times[5:], strict=False)]
     assert min(spans) > 0.9, "six connections within a second; the server may see them a little closer"
+
+
+@pytest.mark.req("R355", "R388")
+async def test_a_refused_upgrade_is_read_in_the_venues_own_words() -> None:
+    """Upbit: 429 is over with the second, and concerns connecting alone; 418 says in its body for how long, and all."""
+    refusals = [(429, b""), (418, b'{"error": {"name": "banned", "message": "blocked for 2 seconds"}}')]
+    times: list[float] = []
+    double, venue = Double("upbit"), Venue("upbit")
+    serve = double.serve
+
+    async def refuse_first(peer: Peer) -> None:
+        times.append(trio.current_time())
+        if refusals:
+            status, body = refusals.pop(0)
+            await peer.refuse(status, body=body)
+        else:
+            await serve(peer)
+
+    double.serve = refuse_first  # type: ignore[method-assign]
+    async with session(double, UpbitPublic(), (Symbol("KRW-BTC"),)) as run:
+        limiter = limiter_path(venue)
+        await run.world.until(lambda: "public" in (run.world.inspect(limiter)["accounts"] or {}))
+        known = run.world.inspect(limiter)
+        assert known["blocked_until_ns"] == 0
+        assert list(known["accounts"]["public"]["blocked"]) == ["connections"]
+        await run.world.ready(run.public)
+    assert 0.9 < times[1] - times[0] < 20
+    assert 1.9 < times[2] - times[1] < 30
 
 
 def test_requests_are_counted_by_the_hour_and_other_messages_are_not_requests() -> None:
