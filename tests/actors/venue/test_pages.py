@@ -16,7 +16,7 @@ from tools.simulator import FaultKind
 
 PAGES: Mapping[str, tuple[str, ...]] = {
     "bybit": ("protocols.venues.bybit.requests.ORDERS_MAX", "protocols.venues.bybit.requests.EXECUTIONS_MAX"),
-    "okx": ("protocols.venues.okx.private.PAGE_ROWS",),
+    "okx": ("protocols.venues.okx.queries.PAGE_ROWS",),
     "upbit": ("protocols.venues.upbit.private.OPEN_ORDERS_PAGE",),
 }
 """How many rows a page has, by family: made small, so that a few orders fill several."""

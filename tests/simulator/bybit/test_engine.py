@@ -101,7 +101,7 @@ async def test_a_classic_account_is_never_ready(kind: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("kind", KINDS)
 async def test_our_orders_do_not_trade_with_each_other(kind: str, tmp_path: Path) -> None:
     """The taker's setting decides: the resting order goes."""
-    async with anywhere(kind, tmp_path, account=AUDITING) as here:
+    async with anywhere(kind, tmp_path, account=AUDITING, events_per_s=0.001) as here:  # nobody else trades
         (resting,) = here.place(here.order(price=here.top(Side.BUY) + here.instrument.price_steps[0].step))
         working = await here.status(resting, OrdStatus.NEW)
         (crossing,) = here.place(here.order(Side.SELL, price=working.price))
