@@ -81,6 +81,8 @@ def _start(config: Config, zone: ZoneInfo, printer: Printer, plain: bool, second
         raise BadConfig(f"the configuration is unusable: {error}") from error
     except BulkheadError as error:
         raise CommandFailure(str(error)) from error
+    if outside := _outside(config):
+        _say(printer, zone, f"ORDERS LEAVE THE SIMULATOR: they go to {', '.join(outside)}")
     if host.plan.journal.torn is not None:
         _say(printer, zone, f"the journal's tail was cut: {host.plan.journal.torn}")
     plain = plain or config.engine.display is Display.PLAIN or not is_terminal()
@@ -89,6 +91,16 @@ def _start(config: Config, zone: ZoneInfo, printer: Printer, plain: bool, second
         raise CommandFailure(
             f"the engine gave up: {host.end.cause}", f"see the end of {host.log.path()}; `bulkhead doctor` checks more"
         )
+
+
+def _outside(config: Config) -> list[str]:
+    """The venues that orders reach, and where they are: `binance-spot production`."""
+    traded = {name for account in config.accounts.values() if account.enabled for name in account.venues}
+    return [
+        f"{name} {venue.places['private_rest_url']}"
+        for name, venue in config.venues.items()
+        if name in traded and venue.enabled and not venue.trades_on_simulator
+    ]
 
 
 def _say(printer: Printer, zone: ZoneInfo, text: str) -> None:

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from actors.journal.home import JournalHome
 from bulkhead import __version__
+from config import load_config
 from protocols.venue import Capabilities, Channel, Expectation, SessionRules
 from protocols.venues.registry import VENUES
 from tests.tools.cli.support import BULKHEAD, PATIENCE_S, REPO_ROOT, Said, bulkhead, environment
@@ -30,6 +31,7 @@ from tools.cli.client import Client
 from tools.cli.common import duration, is_terminal, local_time, print_table
 from tools.cli.failure import CommandFailure, EngineAbsent
 from tools.cli.live import Cropped
+from tools.cli.run import _outside
 from tools.cli.venue_words import CAPABILITY_GROUPS, RULE_WORDS
 from tools.simulator import derive_credentials
 
@@ -153,6 +155,17 @@ def test_a_strategy_that_fails_when_it_is_made_is_a_mistake_and_all_mistakes_are
     said = bulkhead("doctor", "--no-network", "--set", "strategies.tfpe.params.nosuch=1", data=tmp_path)
     assert said.code == 1
     assert "FAIL strategies: 1 mistake" in said.out
+
+
+def test_who_starts_an_engine_is_told_where_its_orders_go() -> None:
+    def outside(profile: str, **given: object) -> list[str]:
+        return _outside(load_config(profile, overrides={key.replace("__", "."): value for key, value in given.items()}))
+
+    assert outside("live") == ["binance-spot production"]
+    assert outside("live", **{"venues.binance-spot.environment": "testnet"}) == ["binance-spot testnet"]
+    assert outside("live", accounts__master__enabled=False, strategies__tfpe__enabled=False) == []
+    for profile in ("demo", "five-venues", "paper", "market"):
+        assert outside(profile) == []
 
 
 def test_disabled_parts_are_told_apart() -> None:
