@@ -25,7 +25,7 @@ from protocols.instruments import Product
 from protocols.orders import ExecutionReport, NewOrder
 from protocols.venues.okx.encode import PLACES, Fields, OrderRules, legal_cl_ord_id, order_id_number
 from protocols.venues.okx.wire import AlgoRow, OrderRow
-from protocols.venues.okx.words import LEGS, SIDES, number, price_or_none, stamp_of, word
+from protocols.venues.okx.words import LEGS, SIDES, counts_money, number, price_or_none, stamp_of, word
 from protocols.venues.values import ZERO, amount_text
 
 __all__ = [
@@ -264,6 +264,7 @@ class AlgoReports:
 
     def _report(self, row: AlgoRow, exec_type: ExecType, status: OrdStatus, received_ns: int) -> ExecutionReport:
         ord_type, price = _kind_of(row)
+        in_money = price is None and counts_money(row.instType, row.side, row.tgtCcy)
         order_id = algo_order_id(row.algoId)
         name = ClOrdID(row.algoClOrdId) if row.algoClOrdId else nameless(order_id)
         self._children.meet(row.algoId, name, self.child_of(row))
@@ -278,7 +279,7 @@ class AlgoReports:
             word(SIDES, "side", row.side),
             exec_type,
             status,
-            ZERO if row.tgtCcy == "quote_ccy" and price is None else number(row.sz),  # or it is money
+            ZERO if in_money else number(row.sz),
             ZERO,
             stamp_of(row.uTime or row.cTime) or received_ns,
             received_ns,

@@ -124,7 +124,7 @@ class ChannelReader:
         kinds = ORDER_TYPES[self._product]
         for text in _RAW_ROWS.decode(frame.data):
             row = _ORDER.decode(text)
-            if row.instType and row.instType not in kinds:
+            if _is_other(row.instType, frame, kinds):
                 continue
             try:
                 events += self._reports.of_update(row, received_ns)
@@ -138,7 +138,7 @@ class ChannelReader:
         kinds = ORDER_TYPES[self._product]
         for text in _RAW_ROWS.decode(frame.data):
             row = _ALGO.decode(text)
-            if row.instType and row.instType not in kinds:
+            if _is_other(row.instType, frame, kinds):
                 continue
             try:
                 events.append(self._algo_reports.of_update(row, received_ns))
@@ -162,7 +162,7 @@ class ChannelReader:
         unknown: list[Message] = []
         for text in _RAW_ROWS.decode(frame.data):
             row = _POSITION.decode(text)
-            if row.instType != INST_TYPES[self._product]:
+            if _is_other(row.instType, frame, (INST_TYPES[self._product],)):
                 continue
             if row.posSide in LEGS:
                 rows.append(row)
@@ -180,3 +180,10 @@ class ChannelReader:
 
     def _unrecognized(self, what: Unrecognized, raw: bytes) -> UnrecognizedMessage:
         return UnrecognizedMessage(self._venue, (what,), raw[:2000].decode("utf-8", "replace"))
+
+
+def _is_other(inst_type: str, frame: wire.Frame, ours: Sequence[str]) -> bool:
+    """Whether a row is about another product; one that does not say so is about what its topic is."""
+    topic = "" if frame.arg is None or frame.arg.instType == "ANY" else frame.arg.instType
+    told = inst_type or topic
+    return bool(told) and told not in ours

@@ -25,7 +25,7 @@ from protocols.orders import ExecutionReport, VenueCancelReject
 from protocols.venue import OrderState
 from protocols.venues.okx.algos import Children, algo_order_id, nameless
 from protocols.venues.okx.wire import AckRow, FillRow, OrderRow
-from protocols.venues.okx.words import LEGS, SIDES, cost, number, price_or_none, stamp_of, word
+from protocols.venues.okx.words import LEGS, SIDES, cost, counts_money, number, price_or_none, stamp_of, word
 from protocols.venues.values import ZERO, amount
 
 __all__ = ["CANCEL_SOURCES", "Reports"]
@@ -264,4 +264,5 @@ def _category(row: OrderRow) -> str:
 
 
 def _order_qty(row: OrderRow, cum_qty: Decimal) -> Decimal:
-    return cum_qty if row.tgtCcy == "quote_ccy" and row.ordType == "market" else amount(row.sz)
+    in_money = row.ordType == "market" and counts_money(row.instType, row.side, row.tgtCcy)
+    return cum_qty if in_money else amount(row.sz)

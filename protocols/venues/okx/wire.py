@@ -68,6 +68,7 @@ class Arg(Struct, gc=False):
 
     channel: str = ""
     instId: str = ""
+    instType: str = ""
 
 
 class Frame(Struct, gc=False):

@@ -13,7 +13,18 @@ from protocols.enums import Side
 from protocols.errors import RemoteProtocolError, Unrecognized
 from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
 
-__all__ = ["LEGS", "SIDES", "UnknownWord", "cost", "number", "price_or_none", "signed_number", "stamp_of", "word"]
+__all__ = [
+    "LEGS",
+    "SIDES",
+    "UnknownWord",
+    "cost",
+    "counts_money",
+    "number",
+    "price_or_none",
+    "signed_number",
+    "stamp_of",
+    "word",
+]
 
 Word = TypeVar("Word")
 
@@ -59,6 +70,11 @@ def signed_number(text: str) -> Decimal:
 def price_or_none(text: str) -> Decimal | None:
     """The limit price; the venue writes "", "0" or "-1" for none."""
     return None if text in ("", "-1") else amount(text) or None
+
+
+def counts_money(inst_type: str, side: str, target: str) -> bool:
+    """Whether the size of a market order is quote money: where it is said, and by default a buy's on spot (5.1)."""
+    return target == "quote_ccy" or (not target and side == "buy" and inst_type in ("SPOT", "MARGIN"))
 
 
 def cost(fee: str) -> Decimal:

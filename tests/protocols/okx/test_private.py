@@ -178,6 +178,16 @@ class TestOrders:
         assert (got.order_qty, got.leaves_qty) == (D("0.4"), 0)
         assert update(ordType="market", tgtCcy="base_ccy").order_qty == 1
 
+    @pytest.mark.parametrize(
+        "side, target, qty", [("buy", "", "0.4"), ("sell", "", "24000"), ("buy", "base_ccy", "24000")]
+    )
+    def test_a_market_buy_on_spot_counts_money_unless_it_says_otherwise(self, side: str, target: str, qty: str) -> None:
+        row = order_row(instType="SPOT", ordType="market", tgtCcy=target, side=side, sz="24000", px="")
+        (got,) = codec(Product.SPOT).decode_private(pushed("orders", [row]), RECEIVED_NS)
+        assert isinstance(got, ExecutionReport)
+        assert got.order_qty == D(qty)
+        assert update(ordType="market", tgtCcy="").order_qty == 1, "contracts are counted, never money"
+
     @pytest.mark.parametrize("product, kinds", [(Product.SPOT, ["SPOT", "MARGIN"]), (Product.LINEAR, ["SWAP"])])
     def test_only_rows_of_the_product(self, product: Product, kinds: list[str]) -> None:
         rows = [order_row(instType=kind, ordId=str(n)) for n, kind in enumerate(["SPOT", "MARGIN", "SWAP", "OPTION"])]
@@ -185,6 +195,11 @@ class TestOrders:
         assert [event.order_id for event in got if isinstance(event, ExecutionReport)] == [
             row["ordId"] for row in rows if row["instType"] in kinds
         ]
+
+    @pytest.mark.parametrize("told, count", [("SWAP", 1), ("FUTURES", 0), ("ANY", 1), ("", 1)])
+    def test_a_row_that_does_not_say_its_product_is_of_its_topics(self, told: str, count: int) -> None:
+        raw = {"arg": {"channel": "orders", "instType": told}, "data": [order_row(instType=None)]}
+        assert len(decoded(msgspec.json.encode(raw))) == count
 
     @pytest.mark.parametrize("field", ["state", "side", "ordType"])
     def test_an_unknown_word_costs_its_row_alone(self, field: str) -> None:
