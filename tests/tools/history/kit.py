@@ -17,7 +17,7 @@ from supervisors.clock import SystemClock
 from tools.history.record import RecordConfig, Recorder
 from tools.simulator import GeneratorConfig, Simulator, SimulatorConfig, open_simulator
 
-PATIENCE_S = 30  # how long a test waits for what must come; it is not a measurement
+PATIENCE_S = 120  # how long a test waits for what must come; it is not a measurement
 MINUTE_NS = 60_000_000_000
 LIVELY = GeneratorConfig(events_per_s=300, burst_every_s=0)
 SYMBOLS: dict[str, tuple[str, ...]] = {

@@ -55,7 +55,23 @@ async def test_a_recording_stands_for_itself(kind: str, tmp_path: Path) -> None:
     assert checked.counts[books] >= 12
 
 
-@pytest.mark.parametrize("kind", ["upbit", "binance-spot", "bybit-spot", "okx-spot"])
+@pytest.mark.req("R358")
+@pytest.mark.parametrize("kind", sorted(SYMBOLS))
+async def test_every_channel_that_a_venue_has_can_be_recorded(kind: str, tmp_path: Path) -> None:
+    has = VENUES[kind].capabilities.channels
+    heard = {Channel.BOOK: "Book", Channel.TRADES: "Trade", Channel.BOOK_TICKER: "BookTicker", Channel.TICKER: "Ticker"}
+    wanted = {heard.get(channel, "Candle") for channel in has}
+    channels = tuple(sorted(has, key=lambda channel: channel.value))
+    async with venue_of(kind) as sim, recording(kind, sim, tmp_path, channels=channels) as recorder:
+        messages = recorder.progress.messages
+        await until(lambda: all(any(said.startswith(word) for said in messages) for word in wanted))
+    assert recorder.progress.unreadable == 0
+    checked = check(recorder.progress.files[0])
+    assert [(one.code, one.text) for one in checked.findings if one.code != "unproven"] == []
+    assert all(any(said.startswith(word) for said in checked.counts) for word in wanted)
+
+
+@pytest.mark.parametrize("kind", sorted(SYMBOLS))
 async def test_a_recording_replays_as_it_was(kind: str, tmp_path: Path) -> None:
     """The simulator plays it, and a second recording of that hears the same books."""
     async with venue_of(kind) as sim, recording(kind, sim, tmp_path / "first", channels=(Channel.BOOK,)) as recorder:
