@@ -16,8 +16,9 @@ from protocols.enums import ExecInst, OrdStatus, OrdType, Side
 from protocols.ids import ClOrdID
 from protocols.venue import SplitsPrivateStream
 from protocols.venues.okx.algos import ALGO_PREFIX
+from protocols.venues.registry import VenueOptions
 from tests.actors.venue.anywhere import ACCOUNT, Anywhere, anywhere, connections
-from tools.simulator import FaultKind
+from tools.simulator import FaultKind, Simulator
 
 KINDS = ("okx-spot", "okx-swap")
 both = pytest.mark.parametrize("kind", KINDS)
@@ -142,3 +143,51 @@ async def test_the_stream_is_whole_while_both_connections_are(kind: str, tmp_pat
         assert here.world.inspect(here.private)["connected"], "the other one goes on"
         here.sim.faults.clear()
         await here.ready()
+
+
+@both
+async def test_one_whose_news_is_lost_is_asked_for(kind: str, tmp_path: Path) -> None:
+    async with anywhere(kind, tmp_path) as here:
+        here.strike(FaultKind.EVENT_DROP, "orders-algo:*", count=1)
+        waiting = stop(here, trigger_of(here))
+        await here.status(waiting, OrdStatus.NEW)
+        here.strike(FaultKind.EVENT_DROP, "orders-algo:*", count=1)
+        here.cancel(waiting)
+        await here.status(waiting, OrdStatus.CANCELED)
+        await here.until(lambda: not here.world.inspect(here.account)["in_doubt"], "no doubt")
+
+
+@both
+async def test_a_restarted_account_knows_what_waits_and_what_it_became(kind: str, tmp_path: Path) -> None:
+    async with anywhere(kind, tmp_path) as here:
+        trigger = trigger_of(here)
+        waiting = stop(here, trigger)
+        await here.status(waiting, OrdStatus.NEW)
+        await here.world.kill(here.account)
+        await here.ready()
+        (known,) = (await here.picture()).open_orders
+        assert (known.cl_ord_id, known.order_id is not None) == (waiting, True)
+        pull(here, trigger)
+        ended = await here.status(waiting, OrdStatus.FILLED)
+        assert not ended.order_id.startswith(ALGO_PREFIX)
+
+
+async def test_in_hedge_mode_a_stop_closes_the_leg_that_it_protects(tmp_path: Path) -> None:
+    options = VenueOptions(request_window_ms=800, hedge_mode=True)
+
+    def hedged(sim: Simulator) -> None:
+        sim.account(ACCOUNT).hedge = True
+
+    async with anywhere("okx-swap", tmp_path, options=options, before=hedged) as here:
+        await here.bought()
+        bids = here.depth(Side.BUY)
+        trigger = bids[len(bids) // 2][0]
+        order = here.order(Side.SELL, ord_type=OrdType.STOP, stop_px=trigger, exec_inst=ExecInst.REDUCE_ONLY)
+        (stopped,) = here.place(attrs.evolve(order, price=None))
+        waiting = await here.status(stopped, OrdStatus.NEW)
+        assert waiting.leg is Side.BUY
+        asked = sum((qty for price, qty in bids if price >= trigger), Decimal(0))
+        here.outside(Side.SELL, asked + here.small)
+        ended = await here.status(stopped, OrdStatus.FILLED)
+        assert ended.leg is Side.BUY
+        assert [position.qty for position in here.sim.positions(ACCOUNT) if position.qty] == []
