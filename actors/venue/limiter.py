@@ -48,7 +48,7 @@ LEASE_LEAST = 4
 """But so many, where a limit is small."""
 LEASE_SHORTEST_NS = 500 * MS
 LEASE_LANES = {"orders": Lane.NEW, "amends": Lane.REDUCE, "cancels": Lane.CANCEL}
-"""An amend only ever reduces here, see `protocols.orders.AmendOrder`."""
+"""An amend goes before new orders whatever it asks for: most take a quote out of harm's way."""
 LEASE_UNLIMITED = 1_000_000
 BLOCK_UNSTATED_NS = 60 * SECOND
 """Wait after a 429 that does not say how long."""

@@ -344,11 +344,12 @@ class ReconcilerActor(Actor):
             self.ctx.flush()
 
     async def _look_up(self, order: BelievedOrder) -> OrderFound | OrderNotFound:
+        asked_ns = self.ctx.now_ns
         found = await self._status(order)
         if isinstance(found, OrderNotFound):
             return found
         fills = await self._fills_of(order.symbol, found.order_id) if found.cum_qty else []
-        return OrderFound(found, tuple(sorted(_once(fills), key=_place)))
+        return OrderFound(found, tuple(sorted(_once(fills), key=_place)), asked_ns)
 
     async def _status(self, order: BelievedOrder) -> ExecutionReport | OrderNotFound:
         """By the venue's id; without one by every name that the order may bear, before "not found" is said."""

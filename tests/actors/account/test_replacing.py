@@ -41,6 +41,7 @@ from protocols.orders import (
     account_gate,
 )
 from protocols.positions import AccountQuery
+from protocols.reconcile import OrderFound
 from tests.actors.account.rig import STRATEGY_PATH, Rig, dec
 from tests.actors.account.venue import ACCOUNT, SYMBOL, VENUE
 
@@ -209,6 +210,28 @@ def test_an_amend_in_doubt_is_settled_by_the_terms_at_the_venue(rig: Rig) -> Non
     assert terms(rig, lost) == (OrdStatus.NEW, dec(1), dec(100))
     assert [message.order_qty for message in closed(rig)] == [dec(2), dec(1)]
     assert not rig.actor.core.watches
+    rig.assert_replays()
+
+
+def test_an_answer_asked_for_too_early_proves_nothing(rig: Rig) -> None:
+    order = rig.placed()
+    rig.change(order, "2")
+    rig.cancel(order)
+    now_ns = rig.ctx.now_ns
+    for number in (1, 0):
+        rig.tell(OrderInDoubt(order.cl_ord_id, True, DoubtReason.NO_REPLY, now_ns, now_ns + SECOND, number))
+    rig.advance(5)
+    found = rig.venue.status(order.cl_ord_id, None)
+    assert found is not None
+    rig.tell(OrderFound(found, (), now_ns + SECOND))
+    ours = rig.state.orders.by_cl_ord_id[order.cl_ord_id]
+    assert (ours.amend_qty, ours.ord_status) == (dec(2), OrdStatus.PENDING_CANCEL)
+    rig.tell(OrderFound(found, (), now_ns + SECOND + 1))
+    assert (ours.amend_qty, ours.ord_status) == (None, OrdStatus.NEW)
+    assert rejected(rig) == [
+        (CxlRejReason.VENUE, CxlRejResponseTo.CANCEL),
+        (CxlRejReason.VENUE, CxlRejResponseTo.REPLACE),
+    ]
     rig.assert_replays()
 
 

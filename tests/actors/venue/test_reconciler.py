@@ -119,6 +119,7 @@ async def test_a_query_finds_the_order_with_its_fills() -> None:
         (fill,) = await traded(spot, 1)
         spot.world.tell(RECONCILER, QueryOrder(BelievedOrder(fill.cl_ord_id, None, BTC), ACCOUNT))
         found = await spot.account.one(OrderFound)
+        assert 0 < found.asked_ns < found.report.received_ns
         assert (found.report.cl_ord_id, found.report.ord_status) == (fill.cl_ord_id, OrdStatus.FILLED)
         assert [each.trade_id for each in found.fills] == [fill.trade_id]
         assert found.report.cum_qty == Decimal("0.001")
