@@ -5,6 +5,7 @@ The engine is a process of its own, told what to do by signals, as a terminal an
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator
@@ -181,22 +182,24 @@ async def test_draining_waits_for_a_limited_time_only(tmp_path: Path) -> None:
     """A venue that takes no cancels must not keep the engine from ending; the summary says what is left."""
     async with trading(tmp_path, "--set", "engine.drain_timeout_ms=700") as (sim, engine):
         sim.strike(Fault(kind=FaultKind.TIMEOUT_LOST, match="*cancel*", count=None))
+        await until(engine, lambda: resting(sim))  # what rested may have been canceled just before
         engine.send(signal.SIGTERM)
         assert await ended(engine) == 0
         left = len(resting(sim))
-        assert left > 0
-    assert f"{left} order{'' if left == 1 else 's'} left open" in engine.out
+    said = re.search(r"(\d+) orders? left open", engine.out)
+    assert said is not None
+    assert int(said.group(1)) >= max(left, 1)  # since then the market may have filled some, and nobody canceled any
     assert "at most 0.7 s" in engine.out
 
 
 async def test_a_second_signal_does_not_wait_for_the_orders(tmp_path: Path) -> None:
     async with trading(tmp_path, "--set", "engine.drain_timeout_ms=600000") as (sim, engine):
         sim.strike(Fault(kind=FaultKind.TIMEOUT_LOST, match="*cancel*", count=None))
+        await until(engine, lambda: resting(sim))
         engine.send(signal.SIGINT)
         await until(engine, lambda: "draining (SIGINT)" in engine.out)
         engine.send(signal.SIGINT)
         assert await ended(engine) == 0  # ten minutes are allowed, nobody waited for them
-        assert resting(sim)
     records = [s.record for s in read(tmp_path / "journal")]
     assert isinstance(records[-1], RunStopped)  # the journal is flushed all the same
 
