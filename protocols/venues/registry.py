@@ -112,6 +112,8 @@ class VenueParts:
     book_depths: tuple[int, ...] = ()
     """What `book_depth` may be; empty where there is nothing to choose."""
     trade_modes: tuple[str, ...] = ()
+    closed_ports: tuple[int, ...] = ()
+    """Ports that the venue no longer serves and older texts still print; a configured URL must not name them."""
     public: Callable[[VenueOptions], PublicCodec]
     private: Callable[[AccountID, Signer, VenueOptions, str], PrivateCodec]
     """(account, signer, options, who uses it): two codecs with one key must name different users."""
@@ -278,6 +280,7 @@ def _okx(product: Product) -> VenueParts:
         key_algorithms=(KeyAlgorithm.HMAC,),
         passphrase=True,
         trade_modes=tuple(OKX_TRADE_MODES[product]),
+        closed_ports=(okx.CLOSED_PORT,),
         public=public,
         private=private,
         signer=OkxSigner,

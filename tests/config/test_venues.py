@@ -12,7 +12,7 @@ from config import load_config
 from config.schema import VenueConfig
 from config.venues import KINDS, VenueKind
 from protocols.enums import CONDITIONAL_TYPES, OrdType, Side
-from protocols.errors import LocalProtocolError
+from protocols.errors import ConfigError, LocalProtocolError
 from protocols.ids import AccountID, ClOrdID, StrategyID, Symbol, Venue
 from protocols.instruments import Instrument, InstrumentStatus, PriceStep
 from protocols.orders import NewOrder
@@ -136,6 +136,17 @@ def test_a_place_is_an_environment_a_simulator_or_a_url() -> None:
     mine = attrs.evolve(usdm, rest_url="https://x.example")
     assert address(mine, "rest_url") == address(mine, "private_rest_url") == "https://x.example"
     assert address(mine, "stream_url") == "wss://fstream.binance.com"
+
+
+def test_a_port_that_the_venue_has_closed_is_refused() -> None:
+    """OKX on 2026-10-31 (okx-v5 section 1); nearly every older text prints it."""
+    old = venue(VenueKind.OKX_SPOT, environment="production", stream_url="wss://ws.okx.com:8443")
+    with pytest.raises(ConfigError, match=r"venues\.okx-spot\.stream_url was .*8443.*leave the port out"):
+        addresses(old, None)
+    for url in ("wss://ws.okx.com:443", "wss://ws.okx.com", "ws://127.0.0.1:8443"):
+        assert address(attrs.evolve(old, stream_url=url), "stream_url") == url
+    elsewhere = venue(VenueKind.UPBIT, environment="production", stream_url="wss://x.example:8443")
+    assert address(elsewhere, "stream_url") == "wss://x.example:8443"
 
 
 def test_paper_trading_is_a_real_market_with_orders_on_the_simulator() -> None:

@@ -13,12 +13,13 @@ Example::
 
 from __future__ import annotations
 
-from protocols.venues.okx.endpoints import DEMO, ENVIRONMENTS, PRODUCTION, VENUES, Endpoints
+from protocols.venues.okx.endpoints import CLOSED_PORT, DEMO, ENVIRONMENTS, PRODUCTION, VENUES, Endpoints
 from protocols.venues.okx.private import OkxPrivate
 from protocols.venues.okx.public import OkxPublic
 from protocols.venues.okx.signer import signer_for
 
 __all__ = [
+    "CLOSED_PORT",
     "DEMO",
     "ENVIRONMENTS",
     "PRODUCTION",

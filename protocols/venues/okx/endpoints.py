@@ -15,6 +15,7 @@ from protocols.instruments import Product
 from protocols.venue import Expectation, SessionRules
 
 __all__ = [
+    "CLOSED_PORT",
     "DEMO",
     "EEA",
     "EEA_DEMO",
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 _S = 1_000_000_000
-CLOSED_PORT = ":8443"
+CLOSED_PORT = 8443
 
 VENUES = {Product.SPOT: "okx-spot", Product.LINEAR: "okx-swap"}
 """The products that are carried out, and what we call them."""
@@ -91,7 +92,7 @@ class Endpoints:
 
     def __attrs_post_init__(self) -> None:
         for field, origin in (("rest", self.rest), ("ws", self.ws)):
-            if CLOSED_PORT in origin:
+            if f":{CLOSED_PORT}" in origin:
                 raise ConfigError(f"{field} was {origin!r}: OKX closed port 8443 on 2026-10-31; leave the port out")
 
 
