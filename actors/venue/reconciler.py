@@ -84,6 +84,7 @@ PARTS_MAX = 1_000
 
 Row = TypeVar("Row")
 
+_NO_SUCH_SYMBOL = frozenset({Disposition.BUG, Disposition.REJECTED, Disposition.NOT_FOUND})
 _FAILURES = (VenueUnavailable, OutcomeUnknown, RemoteProtocolError)
 
 
@@ -221,7 +222,11 @@ class ReconcilerActor(Actor):
             self._compare_mode(codec.decode_position_mode(reply), codec.hedge_mode)
         elif isinstance(codec, ChecksPositionModeBySymbol):
             for symbol in symbols:
-                reply = await self._ask(partial(self._mode_request, codec, symbol))
+                reply, error = await self._send(partial(self._mode_request, codec, symbol))
+                if error is not None and error.disposition in _NO_SUCH_SYMBOL:
+                    continue  # traded once and no longer listed: there is no mode to be wrong
+                if error is not None:
+                    raise VenueUnavailable(self._session.words_of(error))
                 theirs = codec.decode_position_mode_of(reply)
                 if theirs is not None:
                     self._compare_mode(theirs, codec.hedge_mode)

@@ -13,8 +13,10 @@ import trio
 from actors.account.settings import AccountSettings
 from actors.venue.settings import MS
 from protocols.enums import ExecType, OrdStatus, OrdType, Side
-from protocols.ids import StrategyID
+from protocols.ids import StrategyID, Symbol
 from protocols.orders import AmendOrder, CancelAll, NewOrder, OrderRefused, RiskApprovedAmend
+from protocols.venue import HttpRequest
+from protocols.venues.bybit import BybitPrivate
 from protocols.venues.registry import VenueOptions
 from tests.actors.venue.anywhere import ACCOUNT, DESK, MAKER, PROMPT, Anywhere, anywhere
 from tools.simulator import FaultKind, Simulator
@@ -167,3 +169,18 @@ async def test_more_orders_by_rest_than_the_venue_takes_in_a_second(tmp_path: Pa
         # A busy machine may make permits late; none was refused because the batch was too large.
         assert not [each for each in here.heard.of(OrderRefused) if "more than its share" in each.text]
         assert here.sim.venue.requests["order.create-batch"]
+
+
+async def test_a_symbol_that_is_no_longer_listed_has_no_position_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = set()
+
+    def gone(codec: BybitPrivate, symbol: Symbol, stamp_venue_ns: int) -> HttpRequest:
+        asked.add(symbol)
+        return codec.positions_request(stamp_venue_ns, Symbol("GONEUSDT"))
+
+    monkeypatch.setattr(BybitPrivate, "position_mode_of_request", gone)
+    async with anywhere("bybit-linear", tmp_path) as here:  # and ready
+        assert asked == {here.symbol}
+        assert here.sim.venue.requests["position.list"]
