@@ -23,6 +23,7 @@ from tools.simulator.core.model import (
     OrdType,
     PositionSide,
     Reject,
+    RejectReason,
     Side,
     StpMode,
     SymbolSpec,
@@ -219,3 +220,54 @@ def test_positions_are_what_the_fills_add_up_to(trades: list[Any], mark: int) ->
         assert position.realized == sum(fill.realized for fill in fills)
     realized = sum(position.realized for position in account.positions.values())
     assert account.balance("USDT").total == D(1_000_000) + realized - fees
+
+
+MARGIN_ACTIONS = st.lists(
+    st.tuples(
+        st.integers(0, 1), st.sampled_from(list(Side)), st.integers(1, 60), st.integers(99, 101),
+        st.booleans(), st.booleans(),
+    ),
+    max_size=25,
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(MARGIN_ACTIONS)
+def test_no_order_is_taken_that_its_margin_does_not_cover(actions: list[Any]) -> None:
+    """At a mark price that stands still, what binds margin never exceeds what there is; what only closes may always
+    enter, and what is refused would have bound more than there was."""
+    ex = Exchange(ManualClock())
+    market = ex.add_market(PERPETUAL)
+    accounts = [ex.accounts.create(name, {"USDT": D(8)}, maker_rate=D(0), taker_rate=D(0)) for name in ("a", "b")]
+    market.move_mark(D(100))
+    for number, (who, side, qty, price, reduce_only, cancels) in enumerate(actions):
+        account = accounts[who]
+        if cancels and account.open_orders:
+            ex.cancel(next(iter(account.open_orders.values())))
+            continue
+        order = Order(
+            symbol="BTCPERP", account=account, cl_ord_id=str(number), side=side, ord_type=OrdType.LIMIT,
+            price=D(price), order_qty=D(qty), reduce_only=reduce_only,
+        )  # fmt: skip
+        before = margin.order_margin(market, account)
+        needed = margin.order_margin(market, account, order) - before
+        free = margin.wallet(ex, account, "USDT").available
+        held = account.position("BTCPERP").qty
+        closes = held < 0 if side is Side.BUY else held > 0
+        refused = None
+        try:
+            ex.submit(order)
+        except Reject as reject:
+            refused = reject.reason
+        if refused is None:
+            assert needed <= max(free, D(0)) or reduce_only
+        elif refused is RejectReason.REDUCE_ONLY:
+            assert reduce_only
+            assert not closes
+        else:
+            assert refused is RejectReason.INSUFFICIENT_MARGIN
+            assert needed > free
+        for each in accounts:
+            purse = margin.wallet(ex, each, "USDT")
+            slack = -sum((position.qty.copy_abs() for position in each.positions.values()), D(0)) * D("0.01")
+            assert purse.available >= slack  # a price beside the mark costs at once what it differs
