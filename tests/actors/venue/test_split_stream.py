@@ -20,8 +20,8 @@ from protocols.venues.registry import VenueOptions
 from tests.actors.venue.anywhere import ACCOUNT, Anywhere, anywhere, connections
 from tools.simulator import FaultKind, Simulator
 
-KINDS = ("okx-spot", "okx-swap")
-both = pytest.mark.parametrize("kind", KINDS)
+SWAP = "okx-swap"
+both = pytest.mark.parametrize("kind", ["okx-spot", SWAP])
 
 
 def business(here: Anywhere) -> str:
@@ -66,19 +66,17 @@ async def test_one_that_waits_is_canceled_in_its_service(kind: str, tmp_path: Pa
         assert here.sim.arrivals(waiting).seen <= 1
 
 
-@both
-async def test_one_that_the_venue_refuses_ends(kind: str, tmp_path: Path) -> None:
-    async with anywhere(kind, tmp_path) as here:
+async def test_one_that_the_venue_refuses_ends(tmp_path: Path) -> None:
+    async with anywhere(SWAP, tmp_path) as here:
         order = here.order(ord_type=OrdType.STOP, stop_px=trigger_of(here) + here.instrument.price_steps[0].step / 2)
         here.place(attrs.evolve(order, price=None))
         assert "51150" in (await here.refused(order.cl_ord_id)).text
 
 
 @pytest.mark.parametrize("lost", ["private", "business"])
-@both
-async def test_one_that_is_triggered_while_a_connection_is_gone_is_found(kind: str, lost: str, tmp_path: Path) -> None:
+async def test_one_that_is_triggered_while_a_connection_is_gone_is_found(lost: str, tmp_path: Path) -> None:
     """Its service says only that it was triggered; what it made says the rest."""
-    async with anywhere(kind, tmp_path) as here:
+    async with anywhere(SWAP, tmp_path) as here:
         trigger = trigger_of(here)
         waiting, other = stop(here, trigger), stop(here, here.depth(Side.SELL)[-1][0] * 2)
         for cl_ord_id in (waiting, other):
@@ -98,9 +96,8 @@ async def test_one_that_is_triggered_while_a_connection_is_gone_is_found(kind: s
         assert sum(fill.last_qty for fill in here.fills(waiting)) == here.small
 
 
-@both
-async def test_one_whose_answer_is_lost_is_found_in_its_service(kind: str, tmp_path: Path) -> None:
-    async with anywhere(kind, tmp_path) as here:
+async def test_one_whose_answer_is_lost_is_found_in_its_service(tmp_path: Path) -> None:
+    async with anywhere(SWAP, tmp_path) as here:
         struck = here.strike(FaultKind.LOST_REPLY, "order-algo", count=1)
         waiting = stop(here, trigger_of(here))
         await here.until(lambda: struck.fired > 0, "the answer to be lost")
@@ -133,9 +130,8 @@ async def test_a_take_profit_with_a_price_closes_what_is_held(kind: str, tmp_pat
         assert here.sim.open_orders(ACCOUNT) == []
 
 
-@both
-async def test_the_stream_is_whole_while_both_connections_are(kind: str, tmp_path: Path) -> None:
-    async with anywhere(kind, tmp_path) as here:
+async def test_the_stream_is_whole_while_both_connections_are(tmp_path: Path) -> None:
+    async with anywhere(SWAP, tmp_path) as here:
         assert list(here.world.inspect(here.private)["further"]) == ["/ws/v5/business"]
         here.strike(FaultKind.REFUSE, business(here), count=1_000)
         here.sim.cut_connections(business(here))
@@ -145,9 +141,8 @@ async def test_the_stream_is_whole_while_both_connections_are(kind: str, tmp_pat
         await here.ready()
 
 
-@both
-async def test_one_whose_news_is_lost_is_asked_for(kind: str, tmp_path: Path) -> None:
-    async with anywhere(kind, tmp_path) as here:
+async def test_one_whose_news_is_lost_is_asked_for(tmp_path: Path) -> None:
+    async with anywhere(SWAP, tmp_path) as here:
         here.strike(FaultKind.EVENT_DROP, "orders-algo:*", count=1)
         waiting = stop(here, trigger_of(here))
         await here.status(waiting, OrdStatus.NEW)
@@ -157,9 +152,8 @@ async def test_one_whose_news_is_lost_is_asked_for(kind: str, tmp_path: Path) ->
         await here.until(lambda: not here.world.inspect(here.account)["in_doubt"], "no doubt")
 
 
-@both
-async def test_a_restarted_account_knows_what_waits_and_what_it_became(kind: str, tmp_path: Path) -> None:
-    async with anywhere(kind, tmp_path) as here:
+async def test_a_restarted_account_knows_what_waits_and_what_it_became(tmp_path: Path) -> None:
+    async with anywhere(SWAP, tmp_path) as here:
         trigger = trigger_of(here)
         waiting = stop(here, trigger)
         await here.status(waiting, OrdStatus.NEW)
@@ -178,7 +172,7 @@ async def test_in_hedge_mode_a_stop_closes_the_leg_that_it_protects(tmp_path: Pa
     def hedged(sim: Simulator) -> None:
         sim.account(ACCOUNT).hedge = True
 
-    async with anywhere("okx-swap", tmp_path, options=options, before=hedged) as here:
+    async with anywhere(SWAP, tmp_path, options=options, before=hedged) as here:
         await here.bought()
         bids = here.depth(Side.BUY)
         trigger = bids[len(bids) // 2][0]
