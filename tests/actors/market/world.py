@@ -10,6 +10,7 @@ from functools import partial
 from typing import ClassVar
 
 import attrs
+import trio
 
 from actors.market.api import MarketData
 from actors.market.backbone import MarketActor
@@ -74,6 +75,8 @@ class Script:
     """Symbols about which REST does not answer."""
     listed: set[Symbol] = attrs.field(factory=lambda: {BTC, ETH, XRP})
     """Those that exist."""
+    answer_s: float = 0.0
+    """How long REST takes."""
     held_back: Unanswered | None = None
     """What the session says instead of asking the venue."""
 
@@ -113,6 +116,21 @@ class Rest(Actor):
         if script.rest_down:
             later.fail(script.rest_down)
             return later
+        if script.answer_s:
+            self._nursery.start_soon(self._answer_later, query, later)
+            return later
+        return self._said(query)
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as self._nursery:
+            await trio.sleep_forever()
+
+    async def _answer_later(self, query: Query, later: Later) -> None:
+        await trio.sleep(self._script.answer_s)
+        later.resolve(self._said(query))
+
+    def _said(self, query: Query) -> object:
+        script, later = self._script, Later()
         now_ns = TrioClock().wall_ns()
         at_ns = now_ns if script.at_ns is None else script.at_ns
         symbols = query.symbols if isinstance(query, RestTickersQuery) else (query.symbol,)  # type: ignore[attr-defined]

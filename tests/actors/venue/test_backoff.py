@@ -24,6 +24,15 @@ def test_the_first_retry_comes_at_once_and_then_the_delay_doubles() -> None:
     assert reconnect_delay_ns(SETTINGS, 1, 0.999, refused=False) < 250 * MS
 
 
+@pytest.mark.req("R369")
+@given(st.lists(st.floats(0, 0.999), min_size=4, max_size=4))
+def test_a_lost_connection_is_tried_four_times_within_five_seconds(fractions: list[float]) -> None:
+    """The first attempt comes at once: that is all it takes where the venue itself is well."""
+    delays = [reconnect_delay_ns(SETTINGS, number, each, refused=False) for number, each in enumerate(fractions, 1)]
+    assert delays[0] < SECOND // 2
+    assert sum(delays) < 5 * SECOND
+
+
 @pytest.mark.req("R390")
 @given(st.integers(1, 10_000), st.floats(0, 0.999))
 def test_only_a_venue_that_asks_for_patience_is_left_alone_for_thirty_seconds(failures: int, fraction: float) -> None:
