@@ -271,11 +271,11 @@ class BinanceUsdmPrivate(RestQueries):
 
     def _of_event(self, event: wire.UserEvent, raw: bytes, received_ns: int) -> Sequence[Message]:
         if type(event) is wire.OrderTradeUpdate:
-            return (self._reports.of_event(event.order, received_ns),)
+            return self._reports.of_update(event.order, received_ns)
         if isinstance(event, wire.AccountUpdate):
-            return self._of_account(event, raw)
+            return [*self._of_account(event, raw), *self._reports.told(received_ns)]
         if isinstance(event, wire.AlgoUpdate):
-            return (self._reports.of_algo_event(event, received_ns),)
+            return [self._reports.of_algo_event(event, received_ns), *self._reports.told(received_ns)]
         if isinstance(event, wire.ListenKeyExpired):
             return (StreamTerminated(VENUE, "the listen key expired; this connection stays open and silent"),)
         return ()

@@ -5,7 +5,9 @@ fills are TRADE reports like all others, whatever execution type and status the 
 
 A conditional order has two lives: in the algo service under its own id, and, once triggered, in the engine as a *child*
 with an order id of its own.  Whether the child bears our client id is not documented, so the link that the algo service
-states (`ai`, `actualOrderId`) is remembered, and what the child does is reported under the id of its parent.  FINISHED
+states (`ai`, `actualOrderId`) is remembered, and what the child does is reported under the id of its parent.  Events of
+the two services come in no order of their own: a child that is heard of first (an *orphan*) waits for its link, a few
+seconds at most, or its fills would be taken for somebody else's.  FINISHED
 means that the child ended, filled or not: the executed quantity decides.
 
 Nothing here says for whom an order was: `strategy` is "" until the account has looked the order up.
@@ -38,6 +40,10 @@ from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
 __all__ = ["Reports"]
 
 NO_STRATEGY = StrategyID("")
+ORPHAN_PATIENCE_NS = 5_000_000_000
+"""How long the link of a triggered order may come after the order's own events."""
+ORPHANS_MAX = 1_000
+"""Events that wait for a link; the next ones are told at once."""
 CHILDREN_MAX = 10_000
 """Links that are remembered; conditional orders that are open are 200 at most."""
 
@@ -80,6 +86,8 @@ ALGO_STATUSES = {
     "EXPIRED": OrdStatus.EXPIRED,
 }
 _CALCULATED = "CALCULATED"
+_OF_THE_ENGINE = frozenset({"LIMIT", "MARKET"})
+_CONDITIONAL = frozenset(ORD_TYPES) - _OF_THE_ENGINE - {"LIQUIDATION"}
 _OWNERS = (
     ("autoclose-", "liquidation"),
     ("adl_autoclose", "auto-deleveraging"),
@@ -117,7 +125,7 @@ _LEGS = {"BOTH": None, "LONG": Side.BUY, "SHORT": Side.SELL}
 class Reports:
     """Builds the reports of one account.  Raises RemoteProtocolError and UnknownWord, nothing else."""
 
-    __slots__ = ("_account", "_children", "_parents", "_venue")
+    __slots__ = ("_account", "_children", "_orphans", "_parents", "_venue")
 
     def __init__(self, venue: Venue, account: AccountID) -> None:
         self._venue = venue
@@ -125,8 +133,34 @@ class Reports:
         # By symbol and order id of a child the client id of its parent; by the parent's algo id its child.
         self._parents: dict[tuple[str, str], ClOrdID] = {}
         self._children: dict[OrderID, OrderID] = {}
+        # Events of children whose parents are not known yet, with the time at which they came.
+        self._orphans: list[tuple[int, OrderEvent]] = []
 
     # ---- plain orders ------------------------------------------------------------------------------------------
+
+    def of_update(self, event: OrderEvent, received_ns: int) -> list[ExecutionReport]:
+        """What an ORDER_TRADE_UPDATE lets us tell: nothing as long as it is an orphan's."""
+        report = self.of_event(event, received_ns)  # refused at once, if it is to be
+        if not self._is_orphan(event) or len(self._orphans) >= ORPHANS_MAX:
+            return [*self.told(received_ns), report]
+        self._orphans.append((received_ns, event))
+        return self.told(received_ns)
+
+    def told(self, now_ns: int) -> list[ExecutionReport]:
+        """Events of children whose parents are known by now, and of those that have waited for too long."""
+        if not self._orphans:
+            return []
+        due_ns = now_ns - ORPHAN_PATIENCE_NS
+        free = [row for row in self._orphans if row[0] <= due_ns or self._is_linked(row[1])]
+        self._orphans = [row for row in self._orphans if row not in free]
+        return [self.of_event(event, received_ns) for received_ns, event in free]
+
+    def _is_orphan(self, event: OrderEvent) -> bool:
+        by_trigger = event.original_type in _CONDITIONAL and event.order_type in _OF_THE_ENGINE
+        return by_trigger and not self._is_linked(event)
+
+    def _is_linked(self, event: OrderEvent) -> bool:
+        return (event.symbol, str(event.order_id)) in self._parents
 
     def of_event(self, event: OrderEvent, received_ns: int) -> ExecutionReport:
         """The order of an ORDER_TRADE_UPDATE."""

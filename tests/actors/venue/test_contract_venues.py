@@ -204,6 +204,25 @@ async def test_a_conditional_order_that_is_triggered_stays_ours(kind: str, tmp_p
         assert not (await here.picture()).open_orders
 
 
+async def test_a_triggered_order_whose_link_comes_late_stays_ours(tmp_path: Path) -> None:
+    """Its own events come before the one that says whose it is: nothing may be booked for somebody else meanwhile."""
+    kind = "binance-usdm"
+    if kind not in KINDS:
+        pytest.skip("unsupported: nobody plays this venue")
+    async with anywhere(kind, tmp_path, account=AUDITING, lax=True) as here:
+        offers = here.depth(Side.SELL)
+        trigger = offers[len(offers) // 2][0]
+        order = attrs.evolve(here.order(ord_type=OrdType.STOP, stop_px=trigger), price=None)
+        here.place(order)
+        await here.status(order.cl_ord_id, OrdStatus.NEW)
+        here.strike(FaultKind.EVENT_DELAY, "ALGO_UPDATE*", count=None, delay_ms=200)
+        offered = sum((qty for price, qty in here.depth(Side.SELL) if price <= trigger), Decimal(0))
+        here.outside(Side.BUY, offered + here.small)
+        await here.status(order.cl_ord_id, OrdStatus.FILLED)
+        await here.agreement()
+        assert {each.strategy for each in (await here.picture()).positions if each.qty} == {MAKER}
+
+
 @contracts
 @pytest.mark.parametrize("others", [0, 1])
 async def test_canceling_many_reaches_plain_and_conditional_orders(kind: str, others: int, tmp_path: Path) -> None:

@@ -245,6 +245,42 @@ class TestConditionalOrders:
         assert f"orderId={CHILD}&" in cancel.query
         assert f"orderId={CHILD}&" in private.fills_request(SYMBOL, STAMP_NS, order_id=stop.order_id).query
 
+    def test_a_child_that_is_heard_of_before_its_link_waits_for_it(self) -> None:
+        """Events of different types come in no order of their own (section 15.1)."""
+        private = codec()
+        child = {"c": "venue-made", "i": int(CHILD), "S": "SELL", "o": "MARKET", "ot": "STOP_MARKET", "p": "0"}
+        begun = order_event(**child, **NOTHING_TRADED, x="NEW", X="NEW", z="0")
+        assert list(private.decode_private(begun, RECEIVED_NS)) == []
+        assert list(private.decode_private(order_event(**child), RECEIVED_NS + 1)) == []
+        # Another order's events are told meanwhile.
+        assert report(order_event(), private).order_id == "22542179"
+        linked, first, fill = private.decode_private(algo_event(X="TRIGGERED", ai=CHILD), RECEIVED_NS + 2)
+        assert isinstance(linked, ExecutionReport)
+        assert isinstance(first, ExecutionReport)
+        assert isinstance(fill, ExecutionReport)
+        assert {one.cl_ord_id for one in (linked, first, fill)} == {CL_ORD_ID}
+        assert (first.exec_type, fill.exec_type, fill.received_ns) == (ExecType.NEW, ExecType.TRADE, RECEIVED_NS + 1)
+        ended = report(order_event(**child, X="FILLED", l="0.006", z="0.010", t=698760), private)
+        assert ended.cl_ord_id == CL_ORD_ID
+
+    def test_a_child_without_a_link_is_told_under_its_own_name_in_the_end(self) -> None:
+        private = codec()
+        child = {"c": "by-hand", "i": int(CHILD), "o": "MARKET", "ot": "STOP_MARKET", "p": "0"}
+        assert list(private.decode_private(order_event(**child), RECEIVED_NS)) == []
+        later = RECEIVED_NS + 5_000_000_000
+        changed, position, fill = private.decode_private(account_event(), later)
+        assert isinstance(changed, BalancesChanged)
+        assert isinstance(position, VenuePosition)
+        assert isinstance(fill, ExecutionReport)
+        assert (fill.cl_ord_id, fill.trade_id, fill.received_ns) == ("by-hand", "698759", RECEIVED_NS)
+
+    def test_what_waits_is_refused_at_once_if_it_is_to_be(self) -> None:
+        child = {"i": int(CHILD), "o": "MARKET", "ot": "STOP_MARKET"}
+        with pytest.raises(RemoteProtocolError):
+            codec().decode_private(order_event(**child, q="NaN"), RECEIVED_NS)
+        (event,) = codec().decode_private(order_event(**child, X="OF_NEXT_YEAR"), RECEIVED_NS)
+        assert isinstance(event, UnrecognizedMessage)
+
     def test_a_query_links_as_well(self) -> None:
         private = codec()
         row = algo_row(algoStatus="FINISHED", actualOrderId=CHILD, actualQty="0.010")
