@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -23,6 +26,10 @@ from tools.cli.client import Client
 from tools.cli.failure import BadConfig
 
 _PIPE_WIDTH = 10_000
+_GAP = 2
+"""Between two columns."""
+_TEXT_AT_LEAST = 6
+"""What remains of a text in a narrow terminal."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -130,6 +137,21 @@ def print_json_line(value: object) -> None:
     click.echo(json.dumps(value))
 
 
+class Cropped:
+    """What is drawn with the width that it needs, and cut on the right where the terminal is narrower: names stand on
+    the left, and a table that is squeezed would lose those first."""
+
+    def __init__(self, drawn: RenderableType, needed: int) -> None:
+        self._drawn = drawn
+        self._needed = needed
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = options.update(width=max(options.max_width, self._needed))
+        for line in console.render_lines(self._drawn, wide, pad=False):
+            yield from Segment.adjust_line_length(line, options.max_width, pad=False)
+            yield Segment.line()
+
+
 def print_table(
     title: str,
     columns: Sequence[str],
@@ -141,26 +163,51 @@ def print_table(
 ) -> None:
     """A plain table, numbers on the right; without rows one line that says so.
 
-    A terminal cuts what is too wide for it, or wraps it in columns that are `wrapped`; a pipe or file gets everything.
+    A terminal cuts texts that are too wide for it, or wraps them in columns that are `wrapped`; it keeps numbers and
+    the first column, and loses what is on the right when even so not all fits.  A pipe or a file gets everything.
     """
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        number = column in right
-        table.add_column(column, justify="right" if number else "left", no_wrap=number, header_style="dim")
-    for row in rows:
-        table.add_row(
-            *(
-                Text(str(cell)) if column in wrapped else Text(str(cell), no_wrap=True, overflow="ellipsis")
-                for column, cell in zip(columns, row, strict=True)
-            )
-        )
-    if not table.row_count:
+    cells = [[str(cell) for cell in row] for row in rows]
+    if not cells:
         click.echo(f"{title}: {empty}" if title else empty)
         return
     terminal = is_terminal()
+    room = shutil.get_terminal_size().columns if terminal else _PIPE_WIDTH
+    kept = {0, *(number for number, column in enumerate(columns) if column in right)}
+    widths = _fitting(_natural(columns, cells), kept, room)
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column, width in zip(columns, widths, strict=True):
+        side: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(column, justify=side, no_wrap=column in right, header_style="dim", width=width)
+    for row in cells:
+        table.add_row(
+            *(
+                Text(cell) if column in wrapped else Text(cell, no_wrap=True, overflow="ellipsis")
+                for column, cell in zip(columns, row, strict=True)
+            )
+        )
     with StringIO() as drawn:
-        Console(file=drawn, width=None if terminal else _PIPE_WIDTH, force_terminal=terminal).print(table)
+        console = Console(file=drawn, width=room, force_terminal=terminal)
+        console.print(Cropped(table, sum(widths) + _GAP * (len(widths) - 1)))
         click.echo("\n".join(text.rstrip() for text in drawn.getvalue().splitlines()))
+
+
+def _natural(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
+    """The width of each column that cuts nothing."""
+    return [
+        max(cell_len(text) for text in (*column.split("\n"), *(row[number] for row in cells)))
+        for number, column in enumerate(columns)
+    ]
+
+
+def _fitting(widths: list[int], kept: Collection[int], room: int) -> list[int]:
+    """Widths that fit into `room`, if that can be: the widest text gives way first, what is `kept` never."""
+    widths = list(widths)
+    while sum(widths) + _GAP * (len(widths) - 1) > room:
+        widest = max((n for n in range(len(widths)) if n not in kept), key=lambda n: widths[n], default=None)
+        if widest is None or widths[widest] <= _TEXT_AT_LEAST:
+            break
+        widths[widest] -= 1
+    return widths
 
 
 def local_time(at_ns: int, zone: ZoneInfo) -> str:

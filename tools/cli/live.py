@@ -20,14 +20,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
-from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.console import Console, Group
 from rich.live import Live
-from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from tools.cli.client import Client
-from tools.cli.common import duration, local_time
+from tools.cli.common import Cropped, duration, local_time
 from tools.cli.failure import CommandFailure, EngineAbsent
 
 REFRESH_S = 0.5
@@ -55,20 +54,6 @@ def snapshot(client: Client) -> dict[str, Any]:
     entries = [row["path"] for row in shown["tree"] if row["kind"] == "OrderEntryActor"]
     shown["entries"] = [client.call("actor", path=path) for path in entries]
     return shown
-
-
-class Cropped:
-    """What is drawn at the width that its tables need, and cut on the right where the terminal is narrower: names and
-    states stand on the left, and a table that is squeezed would lose those first."""
-
-    def __init__(self, drawn: Group) -> None:
-        self._drawn = drawn
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        wide = options.update(width=max(options.max_width, _WIDTH_AT_LEAST))
-        for line in console.render_lines(self._drawn, wide, pad=False):
-            yield from Segment.adjust_line_length(line, options.max_width, pad=False)
-            yield Segment.line()
 
 
 def frame(shown: dict[str, Any], zone: ZoneInfo, rate: float, height: int) -> Group:
@@ -269,7 +254,7 @@ def watch(socket_path: Path, zone: ZoneInfo) -> None:
                         rate = (shown["status"]["handled"] - handled) / max(now - since, 1e-3) if handled else 0.0
                         handled, since = shown["status"]["handled"], now
                         stopping = bool(shown["status"]["stopping"])
-                        live.update(Cropped(frame(shown, zone, rate, console.height)), refresh=True)
+                        live.update(Cropped(frame(shown, zone, rate, console.height), _WIDTH_AT_LEAST), refresh=True)
                         time.sleep(REFRESH_S)
             except EngineAbsent:
                 if stopping or not _comes_back(socket_path):

@@ -28,9 +28,8 @@ from protocols.venues.registry import VENUES
 from tests.tools.cli.support import BULKHEAD, PATIENCE_S, REPO_ROOT, Said, bulkhead, environment
 from tools.cli.app import cli
 from tools.cli.client import Client
-from tools.cli.common import duration, is_terminal, local_time, print_table
+from tools.cli.common import Cropped, duration, is_terminal, local_time, print_table
 from tools.cli.failure import CommandFailure, EngineAbsent
-from tools.cli.live import Cropped
 from tools.cli.run import _outside
 from tools.cli.venue_words import CAPABILITY_GROUPS, RULE_WORDS
 from tools.simulator import derive_credentials
@@ -403,13 +402,28 @@ def test_a_table_in_a_pipe_is_never_cut_and_brackets_are_text(capsys: pytest.Cap
     assert capsys.readouterr().out == "restarts: none\n"
 
 
+def test_a_narrow_terminal_keeps_the_first_column_and_the_numbers_of_a_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tools.cli.common.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    rows = [("/accounts/master/binance-spot/entry", "connected to somewhere", 123_456, "a note that is far too long")]
+    print_table("", ("actor", "state", "handled", "note"), rows, right=("handled",))
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith("/accounts/master/binance-spot/entry  conne")
+    assert "…   123456  a not…" in line
+    monkeypatch.setenv("COLUMNS", "30")
+    print_table("", ("actor", "state", "handled", "note"), rows, right=("handled",))
+    assert capsys.readouterr().out.splitlines()[1] == "/accounts/master/binance-spot/"
+
+
 def test_a_narrow_screen_loses_what_is_on_the_right_and_no_name() -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("actor", "state", "a", "b", "c", "d"):
         table.add_column(column)
     table.add_row("/accounts/master/binance-spot/entry", "ready", *("x" * 10 for _ in range(4)))
     out = StringIO()
-    Console(width=44, file=out).print(Cropped(Group(table)))
+    Console(width=44, file=out).print(Cropped(Group(table), 96))
     assert out.getvalue().splitlines()[1].split() == ["/accounts/master/binance-spot/entry", "ready"]
     assert max(len(line) for line in out.getvalue().splitlines()) <= 44
 
