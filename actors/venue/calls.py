@@ -26,6 +26,10 @@ PATIENCE_NS = 10 * SECOND
 """How long a call waits for its turn, unless its caller says otherwise."""
 
 
+_OF_ALL = ("weight", "raw")
+"""What every request costs, whatever it asks: no bucket of its own."""
+
+
 class NotPermitted(VenueUnavailable):
     """The limiter gave no permission in time: surely not sent."""
 
@@ -125,7 +129,8 @@ def blocked_by(error: VenueError, account: str, costs: Costs) -> BlockedByVenue:
     """What the limiter must know of a refusal: a ban of the address, or an empty bucket of an account."""
     if error.scope is Scope.ADDRESS:
         return BlockedByVenue(error.until_ns, error.text)
-    return BlockedByVenue(error.until_ns, error.text, account, costs)
+    own = tuple((name, cost) for name, cost in costs if cost and name not in _OF_ALL)
+    return BlockedByVenue(error.until_ns, error.text, account, own or costs)
 
 
 def costs_of(request: HttpRequest) -> Costs:

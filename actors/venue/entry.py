@@ -374,9 +374,10 @@ class OrderEntryActor(Actor):
 
     def _cannot(self, message: Submit, now_ns: int) -> bool:
         """Refuse what must not be sent now, whatever the path; True when it was refused."""
-        if now_ns < self._outcomes.blocked_until_ns:
-            left_ms = (self._outcomes.blocked_until_ns - now_ns) // MS
-            self._outcomes.refuse(message, OrdRejReason.RATE_LIMITED, f"the venue has blocked us for {left_ms} ms more")
+        left_ns = self._outcomes.blocked_for_ns(message, now_ns)
+        if left_ns > 0:
+            text = f"the venue has blocked us for {left_ns // MS} ms more"
+            self._outcomes.refuse(message, OrdRejReason.RATE_LIMITED, text)
             return True
         if not self._clock.usable:
             self._outcomes.refuse(message, OrdRejReason.CLOCK, "the venue's clock is not known: nothing can be signed")
@@ -434,6 +435,7 @@ class OrderEntryActor(Actor):
                 dial=self._dial,
                 keep_alive=self._session.keep_alive_text if self._session.keeps_alive else None,
                 probe_quiet=True,
+                refusal=codec.error,
             )
         self.ctx.watch(self._limiter)
         async with trio.open_nursery() as nursery:

@@ -46,7 +46,7 @@ from protocols.orders import (
     VenueCancelReject,
     VenueReject,
 )
-from protocols.venue import Disposition, OrderState, Reply, VenueError
+from protocols.venue import Disposition, OrderState, Reply, Scope, VenueError
 from supervisors.actor import Actor
 from supervisors.statistics import Histogram
 
@@ -116,6 +116,8 @@ class Outcomes:
         self._account = account
         self.blocked_until_ns = 0
         """Wall clock until which the venue wants nothing from us."""
+        self._emptied_until_ns = {True: 0, False: 0}
+        """Until when the account's own bucket is empty: that of new orders, that of their changes."""
         self.latency = {way: Histogram() for way in Way}
         self.counts = dict.fromkeys(("sent", "acked", "rejected", "not_sent", "in_doubt", "late", "unmatched"), 0)
         self.refusals: dict[str, int] = {}
@@ -265,14 +267,23 @@ class Outcomes:
 
     def _note(self, error: VenueError, pending: Pending) -> None:
         """A ban stops this actor at once, and all others through the limiter; an empty bucket of the account's own
-        stops this actor alone."""
+        stops what counts in it: no cancel waits because there were too many orders."""
         ctx = self._actor.ctx
         if error.disposition in (Disposition.RATE_LIMITED, Disposition.BANNED):
-            self.blocked_until_ns = max(self.blocked_until_ns, error.until_ns)
+            if error.scope is Scope.ADDRESS:
+                self.blocked_until_ns = max(self.blocked_until_ns, error.until_ns)
+            else:
+                known_ns = self._emptied_until_ns[pending.is_order]
+                self._emptied_until_ns[pending.is_order] = max(known_ns, error.until_ns)
             kinds = ("orders",) if pending.is_order else ("amends", "cancels")
             ctx.send(self._limiter, blocked_by(error, self._account, tuple((kind, 1) for kind in kinds)))
         elif error.disposition is Disposition.CLOCK:
             ctx.send(self._clock, ClockSuspected(error.text))
+
+    def blocked_for_ns(self, message: Submit, now_ns: int) -> int:
+        """How long the venue still refuses such requests; below 1: it does not."""
+        is_order = isinstance(message, SubmitOrder | OrderGroup)
+        return max(self.blocked_until_ns, self._emptied_until_ns[is_order]) - now_ns
 
     def inspect(self) -> dict[str, object]:
         """For the console."""

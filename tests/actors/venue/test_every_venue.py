@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from actors.venue.settings import MS, SECOND
-from protocols.enums import CxlRejReason, OrdStatus, Side
+from protocols.enums import CxlRejReason, OrdRejReason, OrdStatus, Side
 from protocols.ids import MANUAL, ClOrdID
 from protocols.orders import CancelRejected, ExecutionReport, OrderRefused
 from protocols.positions import AccountResynced
@@ -232,3 +232,16 @@ async def test_what_the_owner_does_while_we_are_away_is_found_and_belongs_to_nob
         told = sum((report.last_qty for report in here.gate.of(ExecutionReport)), Decimal(0))
         pictured = sum((each.qty for each in here.gate.of(AccountResynced)[-1].picture.positions), Decimal(0))
         assert told or pictured, "the gates know it too"
+
+
+@pytest.mark.req("R057", "R355")
+@every_kind
+async def test_a_refusal_for_too_many_orders_concerns_whom_the_venue_counts(kind: str, tmp_path: Path) -> None:
+    """Binance wants silence from the address; elsewhere a bucket of the account's own is empty."""
+    of_the_account = not kind.startswith("binance")
+    async with anywhere(kind, tmp_path) as here:
+        here.strike(FaultKind.RATE_LIMIT, await here.placing(), delay_ms=1, count=1)
+        (refused,) = here.place(here.order(price=here.away(Side.BUY)))
+        assert (await here.refused(refused)).reason in (OrdRejReason.RATE_LIMITED, OrdRejReason.ORDER_RATE)
+        said = {event.what for event in here.world.events if event.path.endswith("/limiter")}
+        assert ("bucket_blocked" in said, "blocked" in said) == (of_the_account, not of_the_account)
