@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.market.api import Stream
 from actors.market.settings import MarketSettings
 from protocols.backbone import ChannelChoice
 from protocols.enums import Channel
 from protocols.ids import Symbol
+from protocols.market import Depth, Ticker, Trade
 from tests.actors.market.world import (
     BTC,
     MARKET,
@@ -54,6 +57,27 @@ async def took(read: Callable[[], Awaitable[object]]) -> float:
     began = trio.current_time()
     await read()
     return trio.current_time() - began
+
+
+@pytest.mark.req("R368")
+async def test_what_the_venue_says_is_read_in_the_same_moment(autojump_clock: MockClock) -> None:
+    """Nothing on the way from the session to the reader waits for a timer: what a reader is late by is the network's
+    and the processor's, and the record's own times say how much."""
+    async with (
+        staged() as stage,
+        stage.market.stream_ticker([BTC]) as tickers,
+        stage.market.stream_orderbook([BTC]) as books,
+        stage.market.stream_trades([BTC]) as trades,
+    ):
+        await anext(books)
+        streams: list[Stream[Any]] = [tickers, books, trades]
+        said: list[Ticker | Depth | Trade] = [ticker(), depth(bid=98), trade()]
+        for stream, item in zip(streams, said, strict=True):
+            began = trio.current_time()
+            stage.world.send(MARKET, item)
+            heard = await anext(stream)
+            assert trio.current_time() == began
+            assert (heard.event_ns, heard.received_ns) == (item.event_ns, item.received_ns)
 
 
 @pytest.mark.req("R375")
