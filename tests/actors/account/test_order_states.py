@@ -199,6 +199,61 @@ def test_an_amend_on_its_way_is_confirmed_by_its_quantity() -> None:
 
 
 @pytest.mark.parametrize(
+    "exec_type, transact_ns, confirms",
+    [
+        (ExecType.REPLACED, 11, True),
+        (ExecType.NEW, 11, True),  # some venues say no more than the new terms
+        (ExecType.RESTATED, 11, True),
+        (ExecType.ORDER_STATUS, 10, True),
+        (ExecType.REPLACED, 10, True),
+        (ExecType.NEW, 10, False),  # as old as what we know: from before the amend
+        (ExecType.REPLACED, 9, False),
+        (ExecType.ORDER_STATUS, 9, False),
+    ],
+)
+def test_an_amend_is_confirmed_by_its_terms_when_they_are_not_old(
+    exec_type: ExecType, transact_ns: int, confirms: bool
+) -> None:
+    order = an_order(
+        order_id="7",
+        ord_status=OrdStatus.PENDING_REPLACE,
+        terms_ns=10,
+        amends=2,
+        amend_qty=Decimal(3),
+        amend_price=Decimal(105),
+    )
+    told = a_report(exec_type, order_qty=Decimal(3), price=Decimal(105), transact_ns=transact_ns)
+    answer = judged(order, told)
+    if confirms:
+        assert isinstance(answer, ExecutionReport)
+        assert (answer.exec_type, answer.order_qty, answer.price) == (ExecType.REPLACED, Decimal(3), Decimal(105))
+    else:
+        assert answer is Verdict.DUPLICATE
+    other_price = attrs.evolve(told, price=Decimal(104))
+    answer = judged(order, other_price)
+    assert not isinstance(answer, ExecutionReport) or answer.exec_type is not ExecType.REPLACED
+
+
+def test_a_new_from_before_an_amend_of_the_same_millisecond_takes_nothing_back() -> None:
+    order = an_order(order_id="7", ord_status=OrdStatus.NEW, terms_ns=10, order_qty=Decimal(3), amends=1)
+    assert judged(order, a_report(ExecType.NEW, order_qty=Decimal(1))) is Verdict.DUPLICATE
+    never_amended = attrs.evolve(order, amends=0)
+    smaller = judged(never_amended, a_report(ExecType.NEW, order_qty=Decimal(1)))
+    assert isinstance(smaller, ExecutionReport)
+    assert smaller.order_qty == 1
+
+
+def test_a_larger_quantity_that_the_venue_only_mentions_is_a_restatement() -> None:
+    order = an_order(order_id="7", ord_status=OrdStatus.NEW, terms_ns=5)
+    answer = judged(order, a_report(ExecType.NEW, order_qty=Decimal(4)))
+    assert isinstance(answer, ExecutionReport)
+    assert (answer.exec_type, answer.order_qty) == (ExecType.RESTATED, Decimal(4))
+    asked = judged(order, a_report(ExecType.ORDER_STATUS, price=Decimal(99)))
+    assert isinstance(asked, ExecutionReport)
+    assert (asked.exec_type, asked.price) == (ExecType.RESTATED, Decimal(99))
+
+
+@pytest.mark.parametrize(
     "exec_type, status, live",
     [
         (ExecType.NEW, OrdStatus.NEW, True),

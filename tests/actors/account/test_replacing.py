@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from actors.account.settings import SECOND
+from actors.account.state import AccountState
 from protocols.base import RefusalReason
 from protocols.enums import (
     AlarmKind,
@@ -499,3 +500,42 @@ def test_an_intent_of_an_old_journal_is_read_as_a_reduction(rig: Rig) -> None:
     rig.state.apply(AmendIntent(order.cl_ord_id, dec("0.5"), 1))
     ours = rig.state.orders.by_cl_ord_id[order.cl_ord_id]
     assert (ours.amend_qty, ours.amend_price, ours.amend_id) == (dec("0.5"), None, "")
+
+
+def test_a_snapshot_remembers_what_is_to_be_replaced(rig: Rig) -> None:
+    old, amended = rig.placed(), rig.placed()
+    new = rig.replace(old)
+    rig.change(amended, "2", "101")
+    restored = AccountState(ACCOUNT, VENUE, rig.settings.retention)
+    restored.restore(rig.state.snapshot(rig.ctx.now_ns))
+    assert restored.text() == rig.state.text()
+    assert restored.orders.replacements[old.cl_ord_id].cl_ord_id == new.cl_ord_id
+    assert restored.orders.live[amended.cl_ord_id].amend_price == dec(101)
+
+
+def test_an_acknowledged_amend_and_an_acknowledged_cancel_are_awaited_each(rig: Rig) -> None:
+    order = rig.placed()
+    rig.change(order, "2")
+    rig.cancel(order)
+    now_ns = rig.ctx.now_ns
+    for number in (1, 0):
+        rig.tell(RequestAcknowledged(order.cl_ord_id, None, True, now_ns, now_ns + 5 * SECOND, number))
+    rig.advance(2)
+    ours = rig.state.orders.by_cl_ord_id[order.cl_ord_id]
+    assert ours.amend_doubt is not None
+    assert ours.cancel_doubt is not None
+    assert ours.amend_doubt.reason is ours.cancel_doubt.reason is DoubtReason.NO_REPORT
+
+
+def test_the_venue_is_asked_at_the_moment_when_an_amend_can_be_settled(rig: Rig) -> None:
+    order = rig.placed()
+    rig.change(order, "2")
+    now_ns = rig.ctx.now_ns
+    rig.tell(OrderInDoubt(order.cl_ord_id, True, DoubtReason.NO_REPLY, now_ns, now_ns + 12 * SECOND, 1))
+    rig.advance(11)
+    rig.queries.clear()
+    rig.advance(1)
+    assert not rig.queries
+    rig.ctx.advance(2_000_000)
+    rig.pump()
+    assert [query.order.cl_ord_id for query in rig.queries] == [order.cl_ord_id]
