@@ -28,6 +28,10 @@ class ListenKeys:
         self._random = random.Random(f"{seed}/listen-keys")
         self._by_text: dict[str, ListenKey] = {}
 
+    def reseed(self, seed: str) -> None:
+        """A venue that comes back must not give somebody the key that somebody else has had."""
+        self._random.seed(f"{seed}/listen-keys")
+
     def open(self, account: Account, now_ns: int) -> ListenKey:
         """The account's key, extended, or a new one."""
         found = self.of(account)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -142,6 +142,10 @@ class BinanceUsdm(BinanceVenue):
             values={"multi_assets": (lambda: self._multi_assets, self._multi_assets.update)},
             rebuild=self.rebuild,
         )
+
+    def rebuild(self, refused: Sequence[Order]) -> None:
+        super().rebuild(refused)
+        self.listen_keys.reseed(str(self.clock.now_ns()))
 
     def replay_codec(self) -> ReplayCodec:
         return replay.UsdmReplay(self)
