@@ -149,7 +149,7 @@ class ChannelReader:
     def _of_account(self, frame: wire.Frame, received_ns: int) -> Sequence[Message]:
         rows = _ACCOUNTS.decode(frame.data)
         balances = [balance for row in rows for balance in balances_of(self._account, self._venue, row, received_ns)]
-        event_ns = max((stamp_of(row.uTime) for row in rows), default=0)
+        event_ns = max((stamp_of(row.uTime) or received_ns for row in rows), default=0)
         whole = self._balance_pages.add(frame, balances)
         if whole is not None:
             return (BalancesChanged(self._account, self._venue, tuple(whole), True, event_ns),)

@@ -616,7 +616,7 @@ class TestWhatIsLeftOut:
         (state,) = decoded(pushed("orders", [order_row(**(NO_FILL | {"uTime": "", "cTime": ""}))]))
         assert state.transact_ns == RECEIVED_NS
         changed = only(pushed("account", [account_row(USDT | {"uTime": ""}) | {"uTime": ""}]))
-        assert changed.balances[0].updated_ns == RECEIVED_NS
+        assert (changed.balances[0].updated_ns, changed.event_ns) == (RECEIVED_NS, RECEIVED_NS)
         assert only(pushed("positions", [position_row(uTime="")])).updated_ns == RECEIVED_NS
 
     def test_a_fee_without_its_coin_is_in_that_of_the_whole(self) -> None:
