@@ -5,6 +5,7 @@ Speeds are measured by `bulkhead bench market`; here it is proven that it works,
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -264,3 +265,32 @@ async def test_when_rest_fails_the_stream_answers_and_when_both_fail_nothing_is_
             await market.get_ticker("KRW-BTC", ChannelChoice.REST_ONLY, max_age_ns=0)
         assert "opened" in feed.inspect(market_path(UPBIT))["breakers"]["tickers"]
         assert feed.inspect(market_path(UPBIT))["rest_failed"] >= 1
+
+
+@pytest.mark.req("R379")
+async def test_what_happens_to_the_data_is_in_the_engines_log_in_its_one_form(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with feeding(tmp_path, "upbit") as feed:
+        await feed.market.get_ticker("KRW-BTC", patience_ns=PATIENT_NS)
+        feed.sims["upbit"].strike(Fault(kind=FaultKind.ERROR_BEFORE, match="ticker", count=1))
+        await feed.market.get_ticker("KRW-BTC", max_age_ns=0, patience_ns=PATIENT_NS)
+        feed.crash(market_path(UPBIT))
+        await feed.market.get_ticker("KRW-BTC", max_age_ns=0, patience_ns=PATIENT_NS)
+        feed.sims["upbit"].cut_connections("streams")
+        async with feed.market.stream_ticker(["KRW-BTC"]) as tickers:
+            await good_again(tickers, {"KRW-BTC"})
+    lines = logged(tmp_path)
+    assert all({"t", "event", "level"} <= line.keys() for line in lines)
+    said = {(line["event"], line.get("path")) for line in lines}
+    assert {
+        ("actor_request_failed", rest_path(UPBIT)),
+        ("actor_crash", market_path(UPBIT)),
+        ("actor_connection_lost", public_path(UPBIT)),
+        ("actor_connected", public_path(UPBIT)),
+    } <= said
+    assert capfd.readouterr() == ("", "")
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for path in folder.rglob("engine.jsonl") for line in path.read_text().splitlines()]
