@@ -17,7 +17,7 @@ from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 from rich.console import Console, Group
@@ -290,9 +290,16 @@ def export(socket_path: Path, zone: ZoneInfo, file: Path, seconds: float) -> Non
     file.write_text(_WEB_FONT.sub("", picture), encoding="utf-8")
 
 
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise click.BadParameter(f"there is no time zone {text!r}; write one as Asia/Seoul or UTC") from error
+
+
 @click.command()
 @click.argument("socket_path", type=click.Path(path_type=Path))
-@click.argument("zone", type=ZoneInfo)
+@click.argument("zone", type=_zone)
 @click.option("--export", "file", type=click.Path(path_type=Path), help="Write one frame as SVG instead of drawing.")
 def main(socket_path: Path, zone: ZoneInfo, file: Path | None) -> None:
     """Draw what the engine at SOCKET_PATH does, times in ZONE."""

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import attrs
 import click
 import pytest
+from click.testing import CliRunner
 from rich.console import Console, Group
 from rich.table import Table
 
@@ -30,6 +31,7 @@ from tools.cli.app import cli
 from tools.cli.client import Client
 from tools.cli.common import Cropped, duration, is_terminal, local_time, print_table
 from tools.cli.failure import CommandFailure, EngineAbsent
+from tools.cli.live import main as live_view
 from tools.cli.run import _outside
 from tools.cli.venue_words import CAPABILITY_GROUPS, RULE_WORDS
 from tools.simulator import derive_credentials
@@ -400,6 +402,12 @@ def test_a_table_in_a_pipe_is_never_cut_and_brackets_are_text(capsys: pytest.Cap
     assert [line[-2:] for line in out[1:]] == [" 1", "22"]
     print_table("restarts", ("a",), [])
     assert capsys.readouterr().out == "restarts: none\n"
+
+
+def test_the_live_view_refuses_a_zone_that_there_is_not() -> None:
+    said = CliRunner().invoke(live_view, ["x.sock", "Mars/Olympus"])
+    assert said.exit_code == 2
+    assert "there is no time zone 'Mars/Olympus'" in said.stderr
 
 
 def test_a_narrow_terminal_keeps_the_first_column_and_the_numbers_of_a_table(
