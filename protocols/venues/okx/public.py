@@ -289,11 +289,12 @@ class OkxPublic:
         return events
 
     def _trades(self, frame: wire.Frame, raw: bytes, received_ns: int, connection: int) -> Sequence[Message]:
-        trades = []
+        trades: list[Message] = []
         for row in self._trade_rows.decode(frame.data):
             side = _SIDES.get(row.side)
             if side is None:
-                return (_unrecognized(self.venue, "trades.side", row.side, raw),)
+                trades.append(_unrecognized(self.venue, "trades.side", row.side, raw))
+                continue
             price, qty, event_ns = amount(row.px), amount(row.sz), stamp_ns(int(row.ts))
             trades.append(Trade(self.venue, Symbol(row.instId), row.tradeId, price, qty, side, event_ns, received_ns))
         return trades

@@ -34,6 +34,13 @@ def only(raw: str | bytes) -> Any:
     return event
 
 
+def test_an_unknown_side_costs_its_trade_alone() -> None:
+    rows = [TRADE, TRADE | {"side": "both"}, TRADE | {"tradeId": "9"}]
+    first, unknown, last = OkxPublic(Product.LINEAR).decode(public_frame("trades", rows), RECEIVED_NS, 1)
+    assert isinstance(unknown, UnrecognizedMessage)
+    assert [one.trade_id for one in (first, last) if isinstance(one, Trade)] == [TRADE["tradeId"], "9"]
+
+
 def test_rows_may_grow_at_their_end() -> None:
     """The venue has lengthened such rows before; what follows is not ours to read."""
     public = OkxPublic(Product.LINEAR)
