@@ -204,6 +204,22 @@ async def test_a_conditional_order_that_is_triggered_stays_ours(kind: str, tmp_p
         assert not (await here.picture()).open_orders
 
 
+@contracts
+async def test_what_the_venue_closes_by_force_is_booked_as_nobodys(kind: str, tmp_path: Path) -> None:
+    """A liquidation is an order of the venue's own: its fill moves the position, and is told, not found missing."""
+    async with anywhere(kind, tmp_path, account=AUDITING, lax=True) as here:
+        await here.bought()
+        await here.agreement()
+        here.sim.liquidate(ACCOUNT, here.market.symbol)
+        await here.until(lambda: not any(each.qty for each in here.sim.positions(ACCOUNT)), "the position to be closed")
+        await here.agreement()
+        picture = await here.picture()
+        held = {each.strategy: each.qty for each in picture.positions if each.qty}
+        assert held == {MAKER: here.small, MANUAL: -here.small}
+        assert not [each for each in picture.venue_positions if each.qty]
+        assert not await _records(here, AlarmRaised)
+
+
 async def test_a_triggered_order_whose_link_comes_late_stays_ours(tmp_path: Path) -> None:
     """Its own events come before the one that says whose it is: nothing may be booked for somebody else meanwhile."""
     kind = "binance-usdm"
