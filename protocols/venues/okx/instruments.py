@@ -41,13 +41,22 @@ _STATUSES = {"live": InstrumentStatus.TRADING, "post_only": InstrumentStatus.CAN
 def instruments_of(
     venue: Venue, product: Product, rows: Iterable[InstrumentRow], now_ns: int
 ) -> tuple[Instrument, ...]:
-    """The rows of this product, as of `now_ns`.  Raises RemoteProtocolError for an impossible number."""
+    """The rows of this product, as of `now_ns`.
+
+    Raises RemoteProtocolError for an impossible number of a tradable one; of what cannot be traded anyway (announced,
+    suspended, settled) rows may be half empty, and one that cannot be read is left out.
+    """
     inst_type = INST_TYPES[product]
-    return tuple(
-        _instrument(venue, product, row, now_ns)
-        for row in rows
-        if row.instType == inst_type and (product is Product.SPOT or row.ctType == "linear")
-    )
+    found = []
+    for row in rows:
+        if row.instType != inst_type or (product is not Product.SPOT and row.ctType != "linear"):
+            continue
+        try:
+            found.append(_instrument(venue, product, row, now_ns))
+        except RemoteProtocolError:
+            if row.state in _STATUSES:
+                raise
+    return tuple(found)
 
 
 def _instrument(venue: Venue, product: Product, row: InstrumentRow, now_ns: int) -> Instrument:

@@ -178,10 +178,10 @@ class InstrumentRow(Struct, gc=False):
 
     instType: str
     instId: Text
-    state: str
-    tickSz: str
-    lotSz: str
-    minSz: str
+    state: str = ""
+    tickSz: str = ""
+    lotSz: str = ""
+    minSz: str = ""
     baseCcy: str = ""
     quoteCcy: str = ""
     settleCcy: str = ""

@@ -207,3 +207,14 @@ def test_conditional_orders(product: Product) -> None:
     assert instrument.max_algo_orders == 100
     assert {OrdType.STOP, OrdType.TAKE_PROFIT_LIMIT} < instrument.ord_types
     assert OrdType.TRAILING_STOP not in instrument.ord_types
+
+
+@pytest.mark.parametrize("changes", [{"ctVal": ""}, {"settleCcy": ""}, {"ctValCcy": None}, {"lotSz": "soon"}])
+def test_one_that_is_not_tradable_may_be_half_empty(changes: dict[str, Any]) -> None:
+    """What is announced or over costs nobody the list; of a tradable one the same is refused."""
+    row = SWAP_ROW | {"instId": "NEW-USDT-SWAP"} | changes
+    for state in ("preopen", "suspend", "expired", "test", "rebase", "settling"):
+        assert [one.symbol for one in instruments(Product.LINEAR, row | {"state": state}, SWAP_ROW)] == [SWAP]
+    for state in ("live", "post_only"):
+        with pytest.raises(RemoteProtocolError):
+            instruments(Product.LINEAR, row | {"state": state}, SWAP_ROW)
