@@ -10,7 +10,6 @@ The text frame `pong` answers our `ping` and is no JSON.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import InvalidOperation
 from typing import Any
 
 from protocols.base import Message
@@ -45,10 +44,9 @@ from protocols.venues.okx.limits import BATCH_MAX, DOCUMENTED
 from protocols.venues.okx.requests import public_request, refusal_of, success
 from protocols.venues.okx.tickers import ticker_of
 from protocols.venues.values import (
-    AMOUNT_END,
-    AMOUNT_MIN,
     REFUSED,
     ZERO,
+    Levels,
     amount,
     stamp_ns,
 )
@@ -168,6 +166,7 @@ class OkxPublic:
         self._paths = endpoints.paths
         self._snapshot_depth = BOOK_LEVELS_MAX if rest_snapshots else 0
         self._acks = PendingAcks()
+        self._levels = Levels()
         self._by_channel: Mapping[str, _Build] = {
             "books": self._books,
             "books-l2-tbt": self._books,
@@ -248,7 +247,7 @@ class OkxPublic:
         symbol = _symbol(frame)
         events: list[Message] = []
         for row in self._book_rows.decode(frame.data):
-            bids, asks = _levels(row.bids), _levels(row.asks)
+            bids, asks = self._levels_of(row.bids), self._levels_of(row.asks)
             seq_id, prev_id = row.seqId, row.prevSeqId
             event_ns = stamp_ns(int(row.ts))
             stated = row.checksum if isinstance(row, wire.CheckedBookRow) else 0
@@ -280,7 +279,7 @@ class OkxPublic:
         symbol, events = _symbol(frame), []
         for row in self._snapshot_rows.decode(frame.data):
             (bid_px, bid_qty), (ask_px, ask_qty) = (
-                levels[0] if levels else _NO_LEVEL for levels in (_levels(row.bids), _levels(row.asks))
+                levels[0] if levels else _NO_LEVEL for levels in (self._levels_of(row.bids), self._levels_of(row.asks))
             )
             event_ns = stamp_ns(int(row.ts))
             events.append(
@@ -369,9 +368,12 @@ class OkxPublic:
     def decode_snapshot(self, symbol: Symbol, reply: HttpReply, connection: int) -> BookSnapshot:
         """The book as of `seqId`; the answer itself does not name its instrument."""
         book = _only(_decoded(self._snapshot_rows, reply))
-        bids, asks = _levels(book.bids), _levels(book.asks)
+        bids, asks = self._levels_of(book.bids), self._levels_of(book.asks)
         event_ns = stamp_ns(int(book.ts))
         return BookSnapshot(self.venue, symbol, book.seqId, bids, asks, reply.received_ns, connection, event_ns)
+
+    def _levels_of(self, rows: tuple[wire.Row, ...]) -> tuple[Level, ...]:
+        return self._levels.of([(row.price, row.qty) for row in rows])
 
     def sequencer(self, symbol: Symbol) -> BookSequencer:
         """Section 7.1 for one instrument."""
@@ -472,21 +474,6 @@ def _decoded(decoder: wire.Reader[Any], reply: HttpReply) -> Any:
         return decoder.decode(success(reply))
     except REFUSED as error:
         raise RemoteProtocolError(f"answer refused: {error}: {reply.body[:200]!r}") from error
-
-
-def _levels(rows: tuple[wire.Row, ...]) -> tuple[Level, ...]:
-    """Refuse NaN (which does not compare), infinities, negatives and absurd sizes; quantity 0 removes a level."""
-    low, end = AMOUNT_MIN, AMOUNT_END
-    levels: list[Level] = []
-    try:
-        for row in rows:
-            price, qty = row.price, row.qty
-            if not (low <= price < end and (not qty or low <= qty < end)):
-                raise RemoteProtocolError(f"impossible level: {price} {qty}")
-            levels.append((price, qty or ZERO))  # a zero may come with any exponent, and would keep it
-    except InvalidOperation:
-        raise RemoteProtocolError("a level is not a number") from None
-    return tuple(levels)
 
 
 def _unrecognized(venue: Venue, field: str, raw: str, message: bytes) -> UnrecognizedMessage:

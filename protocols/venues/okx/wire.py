@@ -54,7 +54,7 @@ def _usual(value: Any) -> Any:
 class Row(Struct, array_like=True, gc=False):
     """A level of a book: price, quantity, "0", number of orders."""
 
-    price: Decimal
+    price: str
     qty: Decimal
     zero: str
     orders: str
