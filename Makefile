@@ -39,7 +39,7 @@ $(READY): requirements.lock pyproject.toml
 	        exit 1; \
 	    fi; \
 	fi
-	@echo "setup: installing the locked packages"
+	@echo "setup: downloading and installing the locked packages (a minute or two)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

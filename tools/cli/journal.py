@@ -70,6 +70,8 @@ def replay(profile: str, overrides: tuple[str, ...], directory: Path | None, rep
     """
     if directory is None:
         directory = load(profile, overrides).data.dir / "journal"
+    if directory.is_file():
+        raise CommandFailure(f"{directory} is a file", f"name the folder of the journal: --journal {directory.parent}")
     if not directory.is_dir():
         raise CommandFailure(f"there is no journal at {directory}", "name it with --journal, or run the engine first")
     try:
@@ -77,9 +79,7 @@ def replay(profile: str, overrides: tuple[str, ...], directory: Path | None, rep
         checked = verify(directory)
         replays = fold_accounts(directory)
     except JournalError as error:
-        raise CommandFailure(
-            str(error), "damage at the very end: `bulkhead replay --repair`; else put the file back from a copy"
-        ) from error
+        raise CommandFailure(str(error)) from error  # which says what to do about it
     hashes = {key: found.state.hash() for key, found in sorted(replays.items())}
     whole = state_hash(canonical_json(hashes))
     mismatches = {key: found.mismatches for key, found in replays.items() if found.mismatches}

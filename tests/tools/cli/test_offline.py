@@ -491,6 +491,14 @@ def test_a_terminal_that_cannot_move_its_cursor_is_written_to_as_a_file_is(
     assert is_terminal() is terminal
 
 
+def test_a_file_of_the_journal_is_not_the_journal(tmp_path: Path) -> None:
+    segment = tmp_path / "000000000001.jsonl"
+    segment.touch()
+    said = bulkhead("replay", "--journal", str(segment))
+    assert said.code == 1
+    assert said.err.splitlines()[1] == f"     fix: name the folder of the journal: --journal {tmp_path}"
+
+
 # ---- venues ------------------------------------------------------------------------------------------------------
 
 
