@@ -9,7 +9,8 @@ import attrs
 import trio
 
 from actors.venue.backoff import Pacer
-from actors.venue.links import Link, Replies
+from actors.venue.links import Link
+from actors.venue.replies import Replies
 from actors.venue.said import Item
 from actors.venue.settings import ReconnectSettings, TransportSettings
 from actors.venue.wants import Stream

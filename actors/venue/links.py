@@ -35,7 +35,7 @@ from actors.venue.settings import MS, SECOND, ReconnectSettings, TransportSettin
 from actors.venue.transport import Backlogged, HandshakeRefused, WebSocket, connect_websocket
 from protocols.errors import AuthError, BulkheadError, RemoteProtocolError, VenueUnavailable
 from protocols.ids import Path
-from protocols.venue import HttpReply, Lane, Reply, SessionRules, VenueError
+from protocols.venue import HttpReply, Lane, SessionRules, VenueError
 from supervisors.actor import AskError, Context
 
 PERMIT_PATIENCE_NS = 30 * SECOND
@@ -117,45 +117,6 @@ class LinkSession(Protocol):
         ...
 
 
-class Replies:
-    """Requests of a link's preparation and the replies that settle them."""
-
-    def __init__(self) -> None:
-        self._expected: dict[str, tuple[trio.Event, list[Reply]]] = {}
-
-    def expect(self, request_id: str) -> None:
-        """Call before sending."""
-        self._expected[request_id] = (trio.Event(), [])
-
-    def settle(self, reply: Reply) -> bool:
-        """True when somebody waited for this reply."""
-        expected = self._expected.get(reply.request_id)
-        if expected is None:
-            return False
-        expected[1].append(reply)
-        expected[0].set()
-        return True
-
-    def fail(self, reply: Reply) -> bool:
-        """A refusal that names no request: it is about whatever was sent last, so all that wait get it."""
-        waiting = [each for each in self._expected.values() if not each[1]]
-        if reply.request_id or not waiting:
-            return False
-        for arrived, replies in waiting:
-            replies.append(reply)
-            arrived.set()
-        return True
-
-    async def wait(self, request_id: str) -> Reply:
-        """The reply; wait under a deadline of your own."""
-        arrived, replies = self._expected[request_id]
-        try:
-            await arrived.wait()
-        finally:
-            del self._expected[request_id]
-        return replies[0]
-
-
 class LinkKeeper:
     """See the module text.  One per session actor and incarnation."""
 
@@ -196,6 +157,8 @@ class LinkKeeper:
         self._dial = dial
         self._alive_text = keep_alive
         self._probe_quiet = probe_quiet
+        self._addresses: dict[str, str] = {}
+        """Where the venue's hosts were the last time."""
         self._refusal = refusal
         self._prepare_timeout_ns = prepare_timeout_ns or reconnect.handshake_timeout_ns
         self._costs = (("connections", 1), ("weight", rules.connect_weight))
@@ -381,7 +344,13 @@ class LinkKeeper:
     async def _connect(self, nursery: trio.Nursery, dial: Dial) -> WebSocket:
         try:
             return await connect_websocket(
-                nursery, dial.url, self._transport, tls=self._tls, headers=dial.headers, shown=dial.shown
+                nursery,
+                dial.url,
+                self._transport,
+                tls=self._tls,
+                headers=dial.headers,
+                shown=dial.shown,
+                known=self._addresses,
             )
         except HandshakeRefused as refused:
             if refused.status != UNAUTHORIZED or not dial.if_unauthorized:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 
 from actors.venue.clock import VenueClock
-from actors.venue.links import Dial, Link, Replies
+from actors.venue.links import Dial, Link
 from actors.venue.messages import ClockSuspected
+from actors.venue.replies import Replies
 from actors.venue.settings import MS, SECOND
 from protocols.control import ClockOffset
 from protocols.errors import AuthError, LocalProtocolError, VenueUnavailable

@@ -459,11 +459,13 @@ async def connect_websocket(
     tls: ssl.SSLContext | None = None,
     headers: Mapping[str, str] | None = None,
     shown: str = "",
+    known: dict[str, str] | None = None,
 ) -> WebSocket:
     """Open a connection; its writer task runs in `nursery` and ends with the connection.
 
     `tls` verifies `wss://` addresses (default: the system's authorities).  `headers` go with the upgrade request.
-    `shown` stands for `url` wherever it is told, for addresses that are secrets.
+    `shown` stands for `url` wherever it is told, for addresses that are secrets.  `known`: last good address by host
+    name, kept here and used while names cannot be resolved; the certificate is verified for the name all the same.
     Raises VenueUnavailable (unreachable, too slow, certificate refused), HandshakeRefused (HTTP status other than
     101), RemoteProtocolError (not a WebSocket server), ConfigError (address that must not be used).
     """
@@ -475,7 +477,7 @@ async def connect_websocket(
         raise ConfigError(f"url was {shown!r}, must be wss://host[:port]/path") from None
     opened: WebSocket | None = None
     with trio.move_on_after(settings.connect_timeout_ns * _NS):
-        opened = await _connect(shown, uri, settings, tls, headers)
+        opened = await _connect(shown, uri, settings, tls, headers, known if known is not None else {})
     if opened is None:
         raise VenueUnavailable(f"{shown}: no connection within {settings.connect_timeout_ns * _NS:.1f} s")
     nursery.start_soon(opened.write_leftovers)
@@ -488,12 +490,13 @@ async def _connect(
     settings: TransportSettings,
     tls: ssl.SSLContext | None,
     headers: Mapping[str, str] | None,
+    known: dict[str, str],
 ) -> WebSocket:
     try:
-        stream = await trio.open_tcp_stream(uri.host, uri.port)
+        stream = await _dial(uri, known)
     except OSError as error:
         raise VenueUnavailable(f"{url}: cannot connect: {_os_error_text(error)}") from error
-    peer = stream.socket.getpeername()[0]
+    peer = known[uri.host] = stream.socket.getpeername()[0]
     sock = socket.socket(fileno=stream.socket.detach())
     sock.setblocking(False)
     try:
@@ -512,6 +515,16 @@ async def _connect(
         sock.close()
         raise
     return opened
+
+
+async def _dial(uri: WebSocketURI, known: Mapping[str, str]) -> trio.SocketStream:
+    """TCP to the host, or to where it was when its name could be resolved the last time."""
+    try:
+        return await trio.open_tcp_stream(uri.host, uri.port)
+    except socket.gaierror:
+        if uri.host not in known:
+            raise
+        return await trio.open_tcp_stream(known[uri.host], uri.port)
 
 
 def _os_error_text(error: OSError) -> str:

@@ -77,6 +77,39 @@ async def test_a_server_of_another_protocol_is_told_apart() -> None:
             await connected(nursery, server.url)
 
 
+class Names(trio.abc.HostnameResolver):
+    """A name server that knows one host, as long as it is up."""
+
+    up = True
+
+    async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # type: ignore[no-untyped-def]  # as Trio has it
+        if host != b"venue.test" or not self.up:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    async def getnameinfo(self, sockaddr, flags):  # type: ignore[no-untyped-def]  # as Trio has it
+        raise NotImplementedError
+
+
+@pytest.mark.req("R090")
+async def test_while_names_cannot_be_resolved_the_last_good_address_is_used() -> None:
+    names, known = Names(), dict[str, str]()
+    trio.socket.set_custom_hostname_resolver(names)
+    async with websocket_server(accept_only) as server, trio.open_nursery() as nursery:
+        url = server.url.replace("127.0.0.1", "venue.test")
+        names.up = False
+        with pytest.raises(VenueUnavailable, match="name resolution"):
+            await connect_websocket(nursery, url, SETTINGS, known=known)
+        names.up = True
+        await connect_websocket(nursery, url, SETTINGS, known=known)
+        names.up = False
+        await connect_websocket(nursery, url, SETTINGS, known=known)
+        assert (known, server.connections) == ({"venue.test": "127.0.0.1"}, 2)
+        with pytest.raises(VenueUnavailable, match="name resolution"):
+            await connect_websocket(nursery, url.replace("venue", "other"), SETTINGS, known=known)
+        nursery.cancel_scope.cancel()
+
+
 async def test_nobody_listening_is_unavailable() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
