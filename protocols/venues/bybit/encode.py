@@ -113,12 +113,18 @@ class Commands:
         return {"category": self._category, "symbol": symbol}
 
     def new_batch(self, orders: Sequence[NewOrder]) -> Fields:
-        """Several new orders; each succeeds or fails on its own."""
-        return self._batch([self._order(order) for order in orders])
+        """Several new orders; each succeeds or fails on its own.  On spot none may wait for a trigger."""
+        request = [self._order(order) for order in orders]
+        if any("orderFilter" in fields for fields in request):
+            raise LocalProtocolError("a conditional spot order cannot be part of a batch; place it alone")
+        return self._batch(request)
 
     def cancel_batch(self, orders: Sequence[tuple[ClOrdID, OrderID | None, Symbol]]) -> Fields:
-        """Several cancels; each succeeds or fails on its own."""
-        return self._batch([self._canceled(*named) for named in orders])
+        """Several cancels; each succeeds or fails on its own.  On spot none may be of an order that waits."""
+        request = [self._canceled(*named) for named in orders]
+        if any("orderFilter" in fields for fields in request):
+            raise LocalProtocolError("a waiting spot order cannot be canceled in a batch; cancel it alone")
+        return self._batch(request)
 
     def _canceled(self, cl_ord_id: ClOrdID, order_id: OrderID | None, symbol: Symbol) -> Fields:
         fields: Fields = {"symbol": symbol, **identity(cl_ord_id, order_id)}

@@ -312,7 +312,7 @@ class Anywhere:
 
     @property
     def has_socket(self) -> bool:
-        return bool(self.parts.capabilities.ws_order_entry)
+        return bool(self.codecs["entry"].capabilities.ws_order_entry)
 
     async def picture(self) -> AccountPicture:
         found = await self.world.ask(self.account, AccountQuery())
@@ -433,7 +433,7 @@ async def anywhere(
         endpoints = VenueEndpoints(
             rest_url=sim.rest_url,
             stream_url=socket,
-            entry_url=socket if parts.capabilities.ws_order_entry else "",
+            entry_url=socket if codecs["entry"].capabilities.ws_order_entry else "",
             private_url=socket,
         )
         market = _first_market(parts, sim)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from protocols.enums import OrdStatus, OrdType
+from protocols.errors import LocalProtocolError
 from protocols.ids import ClOrdID, OrderID
 from protocols.orders import ExecutionReport
 from protocols.venue import Frame, Reply
@@ -64,11 +65,19 @@ def test_a_waiting_order_is_named_by_its_kind_and_canceled_by_that(kind: str, wo
     }  # fmt: skip
     request = fresh.rest_cancel_order(CL_ORD_ID, order_id, SYMBOL, STAMP_NS)
     assert json.loads(request.body) == cancel(fresh, order_id)
-    batch = json.loads(fresh.rest_cancel_orders([(CL_ORD_ID, order_id, SYMBOL)], STAMP_NS).body)
-    assert [member["orderFilter"] for member in batch["request"]] == [word]
+    with pytest.raises(LocalProtocolError, match="cancel it alone"):  # a batch has no word for the kind
+        fresh.rest_cancel_orders([(CL_ORD_ID, order_id, SYMBOL)], STAMP_NS)
     queried = fresh.decode_open_orders(reply(listed(order_row(orderStatus="Untriggered", stopOrderType=kind))))
     assert queried[0].order_id == order_id
     assert f"orderId={ORDER_ID}" in fresh.order_status_request(CL_ORD_ID, order_id, SYMBOL, STAMP_NS).query
+
+
+def test_a_conditional_order_of_spot_is_placed_alone() -> None:
+    """Taken for a plain one in a batch it would trade at once."""
+    with pytest.raises(LocalProtocolError, match="place it alone"):
+        codec(SPOT).new_orders([new_order(SPOT), STOP], "b1", STAMP_NS, logged_on=True)
+    contract = new_order(ord_type=OrdType.STOP_LIMIT, stop_px=STOP.stop_px)
+    assert codec(LINEAR).rest_new_orders([contract, contract], STAMP_NS).units == 2
 
 
 @pytest.mark.parametrize("word", ["Triggered", "New", "Filled", "Cancelled"])

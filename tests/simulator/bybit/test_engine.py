@@ -19,7 +19,7 @@ from protocols.venue import HttpRequest
 from protocols.venues.bybit import BybitPrivate
 from protocols.venues.registry import VenueOptions
 from tests.actors.venue.anywhere import ACCOUNT, DESK, MAKER, PROMPT, Anywhere, anywhere
-from tools.simulator import FaultKind, Simulator
+from tools.simulator import Simulator
 from tools.simulator.dialects.bybit.venue import Bybit
 
 KINDS = ("bybit-spot", "bybit-linear")
@@ -114,10 +114,14 @@ async def test_our_orders_do_not_trade_with_each_other(kind: str, tmp_path: Path
         await here.agreement()
 
 
-@pytest.mark.parametrize("connected", [True, False])
-async def test_more_cancels_than_the_venue_takes_in_a_second(connected: bool, tmp_path: Path) -> None:
-    """Of one strategy, so that no mass cancel means the same: in batches that the bucket holds, one a second."""
-    async with anywhere("bybit-linear", tmp_path, account=AUDITING) as here:
+@pytest.mark.parametrize("environment", ["production", "demo"])
+async def test_more_cancels_than_the_venue_takes_in_a_second(environment: str, tmp_path: Path) -> None:
+    """Of one strategy, so that no mass cancel means the same: in batches that the bucket holds, one a second.
+
+    Demo trading has no trade socket.
+    """
+    options = VenueOptions(request_window_ms=800, environment=environment)
+    async with anywhere("bybit-linear", tmp_path, account=AUDITING, options=options) as here:
         kept, *_ = here.place(attrs.evolve(here.order(), strategy=StrategyID("other")))
         others = []
         for _ in range(3):  # as many at once as new orders may be
@@ -126,10 +130,6 @@ async def test_more_cancels_than_the_venue_takes_in_a_second(connected: bool, tm
                 await here.status(each, OrdStatus.NEW)
             others += placed
             await trio.sleep(1)
-        if not connected:
-            here.strike(FaultKind.REFUSE_FOR, match="ws-api", delay_ms=60_000)
-            here.sim.cut_connections("ws-api")
-            await here.until(lambda: not here.world.inspect(here.entry)["connected"], "the trade socket to be gone")
         while len(here.sim.open_orders(ACCOUNT)) > 1:  # a busy machine may make the permits late: ask again
             here.world.tell(here.account, CancelAll(ACCOUNT, here.venue, DESK, strategy=MAKER))
             with trio.move_on_after(5):
@@ -158,11 +158,9 @@ async def test_a_price_is_amended_and_a_quantity_raised_in_place(kind: str, tmp_
 
 
 async def test_more_orders_by_rest_than_the_venue_takes_in_a_second(tmp_path: Path) -> None:
-    """A batch that its bucket can never hold goes in parts."""
-    async with anywhere("bybit-linear", tmp_path, account=AUDITING) as here:
-        here.strike(FaultKind.REFUSE_FOR, match="ws-api", delay_ms=60_000)
-        here.sim.cut_connections("ws-api")
-        await here.until(lambda: not here.world.inspect(here.entry)["connected"], "the trade socket to be gone")
+    """A batch that its bucket can never hold goes in parts; demo trading has REST alone."""
+    options = VenueOptions(request_window_ms=800, environment="demo")
+    async with anywhere("bybit-linear", tmp_path, account=AUDITING, options=options) as here:
         orders = here.place(*(here.order() for _ in range(16)))
         for order in orders:
             await here.end_or_rest(order)
@@ -184,3 +182,16 @@ async def test_a_symbol_that_is_no_longer_listed_has_no_position_mode(
     async with anywhere("bybit-linear", tmp_path) as here:  # and ready
         assert asked == {here.symbol}
         assert here.sim.venue.requests["position.list"]
+
+
+async def test_orders_and_a_waiting_one_are_canceled_together(tmp_path: Path) -> None:
+    """No batch of spot has a word for the waiting one: all go one by one."""
+    async with anywhere("bybit-spot", tmp_path, account=AUDITING) as here:
+        orders = here.place(here.order(), waiting(here), here.order())
+        for order in orders:
+            await here.status(order, OrdStatus.NEW)
+        here.cancel_all()
+        for order in orders:
+            await here.status(order, OrdStatus.CANCELED)
+        assert here.sim.open_orders(ACCOUNT) == []
+        assert here.sim.venue.requests["order.cancel"] == 3

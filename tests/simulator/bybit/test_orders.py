@@ -241,6 +241,7 @@ async def test_a_spot_cancel_must_say_that_it_means_a_conditional_order() -> Non
         named = {"category": "spot", "symbol": "BTCUSDT", "orderId": order_id}
         assert await rest.refused("order/cancel", **named) == 170213
         await rest.do("order/cancel-all", category="spot")
+        await rest.do("order/cancel-batch", category="spot", request=[named | {"orderFilter": "StopOrder"}])
         assert len(sim.open_orders("alpha")) == 1
         await rest.do("order/cancel", **named, orderFilter="StopOrder")
         assert sim.open_orders("alpha") == []

@@ -80,6 +80,12 @@ def cancel_one(venue: Bybit, params: Params, category: str, account: Account) ->
     return order
 
 
+def cancel_in_batch(venue: Bybit, params: Params, category: str, account: Account) -> Order:
+    """As `cancel_one`, but a member of a batch cannot say which kind of orders it means."""
+    plain = {name: value for name, value in params.values.items() if name != "orderFilter"}
+    return cancel_one(venue, Params(plain), category, account)
+
+
 def find_order(venue: Bybit, params: Params, category: str, account: Account) -> Order:
     """A working order by the venue's id or, without one, by the client's.  Raises for one that is none or has ended."""
     symbol = params.require("symbol")
@@ -203,7 +209,7 @@ METHODS = [
     _order_method("cancel-all", cancel_all, "cancel-all"),
     _order_method("create-batch", _batch(create_one, "create-batch"), "create-batch", batch=True),
     _order_method("amend-batch", _batch(amend_one, "amend-batch"), "amend-batch", batch=True),
-    _order_method("cancel-batch", _batch(cancel_one, "cancel-batch"), "cancel-batch", batch=True),
+    _order_method("cancel-batch", _batch(cancel_in_batch, "cancel-batch"), "cancel-batch", batch=True),
     Method(
         name="order.disconnected-cancel-all",
         verb="POST",
