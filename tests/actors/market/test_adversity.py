@@ -186,10 +186,12 @@ async def test_bars_of_rest_that_differ_from_those_of_trades_are_flagged(autojum
             got = await stage.market.get_candles(BTC, MINUTE_NS, 4, REST)
             assert [one.quality for one in got] == [Quality.GOOD] * 3 + [Quality.DEVIATES]
             assert got[-1].close == 101, "said, not repaired"
+            await stage.world.settle()
             assert [(one.kind, one.quality) for one in stage.home.flags] == [(StreamKind.CANDLES, Quality.DEVIATES)]
             stage.script.bars[-1] = bar(start + 2 * MINUTE_NS)
             await trio.sleep(300)
             assert not any(one.quality for one in await stage.market.get_candles(BTC, MINUTE_NS, 4, REST))
+            await stage.world.settle()
             assert stage.home.flags[-1].quality is Quality.GOOD
 
 
