@@ -25,7 +25,7 @@ from protocols.venues.okx.answers import OPERATIONS, AnswerReader
 from protocols.venues.okx.encode import LOGIN_ID, PendingAcks
 from protocols.venues.okx.endpoints import INST_TYPES, ORDER_TYPES
 from protocols.venues.okx.errors import LOGIN_CODES, Refusal, classify
-from protocols.venues.okx.holdings import Pages, Positions, balances_of
+from protocols.venues.okx.holdings import SNAPSHOT, Pages, Positions, balances_of
 from protocols.venues.okx.public import PONG, event_of
 from protocols.venues.okx.reports import Reports
 from protocols.venues.okx.words import LEGS, UnknownWord, stamp_of
@@ -76,8 +76,10 @@ class ChannelReader:
         self._answers = answers
         self._acks = acks
         self._positions = Positions(account, venue)
-        self._balance_pages: Pages[Balance] = Pages()
-        self._position_pages: Pages[wire.PositionRow] = Pages()
+        self._balance_pages: Pages[Balance] = Pages(lambda one: one.asset, lambda one: one.updated_ns)
+        self._position_pages: Pages[wire.PositionRow] = Pages(
+            lambda row: (row.instId, row.posSide, row.mgnMode), lambda row: stamp_of(row.uTime)
+        )
         self._by_channel: Mapping[str, Callable[[wire.Frame, int], Sequence[Message]]] = {
             "orders": self._of_orders,
             "orders-algo": self._of_algos,
@@ -153,7 +155,7 @@ class ChannelReader:
         whole = self._balance_pages.add(frame, balances)
         if whole is not None:
             return (BalancesChanged(self._account, self._venue, tuple(whole), True, event_ns),)
-        if self._balance_pages.holds:
+        if self._balance_pages.holds and frame.eventType == SNAPSHOT:
             return ()
         return (BalancesChanged(self._account, self._venue, tuple(balances), False, event_ns),)
 
@@ -174,7 +176,7 @@ class ChannelReader:
             event_ns = max((position.updated_ns for position in positions), default=0)
             symbols = tuple(dict.fromkeys(position.symbol for position in positions))
             return (*positions, PositionsListed(self._account, self._venue, symbols, event_ns))
-        if self._position_pages.holds:
+        if self._position_pages.holds and frame.eventType == SNAPSHOT:
             return ()
         return (*(self._positions.update(row, received_ns) for row in rows), *unknown)
 

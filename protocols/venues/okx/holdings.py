@@ -11,7 +11,7 @@ Snapshots come in pages, held back until the last one: only then is what they do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from decimal import Decimal
 from typing import Generic, TypeVar
 
@@ -26,9 +26,12 @@ from protocols.venues.okx.wire import AccountRow, BalanceDetail, Frame, Position
 from protocols.venues.okx.words import LEGS, number, signed_number, stamp_of, word
 from protocols.venues.values import ZERO, signed_amount
 
-__all__ = ["Pages", "Positions", "balances_of"]
+__all__ = ["SNAPSHOT", "Pages", "Positions", "balances_of"]
 
 Item = TypeVar("Item")
+
+SNAPSHOT = "snapshot"
+"""`eventType` of a page of the whole; all else tells a change."""
 
 
 def balances_of(account: AccountID, venue: Venue, row: AccountRow, received_ns: int) -> tuple[Balance, ...]:
@@ -126,12 +129,19 @@ def _added_up(parts: Sequence[VenuePosition], newest: VenuePosition) -> VenuePos
 
 
 class Pages(Generic[Item]):
-    """A snapshot in pages, held until it is whole."""
+    """A snapshot in pages, held until it is whole.
 
-    __slots__ = ("_next", "_rows")
+    What changes meanwhile is told at once, and wins over a page that says what was before.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_key", "_newer", "_next", "_rows", "_told_ns")
+
+    def __init__(self, key: Callable[[Item], Hashable], told_ns: Callable[[Item], int]) -> None:
+        """`key` says what a row is about, `told_ns` when the venue made it."""
+        self._key = key
+        self._told_ns = told_ns
         self._rows: list[Item] = []
+        self._newer: dict[Hashable, Item] = {}
         self._next = 0
         """Number of the page that continues what is held; 0: nothing is."""
 
@@ -142,16 +152,26 @@ class Pages(Generic[Item]):
 
     def add(self, frame: Frame, rows: Sequence[Item], *, usable: bool = True) -> Sequence[Item] | None:
         """The whole snapshot with its last page, else None; a page out of turn, or not usable, spoils it."""
-        if frame.eventType != "snapshot":
+        if frame.eventType != SNAPSHOT:
+            if self.holds:
+                self._newer |= {self._key(row): row for row in rows}
             return None
         if frame.curPage == 1:
-            self._rows, self._next = [], 1
+            self._begin(1)
         if not usable or not self.holds or frame.curPage != self._next:
-            self._rows, self._next = [], 0
+            self._begin(0)
             return None
         self._rows += rows
         self._next += 1
         if not frame.lastPage:
             return None
-        whole, self._rows, self._next = self._rows, [], 0
-        return whole
+        whole = {self._key(row): row for row in self._rows}
+        for key, row in self._newer.items():
+            known = whole.get(key)
+            if known is None or self._told_ns(row) >= self._told_ns(known):
+                whole[key] = row
+        self._begin(0)
+        return tuple(whole.values())
+
+    def _begin(self, page: int) -> None:
+        self._rows, self._newer, self._next = [], {}, page

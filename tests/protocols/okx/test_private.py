@@ -243,6 +243,23 @@ class TestMoney:
         assert decoded(first, private) == []  # another subscription begins anew
         assert decoded(last, private) == [self.changed(self.usdt, self.btc, complete=True)]
 
+    def test_what_changes_between_two_pages_is_told_at_once_and_wins(self) -> None:
+        """As it does while two connections overlap; a page that is older than the change says what was before."""
+        private = codec()
+        first = pushed("account", [account_row(USDT)], eventType="snapshot", curPage=1, lastPage=False)
+        last = pushed("account", [account_row(BTC)], eventType="snapshot", curPage=2, lastPage=True)
+        newer = USDT | {"cashBal": "7", "availBal": "7", "uTime": "1767225600999"}
+        older = BTC | {"cashBal": "9", "availBal": "9", "uTime": "1767225600001"}
+        other = USDT | {"ccy": "ETH"}
+        assert decoded(first, private) == []
+        change = pushed("account", [account_row(newer, older, other)], eventType="event_update")
+        (told,) = private.decode_private(change, RECEIVED_NS)
+        assert isinstance(told, BalancesChanged)
+        assert (told.complete, [one.total for one in told.balances]) == (False, [D(7), D(9), D(10000)])
+        (whole,) = decoded(last, private)
+        assert whole.complete
+        assert {one.asset: one.total for one in whole.balances} == {"USDT": 7, "BTC": D("0.5"), "ETH": 10000}
+
     @pytest.mark.parametrize("page", [0, 2, 3])
     def test_a_page_out_of_turn_proves_nothing_absent(self, page: int) -> None:
         raw = pushed("account", [account_row(USDT)], eventType="snapshot", curPage=page, lastPage=True)
@@ -320,6 +337,18 @@ class TestPositions:
         one, other, listed = decoded(last, private)
         assert (one, other.symbol) == (self.short, eth)
         assert listed == PositionsListed(ACCOUNT, VENUE, (SWAP, eth), 1767225600201 * MS)
+
+    def test_one_that_is_closed_between_two_pages_is_closed(self) -> None:
+        private = codec()
+        first = pushed("positions", [position_row()], eventType="snapshot", curPage=1, lastPage=False)
+        last = pushed("positions", [], eventType="snapshot", curPage=2, lastPage=True)
+        assert decoded(first, private) == []
+        closed = position_row(pos="0", uTime="1767225600999")
+        (told,) = private.decode_private(pushed("positions", [closed], eventType="event_update"), RECEIVED_NS)
+        assert isinstance(told, VenuePosition)
+        assert told.qty == 0
+        position, listed = decoded(last, private)
+        assert (position.qty, listed.symbols) == (0, (SWAP,))
 
     def test_none_at_all(self) -> None:
         raw = pushed("positions", [], eventType="snapshot", curPage=1, lastPage=True)
