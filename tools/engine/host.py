@@ -70,6 +70,16 @@ _LEVELS = {
     "unproven": "warning",
     "trading_state": "warning",
     "refused_peer": "warning",
+    "blocked": "warning",
+    "bucket_blocked": "warning",
+    "ban_record_not_written": "warning",
+    "ban_record_unreadable": "warning",
+    "clock_step": "warning",
+    "stream_error": "warning",
+    "silent_subscription": "warning",
+    "subscription_refused": "warning",
+    "files_not_written": "warning",
+    "no_book": "warning",
     "journal_degraded": "error",
 }
 """Level in the log of each step of an actor's life; the others are `info`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tools.engine.host import _LEVELS
 from tools.engine.logs import EngineLog
 
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -136,3 +138,19 @@ def test_a_full_disk_leaves_whole_lines_only_and_is_told_when_there_is_room(tiny
     assert (told["event"], told["why"]) == ("log_lines_lost", "No space left on device")
     assert 0 < told["lines"] <= log.lost
     assert room["event"] == "room"
+
+
+def test_the_manual_names_every_event_with_its_level(repo_root: Path) -> None:
+    """What actors note, what their supervisors see, and what the host itself writes."""
+    sources = [
+        path.read_text(encoding="utf-8") for name in ("actors", "tools") for path in (repo_root / name).rglob("*.py")
+    ]
+    noted = {name for text in sources for name in re.findall(r'ctx\.note\(\s*"([a-z_]+)"', text)}
+    assert {"alarm", "blocked", "connect_failed"} <= noted
+    page = (
+        (repo_root / "docs" / "operator.md").read_text(encoding="utf-8").partition("## Logs")[2].partition("\n## ")[0]
+    )
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    told = {event: level for events, level in rows for event in re.findall(r"`([a-z_]+)`", events)}
+    for what in noted | _LEVELS.keys():
+        assert told.get(f"actor_{what}") == _LEVELS.get(what, "info"), what
