@@ -7,8 +7,8 @@ A conditional order has two lives: in the algo service under its own id, and, on
 with an order id of its own.  Whether the child bears our client id is not documented, so the link that the algo service
 states (`ai`, `actualOrderId`) is remembered, and what the child does is reported under the id of its parent.  Events of
 the two services come in no order of their own: a child that is heard of first (an *orphan*) waits for its link, a few
-seconds at most, or its fills would be taken for somebody else's.  FINISHED
-means that the child ended, filled or not: the executed quantity decides.
+seconds at most, or its fills would be taken for somebody else's.  FINISHED means that the child ended, filled or not:
+the executed quantity decides.
 
 Nothing here says for whom an order was: `strategy` is "" until the account has looked the order up.
 """
