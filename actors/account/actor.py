@@ -35,7 +35,7 @@ from actors.account.reconcile import Remainders, believed, fills_since, moved_by
 from actors.account.settings import SECOND, AccountSettings
 from protocols.base import Event, Message, Query, message
 from protocols.control import Drain, Drained, InstrumentsChanged
-from protocols.enums import AlarmKind, DoubtReason, OrdStatus
+from protocols.enums import AlarmKind
 from protocols.ids import MANUAL, AccountID, Path, StrategyID, Symbol, Venue
 from protocols.instruments import Instrument, plain
 from protocols.journal import (
@@ -198,7 +198,7 @@ class AccountActor(Actor):
             self._instruments_changed(known)
         except AskError:
             pass  # the venue is not up yet: its list comes as an event, and until then new symbols are refused
-        self._doubt_what_was_on_its_way()
+        core.doubt_what_was_on_its_way()
         ctx.set_unready("waiting for the private stream")
         ctx.watch(self._private)
 
@@ -208,19 +208,6 @@ class AccountActor(Actor):
             state.restore(answer.snapshot)
         for record in answer.records:
             state.apply(record)
-
-    def _doubt_what_was_on_its_way(self) -> None:
-        core, now_ns = self.core, self.ctx.now_ns
-        settles_ns = now_ns + self.settings.settle_ns
-        for order in list(core.state.orders.live.values()):
-            if order.order_id is None and order.doubt is None:
-                core.open_doubt(order, DoubtReason.RESTARTED, now_ns, settles_ns)
-            if order.amend_qty is not None and order.amend_doubt is None:
-                core.open_doubt(order, DoubtReason.RESTARTED, now_ns, settles_ns, cancel=True, amend=True)
-            if order.ord_status is OrdStatus.PENDING_CANCEL and order.cancel_doubt is None:
-                core.open_doubt(order, DoubtReason.RESTARTED, now_ns, settles_ns, cancel=True)
-            if order.in_doubt:
-                core.watch(order)
 
     async def stopped(self, reason: str) -> None:
         """Leave a snapshot, so that the next start of the process has nothing to replay."""
