@@ -350,7 +350,7 @@ def test_killed_at_any_moment_the_venue_knows_what_it_had_written(actions: list[
         try:
             act(venue, number, action)
         except Reject:
-            pass
+            pass  # refusals are part of life
         if action[-1]:
             now_ns = venue.clock.now_ns()
             venue.keeper.tick(now_ns)

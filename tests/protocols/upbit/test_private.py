@@ -473,7 +473,7 @@ def test_a_field_of_an_event_that_is_not_there_changes_no_number(name: str, abse
         try:
             (found,) = CODEC.decode_private(my_order(**state | {name: absent}), RECEIVED_NS)
         except RemoteProtocolError:
-            continue
+            continue  # refused: nothing is booked
         assert isinstance(found, ExecutionReport)
         changed = {each for each in NUMBERS if getattr(found, each) != getattr(whole, each)}
         assert changed <= ({"price"} if name == "price" else set())
@@ -488,7 +488,7 @@ def test_a_field_of_an_order_that_is_not_there_changes_no_number(name: str, abse
         try:
             (found,) = read(reply(order_row(**filled | {name: absent})))
         except RemoteProtocolError:
-            continue
+            continue  # refused: nothing is booked
         assert isinstance(found, ExecutionReport)
         changed = {each for each in NUMBERS if getattr(found, each) != getattr(whole, each)}
         assert changed <= ({"price"} if name == "price" else set())
