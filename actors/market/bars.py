@@ -20,13 +20,15 @@ HEAL_ATTEMPTS = 5
 class Bars:
     """`history`: closed bars that are kept."""
 
-    __slots__ = ("_attempts", "_builder", "_held", "closed", "interval_ns")
+    __slots__ = ("_attempts", "_builder", "_held", "_last_ns", "closed", "interval_ns")
 
     def __init__(self, venue: Venue, symbol: Symbol, interval_ns: int, history: int) -> None:
         self.interval_ns = interval_ns
         self._builder = CandleBuilder(venue, symbol, interval_ns)
         self._held: deque[Candle] = deque()
         self._attempts = 0
+        self._last_ns = -1
+        """Opening of the newest bar that is told, or held."""
         self.closed: deque[Candle] = deque(maxlen=history)
         """What was told, and the history before it; oldest first."""
 
@@ -43,6 +45,7 @@ class Bars:
     def start(self, history: Sequence[Candle]) -> None:
         """Go on after the venue's bars; the one under way was not heard from its beginning."""
         self.closed.extend(history)
+        self._last_ns = history[-1].open_ns if history else -1
         self._builder.continue_from(history)
 
     def interrupt(self) -> None:
@@ -59,7 +62,15 @@ class Bars:
 
     def add(self, trade: Trade, *, after_hole: bool = False) -> list[Candle]:
         """Take a trade; the bars that can be told now.  `after_hole`: others may be missing before it."""
-        closed = self._builder.add_after_hole(trade) if after_hole else self._builder.add(trade)
+        if after_hole:
+            closed = self._builder.add_after_hole(trade)
+            # Bars of a clock that was wrong have not happened; what was told of it stays told.
+            if any(bar.open_ns > trade.event_ns for bar in self._held):
+                self._held = deque(bar for bar in self._held if bar.open_ns <= trade.event_ns - self.interval_ns)
+                newest = self._held or self.closed
+                self._last_ns = newest[-1].open_ns if newest else -1
+        else:
+            closed = self._builder.add(trade)
         return self._tell(closed) if closed else closed
 
     def close_until(self, venue_ns: int) -> list[Candle]:
@@ -89,6 +100,9 @@ class Bars:
     def _tell(self, bars: Sequence[Candle]) -> list[Candle]:
         told: list[Candle] = []
         for bar in bars:
+            if bar.open_ns <= self._last_ns:
+                continue  # each once, also after the clock went back
+            self._last_ns = bar.open_ns
             if bar.has_gap or self._held:
                 self._held.append(bar)
             else:

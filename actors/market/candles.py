@@ -54,7 +54,9 @@ class CandleBuilder:
             self._begin(last.open_ns + self.interval_ns, last.close, has_gap=True)
 
     def add_after_hole(self, trade: Trade) -> list[Candle]:
-        """As `add`, and every bar from the forming one to that of the trade may lack others."""
+        """As `add`, and every bar from the forming one to that of the trade may lack others; it may lie before it."""
+        if self._open_ns is not None and trade.event_ns < self._open_ns:
+            self._open_ns = None  # the clock was wrong until now, and so is the forming bar
         was_interrupted = self._interrupted
         self.interrupt()
         closed = self.add(trade)

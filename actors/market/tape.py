@@ -6,8 +6,8 @@ count twice in a bar, so it ends here.
 *The clock*: bars are closed by the venue's clock, which is the newest trade's event time plus what has passed here
 since.  One trade from the future would close every bar until then, and make all that follow too late for theirs.  So a
 trade that leaps ahead by more than `LEAP_NS` is passed on with its mark but moves nothing, and the bar under way may
-lack it; only when `LEAPS_BELIEVED` in a row say so is it the clock that has changed, and every bar in between has a
-hole.
+lack it; only when `LEAPS_BELIEVED` in a row agree is it the clock that has changed, and every bar in between has a
+hole.  In the same way a clock comes back that the first trade of all has led astray.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ JUMP = Decimal("0.1")
 class Tape:
     """See the module text.  Times of ours are monotonic ns."""
 
-    __slots__ = ("_ids", "_leaps", "_order", "_price", "at_ns", "event_ns", "is_new_clock", "repeated")
+    __slots__ = ("_ids", "_leaps", "_leapt_to_ns", "_order", "_price", "at_ns", "event_ns", "is_new_clock", "repeated")
 
     def __init__(self) -> None:
         self._ids: set[str] = set()
         self._order: deque[str] = deque()
         self._price: Decimal | None = None
-        self._leaps = 0
+        self._leaps = self._leapt_to_ns = 0
         self.event_ns = 0
         """Of the newest trade that moved the clock; 0 before the first."""
         self.at_ns = 0
@@ -63,14 +63,15 @@ class Tape:
 
     def _time(self, event_ns: int, at_ns: int) -> Quality:
         self.is_new_clock = False
-        if event_ns < self.event_ns:
-            self._leaps = 0
-            return Quality.BACKWARD
-        if self.event_ns and event_ns - self.now_ns(at_ns) > LEAP_NS:
-            self._leaps += 1
+        ahead_ns = event_ns - self.now_ns(at_ns)
+        if self.event_ns and abs(ahead_ns) > LEAP_NS:
+            self._leaps = self._leaps + 1 if abs(event_ns - self._leapt_to_ns) <= LEAP_NS else 1
+            self._leapt_to_ns = event_ns
             if self._leaps < LEAPS_BELIEVED:
-                return Quality.LEAP
+                return Quality.LEAP if ahead_ns > 0 else Quality.BACKWARD
             self.is_new_clock = True
+        elif event_ns < self.event_ns:
+            return Quality.BACKWARD
         self._leaps = 0
         self.event_ns, self.at_ns = event_ns, at_ns
         return Quality.GOOD

@@ -151,6 +151,29 @@ async def test_a_clock_that_really_leaps_is_believed_and_leaves_a_hole(autojump_
             assert all(one.has_gap for one in told)
 
 
+async def test_a_first_trade_from_the_future_does_not_stop_the_bars(autojump_clock: MockClock) -> None:
+    async with staged() as stage:
+        start = now_ns() - now_ns() % MINUTE_NS
+        stage.script.bars = [bar(start - MINUTE_NS)]
+        async with stage.market.stream_candles([BTC], MINUTE_NS) as bars:
+            await stage.world.settle()
+            stage.script.bars.append(bar(start))
+            await stage.say(trade(at_ns=start + 7_200 * SECOND_NS))
+            for second in (1, 2, 3, 61, 62, 121):
+                await stage.say(trade(at_ns=start + second * SECOND_NS))
+            first, second_bar = await anext(bars), await anext(bars)
+            assert (first.open_ns, second_bar.open_ns) == (start, start + MINUTE_NS)
+            assert (second_bar.volume, second_bar.has_gap) == (D(2), False)
+
+
+async def test_leaps_to_different_times_are_not_believed() -> None:
+    tape = Tape()
+    tape.judge(trade(at_ns=SECOND_NS), 0)
+    for hours in range(1, 3 * LEAPS_BELIEVED):
+        assert tape.judge(trade(at_ns=hours * 3_600 * SECOND_NS), 0) is Quality.LEAP
+    assert tape.now_ns(0) == SECOND_NS
+
+
 async def test_only_so_many_ids_are_kept() -> None:
     tape = Tape()
     for number in range(3 * KEPT):
