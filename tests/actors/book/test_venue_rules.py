@@ -190,13 +190,16 @@ class Play:
                 assert top in self.model.tops[message.update_id], (top, message.update_id)
         assert self.world.is_ready() is not self.world.is_open
 
-    def deliver(self, said: Said) -> None:
-        """Hand it over; the first change after one that was lost must be found to be that."""
+    def deliver(self, said: Said, *, late: bool = False) -> None:
+        """Hand it over; the first change after one that was lost must be found to be that.
+
+        One that is late may be the very one that was missed, if all that should follow it were lost.
+        """
         if self.deaf:
             self.lose()
             return
-        must_tell = self.missed and not self.world.is_open and isinstance(said, BookDelta)
-        self.missed = False
+        must_tell = self.missed and not late and not self.world.is_open and isinstance(said, BookDelta)
+        self.missed = self.missed and late
         self.give(said)
         assert not must_tell or self.world.is_open
 
@@ -233,6 +236,7 @@ class Play:
 
     def step(self, changes: Changes, what: str, lag: int) -> None:
         if what == "restart":
+            self.held = None  # a connection keeps its order: what it said in old numbers does not come after the new
             for said in self.model.restart(self.connection):
                 self.deliver(said)
         said = self.model.change(changes, self.connection)
@@ -259,7 +263,7 @@ class Play:
             self.deaf = 1 + lag
         if self.held is not None:
             held, self.held = self.held, None
-            self.deliver(held)
+            self.deliver(held, late=True)
         if what == "stale":
             self.trades += 1
             price = Decimal(100)
