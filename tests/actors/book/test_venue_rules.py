@@ -288,7 +288,7 @@ async def play(name: str, run: list[tuple[Changes, str, int]]) -> Play:
 
 @pytest.mark.req("R350", "R356")
 @pytest.mark.parametrize("name", RULES)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(steps)
 def test_nothing_but_the_truth_is_quoted_by_any_venues_rules(name: str, run: list[tuple[Changes, str, int]]) -> None:
     game = trio.run(play, name, run)
