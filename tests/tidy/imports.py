@@ -113,6 +113,9 @@ EDGES: dict[str, Edge] = {
     "actors/market/fetch.py": Edge(
         may_import=frozenset({"trio"}), may_await=True, reason="the backbone's way to REST, under deadlines"
     ),
+    "actors/market/paging.py": Edge(
+        may_await=True, reason="several questions to REST in a row, each asked by its caller"
+    ),
     "actors/market/api.py": Edge(
         may_import=frozenset({"trio"}),
         may_await=True,
