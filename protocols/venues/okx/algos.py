@@ -269,9 +269,11 @@ class AlgoReports:
         name = ClOrdID(row.algoClOrdId) if row.algoClOrdId else nameless(order_id)
         self._children.meet(row.algoId, name, self.child_of(row))
         known = self._children.child_of(row.algoId)
+        if known and status.is_final:  # what it made goes on, and says itself how it ends
+            exec_type, status = ExecType.ORDER_STATUS, OrdStatus.NEW
         return ExecutionReport(
             name,
-            OrderID(known) if known and not status.is_final else order_id,
+            OrderID(known) if known else order_id,
             self._account,
             StrategyID(""),
             self._venue,

@@ -203,6 +203,7 @@ class TestTold:
             ({"slTriggerPx": "", "slOrdPx": "", "tpTriggerPx": "1", "tpOrdPx": "-1"}, OrdType.TAKE_PROFIT, None),
             ({"slTriggerPx": "", "tpTriggerPx": "1", "tpOrdPx": "3"}, OrdType.TAKE_PROFIT_LIMIT, 3),
             ({"ordType": "oco", "tpTriggerPx": "1", "tpOrdPx": "3"}, OrdType.STOP, None),
+            ({"ordType": "oco", "slOrdPx": "58900", "tpTriggerPx": "1", "tpOrdPx": "3"}, OrdType.STOP, None),
             ({"ordType": "trigger", "triggerPx": "5", "ordPx": "-1"}, OrdType.STOP, None),
             ({"ordType": "trigger", "triggerPx": "5", "ordPx": "7"}, OrdType.STOP_LIMIT, 7),
             ({"ordType": "move_order_stop"}, OrdType.TRAILING_STOP, None),
@@ -288,6 +289,20 @@ class TestTriggered:
         assert (got.exec_type, got.ord_status, got.order_id) == (ExecType.ORDER_STATUS, OrdStatus.NEW, CHILD)
         (listed,) = events([algo_row(state="effective", ordIdList=[CHILD])])
         assert listed.order_id == CHILD
+
+    @pytest.mark.parametrize(
+        "changes", [{"state": "effective", "ordIdList": ["1", "2"]}, {"state": "live", "ordId": CHILD}]
+    )
+    def test_one_of_several_or_before_the_trigger_is_no_child(self, changes: dict[str, Any]) -> None:
+        (got,) = events([algo_row(**changes)])
+        assert got.order_id == f"A{ALGO}"
+
+    @pytest.mark.parametrize("state", ["canceled", "partially_failed"])
+    def test_the_end_of_its_service_is_not_the_end_of_what_it_made(self, state: str) -> None:
+        private = codec()
+        events([order_row(algoId=ALGO, algoClOrdId=CL_ORD_ID, source="7", ordId=CHILD)], private, "orders")
+        (got,) = events([algo_row(state=state)], private)
+        assert (got.exec_type, got.ord_status, got.order_id) == (ExecType.ORDER_STATUS, OrdStatus.NEW, CHILD)
 
     def test_news_that_come_late_do_not_lead_back(self) -> None:
         """The two connections are not in step: the child may be heard of before its parent waits."""
@@ -446,3 +461,8 @@ class TestAmends:
         (got,) = events([row], channel="orders")
         assert (got.exec_type, got.order_qty) == (ExecType.RESTATED, D("0.5"))
         assert f"amendSource {source}" in got.text
+
+    def test_a_change_by_the_venue_that_failed_changed_nothing(self) -> None:
+        row = order_row(**(NO_FILL | {"amendResult": "-1", "amendSource": "2", "msg": "no"}))
+        refusal, state = events([row], channel="orders")
+        assert (refusal.order_gone, state.exec_type) == (False, ExecType.ORDER_STATUS)
