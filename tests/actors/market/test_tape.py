@@ -80,3 +80,24 @@ def test_bars_keep_their_promises_whatever_the_clock_does(first: int) -> None:
         told = market.run()
         assert all(two.open_ns - one.open_ns == MINUTE_NS for one, two in pairwise(told)), seed
         assert all(bar.open_ns <= market.now_ns + LEAP_NS for bar in told), seed
+
+
+def test_what_was_told_of_a_wrong_clock_is_not_told_again() -> None:
+    """The first trade of all comes from two hours ahead, and its bar is told; then the clock comes back."""
+    market = Market(0)
+    start_ns = market.now_ns - market.now_ns % MINUTE_NS
+
+    def trade(minute: int, number: int) -> Trade:
+        at_ns = start_ns + minute * MINUTE_NS
+        return Trade(VENUE, SYMBOL, f"n{number}", Decimal(100), Decimal(1), Side.BUY, at_ns, at_ns)
+
+    market._take(trade(120, 0))
+    market.told += market.bars.close_until(start_ns + 121 * MINUTE_NS)
+    for _ in range(HEAL_ATTEMPTS):
+        market.told += market.bars.heal(())
+    assert [bar.open_ns for bar in market.told] == [start_ns + 120 * MINUTE_NS]
+    for minute in range(3, 130):
+        market._take(trade(minute, minute))
+    for _ in range(HEAL_ATTEMPTS):
+        market.told += market.bars.heal(())
+    assert [bar.open_ns for bar in market.told] == [start_ns + n * MINUTE_NS for n in range(120, 129)]
