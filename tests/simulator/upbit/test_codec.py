@@ -218,7 +218,7 @@ async def test_a_replacement_that_nobody_makes() -> None:
     """Section 5.3: the old order ends, the promised one is refused unseen, and asking is all that tells."""
     async with quiet_venue() as sim, client_of(sim) as client:
         old = await client.place()
-        taking = order(price=best(sim, Side.SELL)[0], exec_inst=ExecInst.POST_ONLY)
+        taking = order(price=best(sim, TheirSide.SELL)[0], exec_inst=ExecInst.POST_ONLY)
         reply = await client.ordered(client.private.rest_replace_order(old.cl_ord_id, old.order_id, taking, client.now))
         ended, promised = (part.report for part in reply.parts)
         assert ended is not None
