@@ -7,7 +7,9 @@ the test with the reason where neither exists.
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,33 @@ DEFAULT_DATA = REPO_ROOT.parent / "shared" / "data"
 # be repeated anywhere with `@reproduce_failure`.
 settings.register_profile("bulkhead", deadline=None, print_blob=True)
 settings.load_profile("bulkhead")
+
+
+class NetworkForbidden(BaseException):
+    """A test tried to reach another machine.  No code under test can take it for an error of the venue's."""
+
+
+def _is_here(host: object) -> bool:
+    if host in (None, "", "localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host.decode() if isinstance(host, bytes) else str(host))
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _guard(event: str, arguments: tuple[object, ...]) -> None:
+    """Everything that a test needs runs on this machine; what goes anywhere else is a mistake, or a slow failure."""
+    if event == "socket.getaddrinfo" and not _is_here(arguments[0]):
+        raise NetworkForbidden(f"a test asked for the address of {arguments[0]!r}; tests use loopback only")
+    if event == "socket.connect":
+        address = arguments[1]
+        if isinstance(address, tuple) and not _is_here(address[0]):
+            raise NetworkForbidden(f"a test connected to {address[0]!r}; tests use loopback only")
+
+
+sys.addaudithook(_guard)
 
 
 @pytest.fixture(scope="session")
