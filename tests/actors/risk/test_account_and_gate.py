@@ -378,6 +378,8 @@ class AccountAndGate(RuleBasedStateMachine):
                 if order is not None and order.side is side:
                     left = request.order_qty - order.cum_qty
                     leaves[order.cl_ord_id] = max(leaves[order.cl_ord_id], left)
+            elif isinstance(request, SubmitReplace) and request.order.orig_cl_ord_id not in at_venue:
+                continue  # nothing is made in place of an order that is over
             elif request.order.side is side:
                 leaves[request.order.cl_ord_id] = request.order.order_qty
         return leaves
