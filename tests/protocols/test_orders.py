@@ -15,6 +15,7 @@ from protocols.market import Quote
 from protocols.orders import (
     AmendOrder,
     CancelOrder,
+    CancelRejected,
     ExecutionReport,
     FirmApproved,
     NewOrder,
@@ -83,6 +84,7 @@ def test_a_cancel_or_amend_that_was_not_delivered_is_rejected_to_its_sender() ->
     for command in (cancel, amend):
         ((path, told),) = command.refusals(RefusalReason.ACTOR_DOWN, "/accounts/x")
         assert path == "/strategies/1"
+        assert isinstance(told, CancelRejected)
         assert (told.cl_ord_id, told.reason) == ("id1", CxlRejReason.NOT_READY)
         assert "/accounts/x" in told.text
 

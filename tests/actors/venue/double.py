@@ -223,3 +223,17 @@ def upbit_book(code: str, at_ms: int, bid: int = 100) -> str:
     unit = {"ask_price": bid + 1, "bid_price": bid, "ask_size": 1.0, "bid_size": 1.0}
     body = {"type": "orderbook", "code": code, "total_ask_size": 1.0, "total_bid_size": 1.0, "orderbook_units": [unit]}
     return json.dumps({**body, "timestamp": at_ms, "level": 0, "stream_type": "REALTIME"}, separators=(",", ":"))
+
+
+# ---- what tests of feeds share ---------------------------------------------------------------------------------
+
+Rules = Callable[[SessionRules], SessionRules]
+
+
+def changed(**more: Any) -> Rules:
+    """Rules with other values."""
+    return lambda rules: attrs.evolve(rules, **more)
+
+
+def bybit_begins(client: Client, name: Name) -> str | None:
+    return bybit_book(name[1], 7, "snapshot") if name[0] == "book" else None
