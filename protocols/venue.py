@@ -258,6 +258,8 @@ class VenueError:
     """Wall clock until which nothing may be sent (RATE_LIMITED, BANNED)."""
     scope: Scope = Scope.ADDRESS
     """Whom `until_ns` concerns: all on this address, or (ACCOUNT) whoever asked, in the buckets that it counted in."""
+    buckets: tuple[str, ...] = ()
+    """With ADDRESS: only what counts as one of these (`Limit.name`), as each REST request does as `raw`; (): all."""
 
 
 @message

@@ -26,7 +26,8 @@ Promises (`tests/actors/venue/test_budget.py` proves the first two on random run
 * The venue's own count takes the place of ours, with what it cannot have in it yet: downwards too, where a window
   surely is the one that it speaks of (fills give orders back, binance-spot section 5), else upwards only.
 * During a ban nothing is permitted, whatever the lane.  A refusal that concerns one account alone stops only what that
-  account wants of the buckets that the refused request counted in.
+  account wants of the buckets that the refused request counted in; a ban of one bucket (REST) stops everybody's use of
+  that one, and nothing else.
 """
 
 from __future__ import annotations
@@ -104,8 +105,8 @@ class Budget:
         self._assumed_from_ns = 0
         """Shorter windows are not taken as used."""
         self.blocked_until_ns = 0
-        self._blocks: dict[tuple[str, str], int] = {}
-        """By account and name of what counts: nothing of it before that time."""
+        self._blocks: dict[tuple[str | None, str], int] = {}
+        """By account (None: all) and name of what counts: nothing of it before that time."""
         self.granted = 0
         self._state_limits(limits, "")
 
@@ -176,10 +177,15 @@ class Budget:
         self.blocked_until_ns = until_ns
         return True
 
-    def block_account(self, account: str, names: Iterable[str], until_ns: int) -> None:
-        """The venue refuses one account alone: nothing that counts as one of `names` before `until_ns`."""
+    def block_buckets(self, account: str | None, names: Iterable[str], until_ns: int) -> bool:
+        """The venue refuses one account alone (None: all): nothing that counts as one of `names` before `until_ns`.
+        True when that is later than known before."""
+        is_news = False
         for name in names:
-            self._blocks[account, name] = max(until_ns, self._blocks.get((account, name), 0))
+            if until_ns > self._blocks.get((account, name), 0):
+                self._blocks[account, name] = until_ns
+                is_news = True
+        return is_news
 
     # ---- asking -------------------------------------------------------------------------------------------------
 
@@ -287,7 +293,7 @@ class Budget:
     def _accounts(self, now_ns: int) -> dict[str, dict[str, object]]:
         """The same for each account alone: its own rows, what it waits for, what the venue refuses it."""
         owners = filter(None, self._owners.values())
-        accounts = dict.fromkeys([*owners, *(account for account, _ in self._blocks)])
+        accounts = dict.fromkeys([*owners, *(account for account, _ in self._blocks if account is not None)])
         tickets = [ticket for askers in self._lanes.values() for queue in askers.values() for ticket in queue]
         return {
             account or "public": {
@@ -358,7 +364,9 @@ class Budget:
                 yield self._row(key, stated, ticket, now_ns)
 
     def _is_blocked(self, ticket: Ticket) -> bool:
-        return bool(self._blocks) and any((ticket.account, name) in self._blocks for name in ticket.costs)
+        return bool(self._blocks) and any(
+            (account, name) in self._blocks for account in (ticket.account, None) for name in ticket.costs
+        )
 
     def _lacking(self, ticket: Ticket, now_ns: int, scarce: set[int]) -> set[int]:
         """The rows that have no room for this wish, or whose room an earlier one waits for, by identity."""

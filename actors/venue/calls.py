@@ -126,9 +126,9 @@ class RestCalls:
 
 
 def blocked_by(error: VenueError, account: str, costs: Costs) -> BlockedByVenue:
-    """What the limiter must know of a refusal: a ban of the address, or an empty bucket of an account."""
+    """What the limiter must know of a refusal: a ban of the address or of a bucket there, or one account's empty bucket."""
     if error.scope is Scope.ADDRESS:
-        return BlockedByVenue(error.until_ns, error.text)
+        return BlockedByVenue(error.until_ns, error.text, costs=tuple((name, 1) for name in error.buckets))
     own = tuple((name, cost) for name, cost in costs if cost and name not in _OF_ALL)
     return BlockedByVenue(error.until_ns, error.text, account, own or costs)
 

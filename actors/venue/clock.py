@@ -52,8 +52,9 @@ class ClockSettings:
     """A slower probe says too little: its error is half of it."""
     resolution_ns: int = 0
     """What the venue's answer may be off by itself; an offset within it says nothing and counts as none."""
-    age_max_ns: int = 300 * SECOND
-    """An offset that could not be confirmed for this long is not usable any more."""
+    age_max_ns: int = 900 * SECOND
+    """An offset that could not be confirmed for this long is not usable any more.  Longer than a venue silences REST
+    while it takes orders on a socket (bybit-v5 section 4.1: 10 minutes): until then quartz drifts by 0.1 s at most."""
 
 
 @attrs.frozen

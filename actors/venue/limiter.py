@@ -9,8 +9,9 @@ renewed ahead, so that an order passes without a hop.  Signing happens after per
 queue.
 
 A ban (429, 418, 403) reported by any session stops all of them until the time that the venue named; order entry, which
-does not ask for each order, is told by `VenueBlocked`.  It outlives this actor, and this process: `bans.py`.  What the
-venue refuses one account because of the account's own bucket stops that account's use of that bucket, and nobody else.
+does not ask for each order, is told by `VenueBlocked`.  Where the ban is of REST alone, only what asks for REST waits.
+Bans outlive this actor, and this process: `bans.py`.  What the venue refuses one account because of the account's own
+bucket stops that account's use of that bucket, and nobody else.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from actors.venue.bans import BanRecord
+from actors.venue.bans import Ban, BanRecord
 from actors.venue.budget import Budget, Grant, Ticket
 from actors.venue.messages import BlockedByVenue, LeaseWanted, LimitsKnown, Permit, PermitQuery, PermitSettled
 from actors.venue.settings import MS, SECOND
@@ -85,7 +86,6 @@ class LimiterActor(Actor):
         self._wake: Timer | None = None
         self._wake_at_ns = 0
         self._expired = 0
-        self._block_text = ""
         self.waited = {lane: Histogram() for lane in Lane}
         """How long requests have waited for their turn."""
 
@@ -93,9 +93,9 @@ class LimiterActor(Actor):
         self._budget.continue_after(self.ctx.epoch - 1)
         if self._bans.problem:
             self.ctx.note("ban_record_unreadable", self._bans.problem)
-        if self._bans.until_ns > self.ctx.now_ns:
-            self._block(BlockedByVenue(self._bans.until_ns, self._bans.text))
-            self._grant()
+        for ban in self._bans.in_force(self.ctx.now_ns):
+            self._block(BlockedByVenue(ban.until_ns, ban.text, costs=tuple((name, 1) for name in ban.names)))
+        self._grant()
 
     # ---- messages -----------------------------------------------------------------------------------------------
 
@@ -173,15 +173,16 @@ class LimiterActor(Actor):
             self._expired += 1
             _, wish, _ = self._waiting.pop(id(ticket))
             if isinstance(wish, Later):
-                wish.fail(f"{self.ctx.path}: {self._why_not(now_ns)}")
+                wish.fail(f"{self.ctx.path}: {self._why_not(ticket)}")
             else:
                 self.ctx.send(wish.reply_to, LimiterLease(wish.kind, 0, self.ctx.now_ns))
         self._set_wake(now_ns)
 
-    def _why_not(self, now_ns: int) -> str:
-        if now_ns < self._budget.blocked_until_ns:
-            left_s = (self._budget.blocked_until_ns - now_ns) / SECOND
-            return f"the venue has blocked us for {left_s:.1f} s more: {self._block_text}"
+    def _why_not(self, ticket: Ticket) -> str:
+        for ban in self._bans.in_force(self.ctx.now_ns):
+            if not ban.names or any(name in ticket.costs for name in ban.names):
+                left_s = (ban.until_ns - self.ctx.now_ns) / SECOND
+                return f"the venue has blocked us for {left_s:.1f} s more: {ban.text}"
         return "no room in the venue's limits in time"
 
     def _lease(self, wanted: LeaseWanted) -> None:
@@ -228,18 +229,24 @@ class LimiterActor(Actor):
 
     def _block(self, blocked: BlockedByVenue) -> None:
         until_ns = blocked.until_ns or self.ctx.now_ns + BLOCK_UNSTATED_NS
-        if blocked.costs:
+        names = tuple(name for name, cost in blocked.costs if cost)
+        if blocked.account is not None:
             self.ctx.note("bucket_blocked", f"{blocked.account or 'public'}: {blocked.text}")
-            names = [name for name, cost in blocked.costs if cost]
-            self._budget.block_account(blocked.account, names, until_ns + self._offset_ns)
+            self._budget.block_buckets(blocked.account, names, until_ns + self._offset_ns)
+        elif names:
+            if self._budget.block_buckets(None, names, until_ns + self._offset_ns):
+                self._keep_ban(Ban(until_ns, blocked.text, names))
         elif self._budget.block(until_ns + self._offset_ns):
-            self._block_text = blocked.text
-            self._bans.keep(until_ns, blocked.text)
-            if self._bans.problem:
-                self.ctx.note("ban_record_not_written", self._bans.problem)
-            self.ctx.note("blocked", f"for {(until_ns - self.ctx.now_ns) // MS} ms: {blocked.text}")
+            self._keep_ban(Ban(until_ns, blocked.text))
             for reader in self._readers:
                 self.ctx.send(reader, VenueBlocked(self._venue, until_ns, blocked.text))
+
+    def _keep_ban(self, ban: Ban) -> None:
+        self._bans.keep(ban)
+        if self._bans.problem:
+            self.ctx.note("ban_record_not_written", self._bans.problem)
+        what = f"{', '.join(ban.names)} " if ban.names else ""
+        self.ctx.note("blocked", f"{what}for {(ban.until_ns - self.ctx.now_ns) // MS} ms: {ban.text}")
 
     def _announce_open(self) -> None:
         if self._budget.blocked_until_ns and self._venue_ns >= self._budget.blocked_until_ns:
@@ -258,11 +265,12 @@ class LimiterActor(Actor):
         self._wake = self.ctx.after(max(at_ns - now_ns, MS), _Wake())
 
     def inspect(self) -> Mapping[str, object]:
-        blocked = self._budget.blocked_until_ns > self._venue_ns
+        blocked, bans = self._budget.blocked_until_ns > self._venue_ns, self._bans.in_force(self.ctx.now_ns)
         return {
             **self._budget.picture(self._venue_ns),
             "blocked_until_ns": self._budget.blocked_until_ns - self._offset_ns if blocked else 0,
-            "blocked_because": self._block_text if blocked else "",
+            "blocked_because": next((ban.text for ban in bans if not ban.names), "") if blocked else "",
+            "silenced": {name: ban.until_ns for ban in bans for name in ban.names},
             "expired": self._expired,
             "waited_ns": {lane.name: histogram.summary() for lane, histogram in self.waited.items()},
             "offset_ns": self._offset_ns,

@@ -78,9 +78,10 @@ class BlockedByVenue(Event):
 
     until_ns: int
     text: str
-    account: str = ""
+    account: str | None = None
+    """Whom it concerns ("": public requests); None: all on this address."""
     costs: Costs = ()
-    """Not empty: the refusal concerns this account alone ("": public requests), and these of its buckets."""
+    """Which of the buckets it concerns; (): all."""
 
 
 @message

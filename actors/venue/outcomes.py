@@ -271,7 +271,8 @@ class Outcomes:
         ctx = self._actor.ctx
         if error.disposition in (Disposition.RATE_LIMITED, Disposition.BANNED):
             if error.scope is Scope.ADDRESS:
-                self.blocked_until_ns = max(self.blocked_until_ns, error.until_ns)
+                if not error.buckets:  # else the limiter, which REST requests ask, knows what must wait
+                    self.blocked_until_ns = max(self.blocked_until_ns, error.until_ns)
             else:
                 known_ns = self._emptied_until_ns[pending.is_order]
                 self._emptied_until_ns[pending.is_order] = max(known_ns, error.until_ns)

@@ -130,7 +130,9 @@ def classify(refusal: Refusal) -> VenueError:
     code = "" if refusal.code is None else str(refusal.code)
     text = refusal.text or f"HTTP {refusal.status}"
     scope = Scope.ACCOUNT if refusal.code in _OF_THE_ACCOUNT else Scope.ADDRESS
-    return VenueError(disposition, code, text[:500], reason, _until_ns(refusal, disposition), scope)
+    # The firewall's silence is for REST (section 11): the sockets, and the orders on them, go on.
+    buckets = ("raw",) if disposition is _D.BANNED else ()
+    return VenueError(disposition, code, text[:500], reason, _until_ns(refusal, disposition), scope, buckets)
 
 
 def _meaning(refusal: Refusal) -> _Meaning:

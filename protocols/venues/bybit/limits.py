@@ -67,7 +67,7 @@ _DOCUMENTED_SIZES = {
     for product, limits in DOCUMENTED.items()
 }
 IP_SILENCE_NS = 600 * _S
-"""After "access too frequent" nothing may be sent for this long."""
+"""After "access too frequent" no REST request may be sent for this long."""
 
 BATCH_MAX_AS_OF = "2026-08-25"
 BATCH_MAX = {Product.SPOT: 10, Product.LINEAR: 20}

@@ -336,7 +336,7 @@ def test_a_long_window_keeps_nothing_of_what_was_answered_long_ago() -> None:
 @pytest.mark.req("R355")
 def test_a_refusal_of_one_account_stops_its_use_of_that_bucket_alone() -> None:
     ours = budget(Limit("orders", SECOND, 10, aligned=False), Limit("cancels", SECOND, 10, aligned=False))
-    ours.block_account("a", ["orders"], START + 3 * SECOND)
+    ours.block_buckets("a", ["orders"], START + 3 * SECOND)
     ours.ask(ticket(Lane.NEW, "a", orders=1))
     ours.ask(ticket(Lane.CANCEL, "a", cancels=1))
     ours.ask(ticket(Lane.NEW, "b", orders=1))

@@ -10,7 +10,7 @@ import attrs
 import pytest
 import trio
 
-from actors.venue.bans import BanRecord
+from actors.venue.bans import Ban, BanRecord
 from actors.venue.limiter import BLOCK_UNSTATED_NS, EDGE_NS, LEASE_UNLIMITED, LimiterActor
 from actors.venue.messages import BlockedByVenue, LeaseWanted, LimitsKnown, Permit, PermitQuery, PermitSettled
 from actors.venue.settings import MS, SECOND
@@ -295,14 +295,16 @@ def test_a_ban_outlives_the_limiter_and_the_process(tmp_path: Path, process_too:
 
 
 def test_a_ban_that_is_over_is_no_ban(tmp_path: Path) -> None:
-    BanRecord(tmp_path / "x.json").keep(START - SECOND, "long ago")
+    BanRecord(tmp_path / "x.json").keep(Ban(START - SECOND, "long ago"))
     desk = Desk(bans=BanRecord(tmp_path / "x.json"))
     trio.run(desk.actor.started)
     desk.ask(1, Lane.CANCEL)
     assert len(desk.permits()) == 1
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"until_ns": "soon", "text": ""}', '{"text": "x"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "7", "[7]", '[{"until_ns": "soon", "text": "", "names": []}]', '[{"text": "x"}]']
+)
 def test_an_unreadable_record_is_told_and_the_next_ban_is_kept(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(text)
@@ -310,7 +312,7 @@ def test_an_unreadable_record_is_told_and_the_next_ban_is_kept(tmp_path: Path, t
     trio.run(desk.actor.started)
     assert [what for what, _ in desk.ctx.notes] == ["ban_record_unreadable"]
     desk.actor.receive(BlockedByVenue(START + 60 * SECOND, "banned"))
-    assert BanRecord(path).until_ns == START + 60 * SECOND
+    assert BanRecord(path).in_force(START) == (Ban(START + 60 * SECOND, "banned"),)
 
 
 def test_a_disk_that_takes_no_record_is_told_and_the_ban_holds(tmp_path: Path) -> None:
@@ -320,6 +322,32 @@ def test_a_disk_that_takes_no_record_is_told_and_the_ban_holds(tmp_path: Path) -
     assert [what for what, _ in desk.ctx.notes] == ["ban_record_not_written", "blocked"]
     desk.ask(1, Lane.CANCEL)
     assert desk.permits() == []
+
+
+@pytest.mark.req("R355")
+@pytest.mark.parametrize("reversed_order", [False, True])
+def test_a_ban_of_rest_stops_rest_alone_also_after_a_restart(tmp_path: Path, reversed_order: bool) -> None:
+    """Whatever other ban came before or after it."""
+    path = tmp_path / "bans.json"
+    first = Desk(bans=BanRecord(path))
+    until = first.ctx.now_ns + 600 * SECOND
+    bans = [
+        BlockedByVenue(until, "access too frequent", costs=(("raw", 1),)),
+        BlockedByVenue(first.ctx.now_ns + SECOND, "10403"),
+    ]
+    for ban in reversed(bans) if reversed_order else bans:
+        first.actor.receive(ban)
+    again = Desk(bans=BanRecord(path))
+    trio.run(again.actor.started)
+    for desk in (first, again):
+        desk.ctx.advance(2 * SECOND)
+        desk.ctx.take()
+        assert lease(desk, "a") is not None
+        assert desk.actor.inspect()["silenced"] == {"raw": until}
+        desk.actor.answer(PermitQuery(Lane.CANCEL, (("raw", 1),), "a", SECOND))
+        desk.ask(1)
+        desk.ctx.advance(2 * SECOND)
+        assert len(desk.permits()) == 1, "what is no REST request"
 
 
 # ---- one account's refusal is no ban -------------------------------------------------------------------------------

@@ -52,6 +52,21 @@ def test_what_every_request_costs_is_no_bucket_of_an_account() -> None:
 
 
 @pytest.mark.req("R355")
+def test_a_silence_of_rest_stops_no_order_of_the_socket() -> None:
+    """bybit-v5 section 11: HTTP 403 "access too frequent" is obeyed by REST, which asks the limiter."""
+    codec = VENUES[Venue("bybit-linear")].public(VenueOptions())
+    error = codec.error(HttpReply(403, {}, b"access too frequent", NOW, NOW))
+    assert error is not None
+    actor = LimiterActor(Venue("any"))  # any actor: it only has the context
+    ctx = RecordingContext(actor, ENTRY, NOW)
+    outcomes = Outcomes(actor, limiter="/limiter", clock="/clock", settle_after_ns=0, account=ACCOUNT)
+    outcomes.answered(Pending((ClOrdID("x"),), True, "/account", NOW, 0, 0, Way.REST), Reply("1", error=error))
+    assert [outcomes.blocked_for_ns(message, NOW) > 0 for message in (ORDERS, CANCEL)] == [False, False]
+    (told,) = [message for _, message in ctx.take() if isinstance(message, BlockedByVenue)]
+    assert told == BlockedByVenue(NOW + 600 * SECOND, "access too frequent", None, (("raw", 1),))
+
+
+@pytest.mark.req("R355")
 @pytest.mark.parametrize(
     "scope, is_order, orders_wait, cancels_wait",
     [
@@ -72,4 +87,4 @@ def test_an_empty_bucket_of_orders_keeps_no_cancel_waiting(
     assert (outcomes.blocked_for_ns(CANCEL, NOW) > 0) is cancels_wait
     assert outcomes.blocked_for_ns(ORDERS, NOW + SECOND) <= 0
     (told,) = [message for _, message in ctx.take() if isinstance(message, BlockedByVenue)]
-    assert bool(told.costs) is (scope is Scope.ACCOUNT)
+    assert (told.account, bool(told.costs)) == ((ACCOUNT, True) if scope is Scope.ACCOUNT else (None, False))
