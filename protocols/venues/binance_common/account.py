@@ -28,7 +28,7 @@ from protocols.venues.binance_common.refusals import Refusal
 from protocols.venues.binance_common.requests import SignedRequests, decoded, refusal_of
 from protocols.venues.binance_common.shapes import usual
 from protocols.venues.binance_common.wire import RateLimit
-from protocols.venues.binance_common.words import UnknownWord
+from protocols.venues.words import UnknownWord
 
 __all__ = ["AccountSide", "not_understood", "payload_of", "reply_of_other"]
 

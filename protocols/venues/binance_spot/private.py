@@ -44,7 +44,6 @@ from protocols.venues.binance_common.refusals import refusal_of_frame
 from protocols.venues.binance_common.requests import error_row
 from protocols.venues.binance_common.shapes import decode
 from protocols.venues.binance_common.wire import ErrorRow
-from protocols.venues.binance_common.words import UnknownWord
 from protocols.venues.binance_spot import wire
 from protocols.venues.binance_spot.encode import (
     STP_MODES,
@@ -61,6 +60,7 @@ from protocols.venues.binance_spot.public import CAPABILITIES, VENUE
 from protocols.venues.binance_spot.queries import RestQueries
 from protocols.venues.binance_spot.requests import refusal_of
 from protocols.venues.values import REFUSED, amount, stamp_ns
+from protocols.venues.words import UnknownWord
 
 __all__ = ["BinanceSpotPrivate"]
 

@@ -19,9 +19,9 @@ from protocols.errors import RemoteProtocolError
 from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, TradeID, Venue, parse_cl_ord_id
 from protocols.orders import ExecutionReport
 from protocols.venue import OrderState
-from protocols.venues.binance_common.words import UnknownWord, translated
 from protocols.venues.binance_spot.wire import AmendedOrder, ExecutionReportEvent, OrderRow, TradeRow
 from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
+from protocols.venues.words import UnknownWord, translated
 
 __all__ = ["CANCEL_SUFFIX", "Reports", "original_id"]
 

@@ -43,7 +43,6 @@ from protocols.venues.binance_common.account import not_understood, payload_of, 
 from protocols.venues.binance_common.refusals import refusal_of_frame
 from protocols.venues.binance_common.shapes import decode, usual
 from protocols.venues.binance_common.streams import control_reply
-from protocols.venues.binance_common.words import UnknownWord
 from protocols.venues.binance_usdm import wire
 from protocols.venues.binance_usdm.encode import (
     STP_MODES,
@@ -68,6 +67,7 @@ from protocols.venues.binance_usdm.requests import (
     refusal_of,
 )
 from protocols.venues.values import REFUSED, stamp_ns
+from protocols.venues.words import UnknownWord
 
 __all__ = ["BinanceUsdmPrivate"]
 

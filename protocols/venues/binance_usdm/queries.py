@@ -19,7 +19,6 @@ from protocols.positions import Balance, VenuePosition
 from protocols.venue import HttpReply, HttpRequest, Lane, Signer, VenueError
 from protocols.venues.binance_common.account import AccountSide
 from protocols.venues.binance_common.refusals import Refusal
-from protocols.venues.binance_common.words import UnknownWord
 from protocols.venues.binance_usdm import wire
 from protocols.venues.binance_usdm.encode import ALGO_NAME, identity, is_algo
 from protocols.venues.binance_usdm.endpoints import Endpoints
@@ -35,6 +34,7 @@ from protocols.venues.binance_usdm.requests import (
     refusal_of,
 )
 from protocols.venues.values import REFUSED, stamp_ns
+from protocols.venues.words import UnknownWord
 
 __all__ = ["RestQueries"]
 

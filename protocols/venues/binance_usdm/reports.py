@@ -23,7 +23,6 @@ from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, Trade
 from protocols.orders import ExecutionReport
 from protocols.positions import Balance, VenuePosition
 from protocols.venue import OrderState
-from protocols.venues.binance_common.words import translated
 from protocols.venues.binance_usdm.encode import ALGO_PREFIX
 from protocols.venues.binance_usdm.wire import (
     AlgoUpdate,
@@ -36,6 +35,7 @@ from protocols.venues.binance_usdm.wire import (
     TradeRow,
 )
 from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
+from protocols.venues.words import translated
 
 __all__ = ["Reports"]
 

@@ -17,8 +17,9 @@ from protocols.ids import AccountID, Venue
 from protocols.positions import BalancesChanged
 from protocols.venue import UnrecognizedMessage
 from protocols.venues.bybit import wire
-from protocols.venues.bybit.reports import ORDER_TYPES, Reports, UnknownWord
+from protocols.venues.bybit.reports import ORDER_TYPES, Reports
 from protocols.venues.values import stamp_ns
+from protocols.venues.words import UnknownWord
 
 __all__ = ["AccountEvents"]
 

@@ -51,9 +51,10 @@ from protocols.venues.bybit.errors import classify
 from protocols.venues.bybit.events import AccountEvents
 from protocols.venues.bybit.limits import usage_of
 from protocols.venues.bybit.public import VENUES, capabilities_of
-from protocols.venues.bybit.reports import Reports, UnknownWord
+from protocols.venues.bybit.reports import Reports
 from protocols.venues.bybit.requests import SETTLE_COINS, Queries, SignedRequests
 from protocols.venues.values import REFUSED, stamp_ns
+from protocols.venues.words import UnknownWord
 
 __all__ = ["BybitPrivate"]
 

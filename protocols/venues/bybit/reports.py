@@ -18,10 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TypeVar
 
 from protocols.enums import ExecType, Liquidity, OrdStatus, OrdType, Side
-from protocols.errors import RemoteProtocolError, Unrecognized
+from protocols.errors import RemoteProtocolError
 from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, TradeID, Venue
 from protocols.instruments import Product
 from protocols.orders import ExecutionReport
@@ -30,10 +29,9 @@ from protocols.venues.bybit.endpoints import WALLET
 from protocols.venues.bybit.waiting import waiting_id
 from protocols.venues.bybit.wire import CoinRow, ExecutionRow, Maybe, OrderRow, PositionRow
 from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
+from protocols.venues.words import UnknownWord, translated
 
-__all__ = ["FILL_TYPES", "ORDER_TYPES", "Reports", "UnknownWord", "time_ns"]
-
-Word = TypeVar("Word")
+__all__ = ["FILL_TYPES", "ORDER_TYPES", "Reports", "time_ns"]
 
 NO_STRATEGY = StrategyID("")
 
@@ -90,14 +88,6 @@ _NO_SIDE = frozenset({"", "None"})
 _LIQUIDITY = {True: Liquidity.MAKER, False: Liquidity.TAKER, None: Liquidity.UNKNOWN}
 
 
-class UnknownWord(Exception):
-    """A word of the venue's that our vocabulary lacks; becomes an `UnrecognizedMessage` at the codec's edge."""
-
-    def __init__(self, field: str, raw: str) -> None:
-        super().__init__(f"{field}={raw[:100]}")
-        self.what = Unrecognized(field, raw[:100])
-
-
 class Reports:
     """Builds the reports of one account and product.  Raises RemoteProtocolError and UnknownWord, nothing else."""
 
@@ -110,8 +100,8 @@ class Reports:
 
     def of_order(self, row: OrderRow, received_ns: int, *, query: bool = False) -> ExecutionReport:
         """An order as the stream pushes it, or as a query shows it (then always ORDER_STATUS)."""
-        side = _word(SIDES, "side", row.side)
-        word = _word(STATUSES, "orderStatus", row.orderStatus)
+        side = translated(SIDES, "side", row.side)
+        word = translated(STATUSES, "orderStatus", row.orderStatus)
         order_qty, cum_qty = _number(row.qty), _number(row.cumExecQty)
         if not cum_qty and word in _FILLED_SOME:
             raise UnknownWord("cumExecQty", f"{row.cumExecQty} of an order that is {row.orderStatus}")
@@ -145,9 +135,9 @@ class Reports:
 
     def of_execution(self, row: ExecutionRow, received_ns: int) -> ExecutionReport | None:
         """A fill, type TRADE; None for what moves no position (funding and its like, whose money the wallet tells)."""
-        if not _word(FILL_TYPES, "execType", row.execType):
+        if not translated(FILL_TYPES, "execType", row.execType):
             return None
-        side = _word(SIDES, "side", row.side)
+        side = translated(SIDES, "side", row.side)
         order_qty = cum_qty = ZERO
         status = _PARTIALLY_FILLED
         if row.orderQty and row.leavesQty and self._is_in_base(row.orderType, side, row.marketUnit):
@@ -203,7 +193,7 @@ class Reports:
         """A contract position, signed."""
         size = _number(row.size)
         if row.side not in _NO_SIDE:
-            size *= _word(SIDES, "side", row.side).sign
+            size *= translated(SIDES, "side", row.side).sign
         elif size:
             raise RemoteProtocolError(f"a position of {size} {row.symbol} on no side")
         return VenuePosition(
@@ -252,7 +242,7 @@ def _status(word: OrdStatus, order_qty: Decimal, cum_qty: Decimal, reason: Maybe
 
 def _ord_type(row: OrderRow, side: Side) -> OrdType:
     """Which way a conditional order waits tells a stop from taking profit; words about its kind come first."""
-    plain = _word(ORDER_TYPES, "orderType", row.orderType)
+    plain = translated(ORDER_TYPES, "orderType", row.orderType)
     kind = row.stopOrderType
     if kind in _PLAIN:
         return plain
@@ -288,13 +278,6 @@ def _leg(position_idx: int | None) -> Side | None:
         return _LEGS[position_idx]
     except KeyError:
         raise UnknownWord("positionIdx", str(position_idx)) from None
-
-
-def _word(words: Mapping[str, Word], field: str, raw: str) -> Word:
-    try:
-        return words[raw]
-    except KeyError:
-        raise UnknownWord(field, raw) from None
 
 
 def _number(text: Maybe) -> Decimal:

@@ -25,8 +25,9 @@ from protocols.instruments import Product
 from protocols.orders import ExecutionReport, NewOrder
 from protocols.venues.okx.encode import PLACES, Fields, OrderRules, legal_cl_ord_id, order_id_number
 from protocols.venues.okx.wire import AlgoRow, OrderRow
-from protocols.venues.okx.words import LEGS, SIDES, counts_money, number, price_or_none, stamp_of, word
+from protocols.venues.okx.words import LEGS, SIDES, counts_money, number, price_or_none, stamp_of
 from protocols.venues.values import ZERO, amount_text
+from protocols.venues.words import translated
 
 __all__ = [
     "ALGO_NAME",
@@ -247,13 +248,13 @@ class AlgoReports:
 
     def of_update(self, row: AlgoRow, received_ns: int) -> ExecutionReport:
         """A row of the channel.  What a child does is told by the child itself, on another connection."""
-        status = word(_STATUSES, "state", row.state)
+        status = translated(_STATUSES, "state", row.state)
         exec_type = ExecType.NEW if row.state == _LIVE else _ENDS.get(status, ExecType.ORDER_STATUS)
         return self._report(row, exec_type, status, received_ns)
 
     def of_query(self, row: AlgoRow, received_ns: int) -> ExecutionReport | None:
         """An algo order of a query, type ORDER_STATUS; None when its child must be asked instead."""
-        report = self._report(row, ExecType.ORDER_STATUS, word(_STATUSES, "state", row.state), received_ns)
+        report = self._report(row, ExecType.ORDER_STATUS, translated(_STATUSES, "state", row.state), received_ns)
         return None if self.child_of(row) else report
 
     def child_of(self, row: AlgoRow) -> str:
@@ -278,7 +279,7 @@ class AlgoReports:
             StrategyID(""),
             self._venue,
             Symbol(row.instId),
-            word(SIDES, "side", row.side),
+            translated(SIDES, "side", row.side),
             exec_type,
             status,
             ZERO if in_money else number(row.sz),
@@ -288,13 +289,13 @@ class AlgoReports:
             ord_type,
             price,
             text=_text_of(row),
-            leg=word(LEGS, "posSide", row.posSide),
+            leg=translated(LEGS, "posSide", row.posSide),
         )
 
 
 def _kind_of(row: AlgoRow) -> tuple[OrdType, Decimal | None]:
     """Type and limit price.  Of two legs the stop gives the type, and there is no one price."""
-    ord_type = word(_KINDS, "ordType", row.ordType)
+    ord_type = translated(_KINDS, "ordType", row.ordType)
     text = row.ordPx
     if row.ordType in ("conditional", "oco"):
         stops, takes = bool(row.slTriggerPx), bool(row.tpTriggerPx)

@@ -28,8 +28,9 @@ from protocols.venues.okx.errors import LOGIN_CODES, Refusal, classify
 from protocols.venues.okx.holdings import SNAPSHOT, Pages, Positions, balances_of
 from protocols.venues.okx.public import PONG, event_of
 from protocols.venues.okx.reports import Reports
-from protocols.venues.okx.words import LEGS, UnknownWord, stamp_of
+from protocols.venues.okx.words import LEGS, stamp_of
 from protocols.venues.values import REFUSED
+from protocols.venues.words import UnknownWord
 
 __all__ = ["ChannelReader"]
 

@@ -23,8 +23,9 @@ from protocols.ids import AccountID, Symbol, Venue
 from protocols.positions import Balance, VenuePosition
 from protocols.venues.okx.endpoints import WALLET
 from protocols.venues.okx.wire import AccountRow, BalanceDetail, Frame, PositionRow
-from protocols.venues.okx.words import LEGS, number, signed_number, stamp_of, word
+from protocols.venues.okx.words import LEGS, number, signed_number, stamp_of
 from protocols.venues.values import ZERO, signed_amount
+from protocols.venues.words import translated
 
 __all__ = ["SNAPSHOT", "Pages", "Positions", "balances_of"]
 
@@ -84,7 +85,7 @@ class Positions:
         return tuple(found.values())
 
     def _read(self, row: PositionRow, received_ns: int) -> VenuePosition:
-        leg = word(LEGS, "posSide", row.posSide)
+        leg = translated(LEGS, "posSide", row.posSide)
         if not row.pos:
             raise RemoteProtocolError(f"position in {row.instId}: no pos")
         qty = signed_amount(row.pos)

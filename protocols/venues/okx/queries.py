@@ -26,8 +26,8 @@ from protocols.venues.okx.endpoints import INST_TYPES, ORDER_TYPES
 from protocols.venues.okx.errors import classify
 from protocols.venues.okx.holdings import Positions, balances_of
 from protocols.venues.okx.requests import Params, encoded, refusal_of, success
-from protocols.venues.okx.words import UnknownWord
 from protocols.venues.values import REFUSED
+from protocols.venues.words import UnknownWord
 
 __all__ = ["AccountQueries"]
 

@@ -25,8 +25,9 @@ from protocols.orders import ExecutionReport, VenueCancelReject
 from protocols.venue import OrderState
 from protocols.venues.okx.algos import Children, algo_order_id, nameless
 from protocols.venues.okx.wire import AckRow, FillRow, OrderRow
-from protocols.venues.okx.words import LEGS, SIDES, cost, counts_money, number, price_or_none, stamp_of, word
+from protocols.venues.okx.words import LEGS, SIDES, cost, counts_money, number, price_or_none, stamp_of
 from protocols.venues.values import ZERO, amount
+from protocols.venues.words import translated
 
 __all__ = ["CANCEL_SOURCES", "Reports"]
 
@@ -150,7 +151,7 @@ class Reports:
             NO_STRATEGY,
             self._venue,
             Symbol(row.instId),
-            word(SIDES, "side", row.side),
+            translated(SIDES, "side", row.side),
             _TRADE,
             _PARTIALLY_FILLED,
             ZERO,
@@ -163,7 +164,7 @@ class Reports:
             fee=cost(row.fee),
             fee_asset=row.feeCcy,
             liquidity=_LIQUIDITIES.get(row.execType, Liquidity.UNKNOWN),
-            leg=word(LEGS, "posSide", row.posSide),
+            leg=translated(LEGS, "posSide", row.posSide),
         )
 
     def _name(self, row: OrderRow) -> ClOrdID:
@@ -182,14 +183,14 @@ class Reports:
             NO_STRATEGY,
             self._venue,
             Symbol(row.instId),
-            word(SIDES, "side", row.side),
+            translated(SIDES, "side", row.side),
             _TRADE,
             status,
             _order_qty(row, cum_qty),
             cum_qty,
             stamp_of(row.fillTime or row.uTime) or received_ns,
             received_ns,
-            word(ORD_TYPES, "ordType", row.ordType),
+            translated(ORD_TYPES, "ordType", row.ordType),
             price_or_none(row.px),
             last_qty,
             amount(row.fillPx),
@@ -199,7 +200,7 @@ class Reports:
             fee_asset,
             _LIQUIDITIES.get(row.execType, Liquidity.UNKNOWN),
             text=_category(row),
-            leg=word(LEGS, "posSide", row.posSide),
+            leg=translated(LEGS, "posSide", row.posSide),
         )
 
     def _state(self, row: OrderRow, exec_type: ExecType, status: OrdStatus, received_ns: int) -> ExecutionReport:
@@ -211,24 +212,24 @@ class Reports:
             NO_STRATEGY,
             self._venue,
             Symbol(row.instId),
-            word(SIDES, "side", row.side),
+            translated(SIDES, "side", row.side),
             exec_type,
             status,
             _order_qty(row, cum_qty),
             cum_qty,
             stamp_of(row.uTime or row.cTime) or received_ns,
             received_ns,
-            word(ORD_TYPES, "ordType", row.ordType),
+            translated(ORD_TYPES, "ordType", row.ordType),
             price_or_none(row.px),
             cum_quote=cum_qty * number(row.avgPx),
             text=_why(row),
-            leg=word(LEGS, "posSide", row.posSide),
+            leg=translated(LEGS, "posSide", row.posSide),
         )
 
 
 def _status_of(row: OrderRow) -> OrdStatus:
     """The state; a post-only order that would have taken was never in the book, so its end is a rejection."""
-    status = word(STATUSES, "state", row.state)
+    status = translated(STATUSES, "state", row.state)
     if status is _STATUS_CANCELED and row.cancelSource == WOULD_TAKE and not amount(row.accFillSz):
         return OrdStatus.REJECTED
     return status

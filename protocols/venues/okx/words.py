@@ -1,51 +1,27 @@
-"""The venue's words and numbers, one by one, as ours.
-
-A word that our vocabulary lacks raises `UnknownWord`, which becomes an `UnrecognizedMessage` at the codec's edge.
-"""
+"""The venue's words and numbers, one by one, as ours."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TypeVar
 
 from protocols.enums import Side
-from protocols.errors import RemoteProtocolError, Unrecognized
+from protocols.errors import RemoteProtocolError
 from protocols.venues.values import ZERO, amount, signed_amount, stamp_ns
 
 __all__ = [
     "LEGS",
     "SIDES",
-    "UnknownWord",
     "cost",
     "counts_money",
     "number",
     "price_or_none",
     "signed_number",
     "stamp_of",
-    "word",
 ]
-
-Word = TypeVar("Word")
 
 SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 LEGS: Mapping[str, Side | None] = {"net": None, "": None, "long": Side.BUY, "short": Side.SELL}
-
-
-class UnknownWord(Exception):
-    """A word of the venue's that our vocabulary lacks."""
-
-    def __init__(self, field: str, raw: str) -> None:
-        super().__init__(f"{field}={raw[:100]}")
-        self.what = Unrecognized(field, raw[:100])
-
-
-def word(words: Mapping[str, Word], field: str, raw: str) -> Word:
-    """Our word for the venue's.  Raises UnknownWord."""
-    try:
-        return words[raw]
-    except KeyError:
-        raise UnknownWord(field, raw) from None
 
 
 def stamp_of(text: str) -> int:

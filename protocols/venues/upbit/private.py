@@ -55,7 +55,7 @@ from protocols.venues.upbit.errors import classify
 from protocols.venues.upbit.instruments import Fees, fees_of, instrument_of_chance
 from protocols.venues.upbit.limits import usage_of_headers
 from protocols.venues.upbit.public import CAPABILITIES, VENUE, reply_of
-from protocols.venues.upbit.reports import Reports, UnknownWord
+from protocols.venues.upbit.reports import Reports
 from protocols.venues.upbit.requests import (
     Pairs,
     SignedRequests,
@@ -65,6 +65,7 @@ from protocols.venues.upbit.requests import (
     refusal_of,
 )
 from protocols.venues.values import AMOUNT_MIN, REFUSED, ZERO, checked_amount, stamp_ns
+from protocols.venues.words import UnknownWord
 
 __all__ = ["UpbitPrivate"]
 

@@ -14,22 +14,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
-from typing import TypeVar
 
 from protocols.enums import ExecType, Liquidity, OrdStatus, OrdType, Side
-from protocols.errors import RemoteProtocolError, Unrecognized
+from protocols.errors import RemoteProtocolError
 from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, TradeID, Venue
 from protocols.orders import ExecutionReport
 from protocols.venue import OrderState
 from protocols.venues.upbit.wire import AnyMyOrder, OrderRow
 from protocols.venues.values import ZERO, checked_amount, stamp_ns
+from protocols.venues.words import translated
 
-__all__ = ["Reports", "UnknownWord", "iso_ns", "iso_text"]
-
-Word = TypeVar("Word")
+__all__ = ["Reports", "iso_ns", "iso_text"]
 
 NO_STRATEGY = StrategyID("")
 SIDES = {"bid": Side.BUY, "ask": Side.SELL, "BID": Side.BUY, "ASK": Side.SELL}
@@ -63,14 +61,6 @@ _LIQUIDITY = {True: Liquidity.MAKER, False: Liquidity.TAKER, None: Liquidity.UNK
 _CREATED = 201
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FEE_STEP = Decimal("0.00000001")
-
-
-class UnknownWord(Exception):
-    """A word of the venue's that our vocabulary lacks; becomes an `UnrecognizedMessage` at the codec's edge."""
-
-    def __init__(self, field: str, raw: str) -> None:
-        super().__init__(f"{field}={raw[:100]}")
-        self.what = Unrecognized(field, raw[:100])
 
 
 def iso_ns(text: str, *, utc: bool = False) -> int:
@@ -108,8 +98,8 @@ class Reports:
 
     def of_event(self, event: AnyMyOrder, received_ns: int) -> ExecutionReport:
         """`myOrder`."""
-        side = _word(SIDES, "ask_bid", event.ask_bid)
-        ord_type = _word(ORD_TYPES, "order_type", event.order_type)
+        side = translated(SIDES, "ask_bid", event.ask_bid)
+        ord_type = translated(ORD_TYPES, "order_type", event.order_type)
         state = event.state
         rest = event.remaining_volume
         volume = None if state == "trade" else event.volume  # a fill's says nothing of the order
@@ -136,7 +126,7 @@ class Reports:
             if cum_qty:
                 status = _FILLED if rest is not None and not rest and not by_amount else _PARTIALLY_FILLED
         else:
-            status = _status(_word(STATUSES, "state", state), event.order_type, cum_qty)
+            status = _status(translated(STATUSES, "state", state), event.order_type, cum_qty)
             exec_type = _EXEC_TYPES.get(status, _ORDER_STATUS)
         if by_amount:
             order_qty = cum_qty
@@ -249,7 +239,7 @@ class Reports:
 
     def _state(self, row: OrderRow, exec_type: ExecType, status: OrdStatus, received_ns: int) -> ExecutionReport:
         cum_qty = _executed(row.executed_volume, row.volume, row.remaining_volume, row.prevented_volume)
-        side = _word(SIDES, "side", row.side)
+        side = translated(SIDES, "side", row.side)
         if row.volume is not None:
             order_qty = max(checked_amount(row.volume) - _or_zero(row.prevented_volume), cum_qty)
         elif _is_by_amount(row.ord_type, side):
@@ -274,22 +264,15 @@ class Reports:
             cum_qty,
             max((iso_ns(one.created_at) for one in row.trades or ()), default=iso_ns(row.created_at)),
             received_ns,
-            _word(ORD_TYPES, "ord_type", row.ord_type),
+            translated(ORD_TYPES, "ord_type", row.ord_type),
             checked_amount(row.price) or None if row.price is not None and row.ord_type == "limit" else None,
             cum_quote=cum_quote,
         )
 
 
-def _word(words: Mapping[str, Word], field: str, raw: str) -> Word:
-    try:
-        return words[raw]
-    except KeyError:
-        raise UnknownWord(field, raw) from None
-
-
 def _status_of(row: OrderRow) -> OrdStatus:
     cum_qty = _executed(row.executed_volume, row.volume, row.remaining_volume, row.prevented_volume)
-    return _status(_word(STATUSES, "state", row.state), row.ord_type, cum_qty)
+    return _status(translated(STATUSES, "state", row.state), row.ord_type, cum_qty)
 
 
 def _status(status: OrdStatus, ord_type: str, cum_qty: Decimal) -> OrdStatus:

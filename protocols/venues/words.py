@@ -1,4 +1,4 @@
-"""Words of the venue's: ours by a table, or kept as they came."""
+"""The words of a venue: ours by a table, or kept as they came, for every codec."""
 
 from __future__ import annotations
 
