@@ -39,7 +39,7 @@ from tools.simulator.core.model import (
     TimeInForce,
 )
 from tools.simulator.core.restoring import SKIP
-from tools.simulator.core.statefile import Row, StateError, StateFile
+from tools.simulator.core.statefile import Row, StateError, StateFile, start_afresh
 
 D = Decimal
 _numbers = itertools.count()
@@ -426,6 +426,26 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StateError, match=r"file/venue\.sqlite: cannot be opened"):
         Venue(tmp_path / "file" / "venue.sqlite")
+
+
+def test_what_was_put_aside_is_one_whole_state(path: Path) -> None:
+    """What a killed process left beside its file must not be taken for a part of the next one that is put aside."""
+    venue = Venue(path)
+    venue.ex.submit(venue.order("of the killed"))
+    venue.keeper.flush()
+    left = {file: file.read_bytes() for file in path.parent.iterdir()}
+    assert len(left) > 1
+    venue.kill()
+    for file, content in left.items():
+        file.write_bytes(content)
+    start_afresh(path)
+    written(path)
+    second = Venue(path)
+    before = picture_of(second.ex)
+    second.kill()
+    start_afresh(path)
+    assert not path.exists()
+    assert picture_of(Venue(path.with_name(f"{path.name}.before")).ex) == before
 
 
 def test_old_orders_are_forgotten_and_nothing_that_counts_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

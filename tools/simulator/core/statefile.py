@@ -66,11 +66,18 @@ def json_text(value: Any) -> str:
 
 
 def start_afresh(path: Path) -> None:
-    """Put a state file aside, as `<name>.before`; nothing happens where there is none."""
+    """Put a state file aside, as `<name>.before`; nothing happens where there is none.
+
+    A killed process leaves a log of its last transactions beside the file, which goes along.  The log of what was put
+    aside earlier must go first: SQLite would take it for the newer file's.
+    """
+    if not path.exists():
+        return
+    for suffix in ("-wal", "-shm", ""):
+        path.with_name(f"{path.name}.before{suffix}").unlink(missing_ok=True)
     for suffix in ("", "-wal", "-shm"):
-        found = path.with_name(path.name + suffix)
         with suppress(FileNotFoundError):
-            found.replace(path.with_name(f"{path.name}.before{suffix}"))
+            path.with_name(path.name + suffix).replace(path.with_name(f"{path.name}.before{suffix}"))
 
 
 def check_state(path: Path, family: str) -> None:
