@@ -182,7 +182,9 @@ class Reports:
         The whole is `walletBalance`, borrowed coins included.  Margin may exceed it, because other coins stand in for
         it: then all of it is locked.
         """
-        total = signed_amount(row.walletBalance) if row.walletBalance else ZERO
+        if not row.walletBalance:
+            raise RemoteProtocolError(f"balance of {row.coin}: no walletBalance")
+        total = signed_amount(row.walletBalance)
         locked = _number(row.locked)
         if self._product is not Product.SPOT:
             locked += _number(row.totalOrderIM) + _number(row.totalPositionIM)
@@ -193,6 +195,8 @@ class Reports:
         """A contract position, signed."""
         size = _number(row.size)
         if row.side not in _NO_SIDE:
+            if not row.size:
+                raise RemoteProtocolError(f"position in {row.symbol}: no size")
             size *= translated(SIDES, "side", row.side).sign
         elif size:
             raise RemoteProtocolError(f"a position of {size} {row.symbol} on no side")

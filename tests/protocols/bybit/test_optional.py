@@ -127,6 +127,18 @@ def test_a_classic_wallet_is_not_ours() -> None:
     assert events("wallet", wallet_row(coin_row(), accountType="CONTRACT")) == []
 
 
+@pytest.mark.parametrize("unsaid", [{}, {"walletBalance": ""}, {"walletBalance": None}])
+def test_money_that_is_not_said_is_not_taken_for_none(unsaid: dict[str, Any]) -> None:
+    coin = {name: value for name, value in coin_row().items() if name != "walletBalance"} | unsaid
+    with pytest.raises(RemoteProtocolError, match="walletBalance"):
+        events("wallet", wallet_row(coin))
+
+
+def test_a_position_whose_size_is_not_said_is_not_taken_for_flat() -> None:
+    with pytest.raises(RemoteProtocolError, match="size"):
+        events("position", position_row(size=""))
+
+
 @pytest.mark.parametrize("side", ["", "None"])
 def test_flat_in_old_words_and_new(side: str) -> None:
     (flat,) = events("position", position_row(side=side, size="0"))
