@@ -218,6 +218,7 @@ class Outcomes:
         """The answer to a replacement: each half for its own order."""
         error, parts = reply.error, reply.parts
         if error is not None:
+            self._note(error, halves[1])  # it left under the permit of a new order
             parts = (Reply("", error=error), Reply("", error=_of_the_new(error)))
         if len(parts) != len(halves):
             parts = (_UNREADABLE, _UNREADABLE)
@@ -226,7 +227,7 @@ class Outcomes:
             if part.error is None:
                 self._accepted(half, cl_ord_id, part.report)
                 continue
-            if part.error is not error or not half.is_order:
+            if error is None:
                 self._note(part.error, half)
             self._refused(half, cl_ord_id, part.error)
 
@@ -283,7 +284,7 @@ class Outcomes:
 
     def blocked_for_ns(self, message: Submit, now_ns: int) -> int:
         """How long the venue still refuses such requests; below 1: it does not."""
-        is_order = isinstance(message, SubmitOrder | OrderGroup)
+        is_order = isinstance(message, SubmitOrder | OrderGroup | SubmitReplace)
         return max(self.blocked_until_ns, self._emptied_until_ns[is_order]) - now_ns
 
     def inspect(self) -> dict[str, object]:

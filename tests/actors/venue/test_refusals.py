@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from actors.venue.calls import blocked_by
@@ -9,11 +10,12 @@ from actors.venue.limiter import LimiterActor
 from actors.venue.messages import BlockedByVenue
 from actors.venue.outcomes import OrderGroup, Outcomes, Pending, Way
 from actors.venue.settings import SECOND
-from protocols.ids import AccountID, ClOrdID, Symbol, Venue
-from protocols.orders import SubmitCancel
-from protocols.venue import Disposition, HttpReply, Reply, Scope, VenueError
+from protocols.ids import AccountID, ClOrdID, OrderID, Symbol, Venue
+from protocols.orders import SubmitCancel, SubmitReplace
+from protocols.venue import Disposition, HttpReply, OrderState, Reply, Scope, VenueError
 from protocols.venues.registry import VENUES, VenueOptions
 from supervisors.testing import RecordingContext
+from tests.actors.risk.world import order as new_order
 
 NOW = 1_790_000_000 * SECOND
 ACCOUNT, ENTRY = AccountID("a"), "/entry"
@@ -88,3 +90,22 @@ def test_an_empty_bucket_of_orders_keeps_no_cancel_waiting(
     assert outcomes.blocked_for_ns(ORDERS, NOW + SECOND) <= 0
     (told,) = [message for _, message in ctx.take() if isinstance(message, BlockedByVenue)]
     assert (told.account, bool(told.costs)) == ((ACCOUNT, True) if scope is Scope.ACCOUNT else (None, False))
+
+
+@pytest.mark.req("R355")
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_a_replacement_that_finds_the_bucket_of_orders_empty_keeps_no_cancel_waiting(in_parts: bool) -> None:
+    """It left under a permit for a new order, and as one it was too many."""
+    actor = LimiterActor(Venue("any"))  # any actor: it only has the context
+    ctx = RecordingContext(actor, ENTRY, NOW)
+    outcomes = Outcomes(actor, limiter="/limiter", clock="/clock", settle_after_ns=0, account=ACCOUNT)
+    order = attrs.evolve(new_order(), orig_cl_ord_id=ClOrdID("old"))
+    replacement = SubmitReplace(order, None, "/account")
+    error = VenueError(Disposition.RATE_LIMITED, "-1015", "", until_ns=NOW + SECOND, scope=Scope.ACCOUNT)
+    done = Reply("", report=OrderState(ClOrdID("old"), OrderID("1"), Symbol(""), None, (), 0))
+    answer = Reply("1", parts=(done, Reply("", error=error))) if in_parts else Reply("1", error=error)
+    outcomes.answered(outcomes.sent(replacement, Way.SOCKET, NOW), answer)
+    wait = [outcomes.blocked_for_ns(message, NOW) > 0 for message in (ORDERS, replacement, CANCEL)]
+    assert wait == [True, True, False]
+    (told,) = [message for _, message in ctx.take() if isinstance(message, BlockedByVenue)]
+    assert (told.account, told.costs) == (ACCOUNT, (("orders", 1),))
