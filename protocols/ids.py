@@ -40,6 +40,7 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ACCOUNT_WIDTH, _STRATEGY_WIDTH, _RUN_WIDTH, _EPOCH_WIDTH, _COUNT_WIDTH = 2, 3, 7, 3, 6
 _PAIRS = tuple(first + second for first in _DIGITS for second in _DIGITS)
 _PAIR = len(_PAIRS)
+_AMEND_REQUEST = re.compile(r"[0-9]+x+[0-9]+a([0-9]{1,9})", re.ASCII)
 _CL_ORD_ID = re.compile(r"b([0-9a-z]{2})([0-9a-z]{3})([0-9a-z]{7})([0-9a-z]{3})([0-9a-z]{6})")
 
 
@@ -65,6 +66,20 @@ def account_code(account: str) -> str:
 def strategy_code(strategy: str) -> str:
     """Three characters that stand for a strategy inside a ClOrdID."""
     return base36(binascii.crc32(strategy.encode()) % 36**_STRATEGY_WIDTH, _STRATEGY_WIDTH)
+
+
+def amend_request_id(request_id: str, number: int) -> str:
+    """The id of a request that is an order's amend of this number, made of an id that no other request has.
+
+    A venue that acknowledges an amend and refuses it later gives this id back, and says by it which amend it means.
+    """
+    return f"{request_id}a{number}"
+
+
+def amend_number(request_id: str) -> int | None:
+    """The number inside an id of `amend_request_id`; None for anything else."""
+    found = _AMEND_REQUEST.fullmatch(request_id)
+    return int(found[1]) if found is not None else None
 
 
 class ClOrdIDs:

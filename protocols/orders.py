@@ -45,6 +45,8 @@ from protocols.enums import (
 from protocols.ids import MANUAL, AccountID, ClOrdID, OrderID, Path, StrategyID, Symbol, TradeID, Venue
 
 ZERO = Decimal(0)
+SOME_AMEND = -1
+"""For `VenueCancelReject.amend`."""
 
 FIRM_GATE: Path = "/risk/firm"
 ROUTER: Path = "/router"
@@ -371,7 +373,7 @@ class NotSent(Event):
     reason: OrdRejReason
     text: str
     amend: int = 0
-    """Which of the order's amends it was, counted from 1; 0: a cancel, or nobody can tell."""
+    """Which of the order's amends it was, counted from 1; 0: none."""
 
 
 @message
@@ -386,7 +388,7 @@ class RequestAcknowledged(Event):
     settles_ns: int
     """Wall clock after which the request can take no effect any more."""
     amend: int = 0
-    """Which of the order's amends it was, counted from 1; 0: a cancel, or nobody can tell."""
+    """Which of the order's amends it was, counted from 1; 0: none."""
 
 
 @message
@@ -399,7 +401,7 @@ class OrderInDoubt(Event):
     since_ns: int
     settles_ns: int
     amend: int = 0
-    """Which of the order's amends it was, counted from 1; 0: a cancel, or nobody can tell."""
+    """Which of the order's amends it was, counted from 1; 0: none."""
 
 
 @message
@@ -421,7 +423,7 @@ class VenueCancelReject(Event):
     text: str
     order_gone: bool
     amend: int = 0
-    """Which of the order's amends it was, counted from 1; 0: a cancel, or nobody can tell."""
+    """Which of the order's amends it was, counted from 1; 0: a cancel; `SOME_AMEND`: an amend, nobody knows which."""
 
 
 @message

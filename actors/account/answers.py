@@ -15,6 +15,7 @@ from protocols.ids import ClOrdID, OrderID
 from protocols.journal import CancelClosed, DoubtOpened, OrderClosed
 from protocols.orders import (
     FIRM_GATE,
+    SOME_AMEND,
     AmendClosed,
     CancelRejected,
     ExecutionReport,
@@ -30,14 +31,12 @@ from protocols.orders import (
 def _is_amends(order: Order, number: int) -> bool | None:
     """Which change on its way an answer is about: True the amend, False the cancel, None neither.
 
-    `number` says which amend it answers, 0 that it answers a cancel, or does not say.  Both may be on their way, and an
-    answer may come late: one to an amend that is over says nothing about the one after it.
+    `number` says which amend it answers, 0 that it answers a cancel.  Both may be on their way, and an answer may come
+    late: one to what is over says nothing about what came after it.
     """
     if number:
         return True if order.amend_qty is not None and number == order.amends else None
-    if order.ord_status is OrdStatus.PENDING_CANCEL:
-        return False
-    return True if order.amend_qty is not None else None
+    return False if order.ord_status is OrdStatus.PENDING_CANCEL else None
 
 
 class Answers(Commands):
@@ -114,10 +113,22 @@ class Answers(Commands):
         order = self._live(event.cl_ord_id)
         if order is None:
             return
+        if event.amend == SOME_AMEND:
+            self._some_amend_failed(order)
+            return
         reason = CxlRejReason.TOO_LATE if event.order_gone else CxlRejReason.VENUE
         self._change_failed(order, reason, f"{event.code}: {event.text}" if event.code else event.text, event.amend)
         if event.order_gone and not order.finished_ns:
             self.ask_once(order)
+
+    def _some_amend_failed(self, order: Order) -> None:
+        """It may be an earlier one than the one on its way, whose reservation must not go with it: ask."""
+        if order.amend_qty is None:
+            self.counts["contradicted"] += 1
+        elif order.amend_doubt is None:
+            now_ns = self.ctx.now_ns
+            settles_ns = now_ns + self.settings.settle_ns
+            self.open_doubt(order, DoubtReason.VENUE_UNKNOWN, now_ns, settles_ns, cancel=True, amend=True)
 
     def in_doubt(self, event: OrderInDoubt) -> None:
         """Nobody knows what the venue did with a request; a report that came meanwhile knows better."""

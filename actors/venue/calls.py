@@ -126,7 +126,7 @@ class RestCalls:
 
 
 def blocked_by(error: VenueError, account: str, costs: Costs) -> BlockedByVenue:
-    """What the limiter must know of a refusal: a ban of the address or of a bucket there, or one account's empty bucket."""
+    """What the limiter must know: a ban of the address, of all or of one bucket, or an account's empty bucket."""
     if error.scope is Scope.ADDRESS:
         return BlockedByVenue(error.until_ns, error.text, costs=tuple((name, 1) for name in error.buckets))
     own = tuple((name, cost) for name, cost in costs if cost and name not in _OF_ALL)

@@ -49,7 +49,7 @@ from protocols.base import Message
 from protocols.control import ClockOffset, InstrumentsChanged, LimiterLease, VenueBlocked
 from protocols.enums import DoubtReason, OrdRejReason
 from protocols.errors import LocalProtocolError
-from protocols.ids import Path, Symbol
+from protocols.ids import Path, Symbol, amend_request_id
 from protocols.orders import (
     ExecutionReport,
     SubmitAmend,
@@ -335,6 +335,8 @@ class OrderEntryActor(Actor):
 
     def _send_change(self, message: Change, leases: tuple[Lease, ...], link: Link, now_ns: int) -> None:
         request_id = self._session.next_id()
+        if isinstance(message, SubmitAmend):
+            request_id = amend_request_id(request_id, message.number)
         stamp_ns = self._clock.stamp_ns(now_ns)
         try:
             frame = self._commands.frame(message, request_id, stamp_ns, logged_on=link.logged_on)

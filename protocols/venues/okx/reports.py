@@ -20,8 +20,8 @@ from decimal import Decimal
 
 from protocols.enums import ExecType, Liquidity, OrdStatus, OrdType
 from protocols.errors import RemoteProtocolError
-from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, TradeID, Venue
-from protocols.orders import ExecutionReport, VenueCancelReject
+from protocols.ids import AccountID, ClOrdID, OrderID, StrategyID, Symbol, TradeID, Venue, amend_number
+from protocols.orders import SOME_AMEND, ExecutionReport, VenueCancelReject
 from protocols.venue import OrderState
 from protocols.venues.okx.algos import Children, algo_order_id, nameless
 from protocols.venues.okx.wire import AckRow, FillRow, OrderRow
@@ -120,7 +120,9 @@ class Reports:
         if not row.tradeId or row.tradeId == "0" or not last_qty:
             state = self._state(row, _kind_of(row, status), status, received_ns)
             if row.amendResult == AMEND_FAILED:
-                return (VenueCancelReject(self._name(row), row.code[:20], _why(row), order_gone=False), state)
+                which = amend_number(row.reqId) or SOME_AMEND  # by REST, or by another program: no number of ours
+                rejected = VenueCancelReject(self._name(row), row.code[:20], _why(row), order_gone=False, amend=which)
+                return (rejected, state)
             return (state,)
         if status is not _STATUS_CANCELED:
             return (self._trade(row, status, last_qty, received_ns),)

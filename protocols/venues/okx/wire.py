@@ -253,6 +253,7 @@ class OrderRow(Struct, gc=False):
     execType: str = ""
     cancelSource: str = ""
     category: str = ""
+    reqId: str = ""
     amendResult: str = ""
     amendSource: str = ""
     code: str = ""

@@ -296,10 +296,11 @@ class Rig:
         """Where we think that it stands."""
         return self.state.orders.by_cl_ord_id[order.cl_ord_id].ord_status
 
-    def doubt(self, order: NewOrder, *, cancel: bool = False, settles_in_s: int = 15) -> None:
-        """No reply came."""
+    def doubt(self, order: NewOrder, *, cancel: bool = False, amend: int = 0, settles_in_s: int = 15) -> None:
+        """No reply came to the order, to its cancel or to the amend of this number."""
         now_ns = self.ctx.now_ns
-        self.tell(OrderInDoubt(order.cl_ord_id, cancel, DoubtReason.NO_REPLY, now_ns, now_ns + settles_in_s * SECOND))
+        settles_ns = now_ns + settles_in_s * SECOND
+        self.tell(OrderInDoubt(order.cl_ord_id, cancel or amend > 0, DoubtReason.NO_REPLY, now_ns, settles_ns, amend))
 
     # ---- the venue's answers -----------------------------------------------------------------------------------
 

@@ -404,7 +404,8 @@ def test_with_cancel_and_amend_on_their_way_each_refusal_ends_its_own(rig: Rig) 
 def test_an_amend_in_doubt_ends_with_its_confirmation(rig: Rig) -> None:
     order = rig.placed()
     rig.amend(order, "0.5")
-    rig.doubt(order, cancel=True)
+    rig.doubt(order, amend=1)
+    assert rig.state.orders.by_cl_ord_id[order.cl_ord_id].in_doubt
     replaced = rig.venue.amend(order.cl_ord_id, dec("0.5"))
     assert replaced is not None
     rig.tell(replaced)

@@ -102,7 +102,7 @@ def test_what_the_venue_has_no_words_for_is_said_to_be_unsupported() -> None:
     (submit,) = rig.requests
     assert isinstance(submit, SubmitAmend)
     assert (submit.side, submit.price) == (Side.BUY, dec(100))
-    rig.tell(NotSent(order.cl_ord_id, True, OrdRejReason.UNSUPPORTED, "the venue amends nothing"))
+    rig.tell(NotSent(order.cl_ord_id, True, OrdRejReason.UNSUPPORTED, "the venue amends nothing", amend=1))
     (rejected,) = rig.heard(STRATEGY_PATH, CancelRejected)
     assert isinstance(rejected, CancelRejected)
     assert rejected.reason is CxlRejReason.UNSUPPORTED

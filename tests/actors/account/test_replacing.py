@@ -24,6 +24,7 @@ from protocols.ids import ClOrdID
 from protocols.journal import AlarmRaised, AmendIntent, CancelIntent, OrderIntent
 from protocols.orders import (
     FIRM_GATE,
+    SOME_AMEND,
     AmendClosed,
     AmendOrder,
     CancelAll,
@@ -153,6 +154,40 @@ def test_a_refused_amend_leaves_the_order_as_it_was(rig: Rig) -> None:
     rig.assert_replays()
 
 
+@pytest.mark.parametrize("is_canceling", [False, True])
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_refusal_of_nobody_knows_which_amend_ends_none_but_is_a_reason_to_ask(
+    rig: Rig, is_done: bool, is_canceling: bool
+) -> None:
+    """It may be about an earlier one: what is reserved for the one on its way stays until the venue has told."""
+    order = rig.placed()
+    amend = rig.change(order, "3")
+    if is_canceling:
+        rig.cancel(order)
+    if is_done:
+        rig.venue.amend(order.cl_ord_id, dec(3))  # its confirmation is late
+    unnamed = VenueCancelReject(order.cl_ord_id, "51503", "too late", False, amend=SOME_AMEND)
+    for _ in range(2):
+        rig.tell(unnamed)
+    ours = rig.state.orders.by_cl_ord_id[order.cl_ord_id]
+    assert ours.ord_status is (OrdStatus.PENDING_CANCEL if is_canceling else OrdStatus.PENDING_REPLACE)
+    assert (ours.amend_id, ours.cancel_doubt) == (amend.request_id, None)
+    assert (closed(rig), rejected(rig)) == ([], [])
+    rig.advance(60)
+    rig.answer_queries()
+    (over,) = closed(rig)
+    assert (over.request_id, over.order_qty) == (amend.request_id, dec(3) if is_done else dec(1))
+    rig.assert_replays()
+
+
+def test_a_refusal_of_an_amend_when_none_is_on_its_way_is_a_contradiction(rig: Rig) -> None:
+    order = rig.placed()
+    rig.cancel(order)
+    rig.tell(VenueCancelReject(order.cl_ord_id, "51503", "too late", False, amend=SOME_AMEND))
+    assert rig.actor.core.counts["contradicted"] == 1
+    assert (rig.status(order), rejected(rig)) == (OrdStatus.PENDING_CANCEL, [])
+
+
 def test_answers_to_an_amend_before_this_one_say_nothing_about_it(rig: Rig) -> None:
     order = rig.placed()
     rig.change(order, "2")
@@ -166,6 +201,7 @@ def test_answers_to_an_amend_before_this_one_say_nothing_about_it(rig: Rig) -> N
     rig.tell(NotSent(order.cl_ord_id, True, OrdRejReason.NOT_SENT, "late", amend=1))
     rig.tell(OrderInDoubt(order.cl_ord_id, True, DoubtReason.NO_REPLY, now_ns, now_ns + 1, amend=1))
     rig.tell(RequestAcknowledged(order.cl_ord_id, None, True, now_ns, now_ns + 1, amend=1))
+    rig.tell(VenueCancelReject(order.cl_ord_id, "-2011", "a cancel of before", False))
     rig.advance(3)
     ours = rig.state.orders.by_cl_ord_id[order.cl_ord_id]
     assert (ours.ord_status, ours.amend_qty, ours.amend_id) == (OrdStatus.PENDING_REPLACE, dec(3), second.request_id)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.enums import ExecType, OrdStatus
+from protocols.ids import amend_request_id
 from protocols.instruments import Product
 from protocols.orders import ExecutionReport, NewOrder, VenueCancelReject
 from protocols.venue import Reply
@@ -159,6 +160,9 @@ def test_a_failed_amendment_leaves_the_order_as_it_was(rig: Rig) -> None:
     order = rig.new_order()
     say(rig, frame(order, 1, "live"))
     rig.amend(order, "0.5")
-    say(rig, frame(order, 2, "live", amendResult="-1", reqId="1x1", msg="the order is being filled"))
+    say(
+        rig,
+        frame(order, 2, "live", amendResult="-1", reqId=amend_request_id("1x1", 1), msg="the order is being filled"),
+    )
     ours = rig.state.orders.by_cl_ord_id[order.cl_ord_id]
     assert (ours.order_qty, ours.leaves_qty, rig.status(order)) == (D(1), D(1), OrdStatus.NEW)

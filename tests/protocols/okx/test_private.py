@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from protocols.enums import ExecType, Liquidity, OrdRejReason, OrdStatus, OrdType, Side
 from protocols.errors import RemoteProtocolError, Unrecognized
-from protocols.ids import ClOrdID, OrderID, StrategyID, Symbol, TradeID
+from protocols.ids import ClOrdID, OrderID, StrategyID, Symbol, TradeID, amend_request_id
 from protocols.instruments import Product
-from protocols.orders import ExecutionReport, VenueCancelReject
+from protocols.orders import SOME_AMEND, ExecutionReport, VenueCancelReject
 from protocols.positions import Balance, BalancesChanged, PositionsListed, VenuePosition
 from protocols.venue import Disposition, OrderState, Reply, StreamTerminated, UnrecognizedMessage, VenueError
 from protocols.venues.okx import OkxPrivate
@@ -145,10 +145,17 @@ class TestOrders:
     def test_an_end_that_nobody_asked_for_says_so(self) -> None:
         assert "category adl" in update(**(NO_FILL | {"state": "filled", "accFillSz": "1", "category": "adl"})).text
 
-    def test_an_amend_that_fails_after_its_acknowledgement_is_refused(self) -> None:
-        row = order_row(**(NO_FILL | {"amendResult": "-1", "code": "51503", "msg": "too late"}))
+    @pytest.mark.parametrize(
+        "request_id, number",
+        [(amend_request_id("1x17", 3), 3), (amend_request_id("12xx4", 10), 10), ("", SOME_AMEND),
+         ("am0001", SOME_AMEND), ("1x17", SOME_AMEND), ("1x17a", SOME_AMEND), ("1x17a0", SOME_AMEND)],
+    )  # fmt: skip
+    def test_an_amend_that_fails_after_its_acknowledgement_is_refused(self, request_id: str, number: int) -> None:
+        """Which one, says the id of its request (section 5.2): the venue gives it back."""
+        row = order_row(**(NO_FILL | {"reqId": request_id, "amendResult": "-1", "code": "51503", "msg": "too late"}))
         refusal, state = decoded(pushed("orders", [row]))
-        assert refusal == VenueCancelReject(CL_ORD_ID, "51503", "amend failed (-1): too late", order_gone=False)
+        text = "amend failed (-1): too late"
+        assert refusal == VenueCancelReject(CL_ORD_ID, "51503", text, order_gone=False, amend=number)
         assert (state.exec_type, state.ord_status, state.order_qty) == (ExecType.ORDER_STATUS, OrdStatus.NEW, 1)
 
     def test_a_forced_fill_says_so(self) -> None:

@@ -12,7 +12,7 @@ from trio_websocket import WebSocketConnection
 
 from protocols.enums import Channel, ExecInst, ExecType, Liquidity, OrdRejReason, OrdStatus, OrdType, TimeInForce
 from protocols.enums import Side as OurSide
-from protocols.ids import AccountID, ClOrdID, StrategyID, Symbol
+from protocols.ids import AccountID, ClOrdID, StrategyID, Symbol, amend_request_id
 from protocols.instruments import Product
 from protocols.market import BookDelta, BookSnapshot, BookTicker, Candle, Trade
 from protocols.orders import ExecutionReport, NewOrder, VenueCancelReject
@@ -217,10 +217,11 @@ async def test_an_amend_that_fails_after_its_acknowledgement() -> None:
         order = new_order(Product.SPOT, "am1")
         report(await entry.send(private.new_order(order, "p1", now(), logged_on=True)))
         await entry.until(ExecutionReport)
-        too_much = private.amend_order(order.cl_ord_id, None, order.symbol, D(5000), "m1", now(), logged_on=True)
+        request_id = amend_request_id("1x9", 2)
+        too_much = private.amend_order(order.cl_ord_id, None, order.symbol, D(5000), request_id, now(), logged_on=True)
         report(await entry.send(too_much))
         refusal = await entry.until(VenueCancelReject)
-        assert (refusal.cl_ord_id, refusal.order_gone) == ("am1", False)
+        assert (refusal.cl_ord_id, refusal.order_gone, refusal.amend) == ("am1", False, 2)
         assert sim.open_orders("alpha")[0].order_qty == D("0.1")
 
 
