@@ -34,6 +34,7 @@ from protocols.venues.binance_common.wire import (
     TradeEvent,
 )
 from protocols.venues.values import REFUSED, Levels, amount, stamp_ns
+from protocols.venues.words import UnknownWord
 
 __all__ = ["Build", "PublicSide", "stream_kind"]
 
@@ -45,7 +46,7 @@ _MANY = ("@arr", "@arr@1s")
 TIME_WEIGHT = 1
 
 Build = Callable[[Any, int, int], Sequence[Message]]
-"""Events of a decoded message, of the time at which it came and of its connection."""
+"""Events of a decoded message, of the time at which it came and of its connection.  Raises UnknownWord."""
 
 
 class PublicSide:
@@ -91,6 +92,9 @@ class PublicSide:
                     except msgspec.ValidationError:
                         return self._decode_any(raw, received_ns, connection)
             return self._decode_any(raw, received_ns, connection)
+        except UnknownWord as unknown:
+            assert isinstance(raw, bytes)
+            return (self._unrecognized(unknown.what.field, unknown.what.raw, raw),)
         except REFUSED as error:
             raise RemoteProtocolError(f"stream message refused: {error}: {raw[:200]!r}") from error
 
@@ -108,7 +112,10 @@ class PublicSide:
                 field, word = ("stream", stream) if isinstance(stream, str) else ("e", str(name))
                 return (self._unrecognized(field, word, raw),)
             event_type, build = known
-            events += build(msgspec.convert(row, event_type), received_ns, connection)
+            try:
+                events += build(msgspec.convert(row, event_type), received_ns, connection)
+            except UnknownWord as unknown:
+                events.append(self._unrecognized(unknown.what.field, unknown.what.raw, raw))
         return events
 
     def _decode_any(self, raw: bytes, received_ns: int, connection: int) -> Sequence[Message | Reply]:
@@ -141,7 +148,7 @@ class PublicSide:
     def _kline(self, data: KlineEvent, received_ns: int, connection: int) -> Sequence[Message]:
         interval_ns = INTERVALS.get(data.bar.interval)
         if interval_ns is None:
-            return (self._unrecognized("kline.i", data.bar.interval, b""),)
+            raise UnknownWord("kline.i", data.bar.interval)
         return (bar_of(self.venue, data.symbol, data.bar, interval_ns, received_ns),)
 
     def _unrecognized(self, field: str, raw: str, message: bytes) -> UnrecognizedMessage:

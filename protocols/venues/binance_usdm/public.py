@@ -58,6 +58,7 @@ from protocols.venues.binance_usdm.limits import (
 )
 from protocols.venues.binance_usdm.requests import decoded, public_request
 from protocols.venues.values import REFUSED, amount, stamp_ns
+from protocols.venues.words import UnknownWord
 
 __all__ = ["CAPABILITIES", "VENUE", "BinanceUsdmPublic"]
 
@@ -219,7 +220,7 @@ class BinanceUsdmPublic(PublicSide):
     def _trade_of_kind(self, data: TradeEvent, received_ns: int, connection: int) -> Sequence[Message]:
         if data.kind != "MARKET":
             # An execution outside the book (insurance fund, ADL): no price of the market.
-            return (self._unrecognized("trade.X", data.kind, b""),)
+            raise UnknownWord("trade.X", data.kind)
         return self._trade(data, received_ns, connection)
 
     def _book_ticker(self, data: wire.BookTickerEvent, received_ns: int, connection: int) -> Sequence[Message]:

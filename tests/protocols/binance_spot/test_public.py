@@ -224,6 +224,7 @@ def test_shutdown_notice(notice: dict[str, Any]) -> None:
 def test_streams_that_we_never_ask_for_are_shown_as_unrecognized(stream: str, data: dict[str, Any]) -> None:
     event = decode(msgspec.json.encode({"stream": stream, "data": data}))
     assert isinstance(event, UnrecognizedMessage)
+    assert stream in event.raw
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,18 @@ def test_a_partial_book_is_never_taken_for_a_diff(stream: str | None) -> None:
 def test_an_execution_outside_the_book_is_no_trade_of_the_market() -> None:
     event = decode("btcusdt@trade", TRADE | {"X": "INSURANCE_FUND"})
     assert isinstance(event, UnrecognizedMessage)
-    assert event.what[0].raw == "INSURANCE_FUND"
+    assert (event.what[0].field, event.what[0].raw) == ("trade.X", "INSURANCE_FUND")
+    assert json.loads(event.raw)["data"]["t"] == 12345
+    (bare,) = CODEC.decode(msgspec.json.encode(TRADE | {"X": "ADL"}), RECEIVED_NS, 4)
+    assert isinstance(bare, UnrecognizedMessage)
+    assert '"ADL"' in bare.raw
+
+
+def test_a_row_that_we_do_not_know_costs_the_others_nothing() -> None:
+    rows = [TRADE | {"X": "ADL"}, TRADE]
+    told, trade = CODEC.decode(msgspec.json.encode({"stream": "!trade@arr", "data": rows}), RECEIVED_NS, 4)
+    assert isinstance(told, UnrecognizedMessage)
+    assert isinstance(trade, Trade)
 
 
 @pytest.mark.parametrize(
