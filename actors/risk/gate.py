@@ -98,10 +98,8 @@ class RiskGate:
 
     def decide(self, order: NewOrder, now_ns: int, monotonic_ns: int) -> Refusal | None:
         """None: the order may pass and is reserved.  `now_ns` wall clock, `monotonic_ns` for durations."""
-        if self.state is _HALTED:
-            return Refusal(Why.HALTED, f"{self.scope} is halted")
-        if not self.journal_healthy:
-            return Refusal(Why.JOURNAL, "the journal cannot write, so no order may leave")
+        if self.state is _HALTED or not self.journal_healthy:
+            return self._refuse_all()
         exposure = self.exposure
         key = order.cl_ord_id
         if key in exposure.orders or key in exposure.finished or key in exposure.finished_before:
@@ -114,10 +112,7 @@ class RiskGate:
             refusal = refuse_impossible(order, market, market.instrument, proven)
             if refusal is not None:
                 return refusal
-        if monotonic_ns >= self._pace.next_ns:
-            self._pace.advance(monotonic_ns)
-        if now_ns >= self._day_ends_ns:
-            self._begin_day(now_ns)
+        self._catch_up(now_ns, monotonic_ns)
 
         row = market.rows.get(order.account) or exposure.row(order.account, market)
         leg = row.buy if order.side is _BUY else row.sell
@@ -126,11 +121,7 @@ class RiskGate:
                 return self._unproven(market, "an order without a limit price")
             exposure.reserve_reducing(order, leg, worst_price(order, market))
         else:
-            if not proven or self.state is not _ACTIVE or self.draining or not market.unit or exposure.unvalued:
-                return self._refuse_state(market)
-            refusal = self._refuse_price(order, market, market.instrument) or self._refuse_pace(
-                order, row, monotonic_ns
-            )
+            refusal = self._refuse_risk(order, row, market.instrument, proven, monotonic_ns)
             if refusal is not None:
                 return refusal
             breach = exposure.reserve(order, leg, worst_price(order, market))
@@ -182,24 +173,39 @@ class RiskGate:
         """All but the limits on exposure, for the order that the amend would make."""
         leg, row, market = live.leg, live.leg.row, live.leg.row.market
         assert market.instrument is not None
-        if self.state is _HALTED:
-            return Refusal(Why.HALTED, f"{self.scope} is halted")
-        if not self.journal_healthy:
-            return Refusal(Why.JOURNAL, "the journal cannot write, so no amend may leave")
+        if self.state is _HALTED or not self.journal_healthy:
+            return self._refuse_all()
         proven = monotonic_ns - market.proven_at_ns <= self._max_quote_age_ns
         if self._firm is not None:
             refusal = refuse_impossible(wish, market, market.instrument, proven)
             if refusal is not None:
                 return refusal
+        self._catch_up(now_ns, monotonic_ns)
+        if leg.net + max(wish.order_qty - live.order_qty, ZERO) <= ZERO:
+            return None
+        return self._refuse_risk(wish, row, market.instrument, proven, monotonic_ns)
+
+    def _catch_up(self, now_ns: int, monotonic_ns: int) -> None:
+        """What is counted by time begins anew when its time has come."""
         if monotonic_ns >= self._pace.next_ns:
             self._pace.advance(monotonic_ns)
         if now_ns >= self._day_ends_ns:
-            self._begin_day(now_ns)
-        if leg.net + max(wish.order_qty - live.order_qty, ZERO) <= ZERO:
-            return None
+            self.count_day(now_ns // DAY_NS, 0)
+
+    def _refuse_all(self) -> Refusal:
+        """Why nothing but a cancel or a smaller quantity may leave, not even a reduction."""
+        if self.state is _HALTED:
+            return Refusal(Why.HALTED, f"{self.scope} is halted")
+        return Refusal(Why.JOURNAL, "the journal cannot write, so no order may leave")
+
+    def _refuse_risk(
+        self, order: NewOrder, row: Row, instrument: Instrument, proven: bool, monotonic_ns: int
+    ) -> Refusal | None:
+        """What only an order that adds risk must satisfy, but for the limits on exposure."""
+        market = row.market
         if not proven or self.state is not _ACTIVE or self.draining or not market.unit or self.exposure.unvalued:
             return self._refuse_state(market)
-        return self._refuse_price(wish, market, market.instrument) or self._refuse_pace(wish, row, monotonic_ns)
+        return self._refuse_price(order, market, instrument) or self._refuse_pace(order, row, monotonic_ns)
 
     def _refuse_state(self, market: Market) -> Refusal:
         """Why nothing that adds risk may leave now."""
@@ -275,9 +281,6 @@ class RiskGate:
     def _trip(self, refusal: Refusal) -> Refusal:
         self.tripped = f"breaker: {refusal.text}"
         return refusal
-
-    def _begin_day(self, now_ns: int) -> None:
-        self.count_day(now_ns // DAY_NS, 0)
 
     # ---- control ----------------------------------------------------------------------------------------------
 
