@@ -453,53 +453,35 @@ class StrategyActor(Actor):
             return None
         if self.trading_state is TradingState.REDUCING and not self._reduces(symbol, side, qty):
             return None
-        return self._place(symbol, side, ord_type, qty, price, time_in_force, exec_inst)
+        own = OwnOrder(self._next_id(), symbol, side, ord_type, qty, price, self.now_ns)
+        own.time_in_force, own.exec_inst = time_in_force, exec_inst
+        return self._place(own, time_in_force)
 
-    def _place(
-        self,
-        symbol: Symbol,
-        side: Side,
-        ord_type: OrdType,
-        qty: Decimal,
-        price: Decimal | None,
-        time_in_force: TimeInForce,
-        exec_inst: ExecInst,
-        orig_cl_ord_id: ClOrdID | None = None,
-    ) -> ClOrdID:
+    def _next_id(self) -> ClOrdID:
         assert self._ids is not None
-        now_ns = self.ctx.now_ns
+        return self._ids.next()
+
+    def _place(self, own: OwnOrder, time_in_force: TimeInForce, orig_cl_ord_id: ClOrdID | None = None) -> ClOrdID:
         order = NewOrder(
-            cl_ord_id=self._ids.next(),
-            account=self.account,
-            strategy=self.strategy,
-            venue=self.venue,
-            symbol=symbol,
-            side=side,
-            ord_type=ord_type,
-            order_qty=qty,
-            price=price,
-            created_ns=now_ns,
-            reply_to=self.ctx.path,
-            time_in_force=time_in_force,
-            exec_inst=exec_inst,
+            own.cl_ord_id,
+            self.account,
+            self.strategy,
+            self.venue,
+            own.symbol,
+            own.side,
+            own.ord_type,
+            own.order_qty,
+            own.price,
+            own.created_ns,
+            self.ctx.path,
+            time_in_force,
+            own.exec_inst,
             orig_cl_ord_id=orig_cl_ord_id,
         )
-        self._blotter.add(
-            OwnOrder(
-                order.cl_ord_id,
-                symbol,
-                side,
-                ord_type,
-                qty,
-                price,
-                now_ns,
-                time_in_force=time_in_force,
-                exec_inst=exec_inst,
-            )
-        )
+        self._blotter.add(own)
         self._sent += 1
         self.ctx.send(ROUTER, order)
-        return order.cl_ord_id
+        return own.cl_ord_id
 
     def replace(self, cl_ord_id: ClOrdID, qty: Decimal | None, price: Decimal | None) -> ClOrdID | None:
         """Other terms for a resting limit order, in place or by another order, as the venue can; None: not now."""
@@ -528,9 +510,10 @@ class StrategyActor(Actor):
             return None
         if not self._may_grow(order, instrument, left, new_px, left):
             return None
-        how = (order.time_in_force, order.exec_inst)
-        order.replacing = self._place(order.symbol, order.side, order.ord_type, left, new_px, *how, cl_ord_id)
-        return ClOrdID(order.replacing)
+        new = OwnOrder(self._next_id(), order.symbol, order.side, order.ord_type, left, new_px, self.now_ns)
+        new.time_in_force, new.exec_inst = order.time_in_force, order.exec_inst
+        order.replacing = new.cl_ord_id
+        return self._place(new, order.time_in_force, cl_ord_id)
 
     def _may_grow(self, order: OwnOrder, instrument: Instrument, qty: Decimal, price: Decimal, more: Decimal) -> bool:
         """Whether these terms are legal at the venue, and allowed in the present state."""
@@ -540,8 +523,7 @@ class StrategyActor(Actor):
 
     def _amend(self, order: OwnOrder, total: Decimal, price: Decimal | None) -> ClOrdID:
         """In place: straight to the account when it only makes the order smaller (`price` None), else by the gates."""
-        assert self._ids is not None
-        to, request_id = (ROUTER, self._ids.next()) if price is not None else (self._account_path, "")
+        to, request_id = (ROUTER, self._next_id()) if price is not None else (self._account_path, "")
         order.replacing = request_id or "amend"
         self.ctx.send(
             to,
