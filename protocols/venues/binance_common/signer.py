@@ -1,6 +1,5 @@
 """Signatures (section 4 of both references): HMAC-SHA-256 as hex, Ed25519 and RSA as base64.
 
-A signer keeps a keyed object, not the secret; it has no repr of it, cannot be pickled, copied or compared by value.
 What is signed is decided by the caller: percent-encoded text in the order sent (REST), or `name=value` pairs sorted
 by name and not encoded (WebSocket API).
 
@@ -13,8 +12,6 @@ Example::
 from __future__ import annotations
 
 import base64
-import hmac
-from typing import NoReturn
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,48 +22,19 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from protocols.errors import ConfigError
 from protocols.venue import Signer
+from protocols.venues import signers
+from protocols.venues.signers import SecretHolder
 
 __all__ = ["Ed25519Signer", "HmacSigner", "RsaSigner", "signer_for"]
 
 
-class _SecretHolder:
-    """What all signers share: the public half of the key, and no way out for the other half."""
-
-    __slots__ = ("api_key",)
-
-    can_logon = False
-
-    def __init__(self, api_key: str) -> None:
-        if not api_key or not api_key.isascii() or not api_key.isprintable():
-            raise ConfigError("api_key must be printable ASCII text and not empty; copy it again from the venue")
-        self.api_key = api_key
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of key {self.api_key[:4]}...>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} holds a secret and is neither copied nor pickled")
-
-
-class HmacSigner(_SecretHolder):
+class HmacSigner(signers.HmacSigner):
     """HMAC-SHA-256.  The venue calls these keys deprecated and does not let them log a session on."""
 
-    __slots__ = ("_mac",)
-
-    def __init__(self, api_key: str, secret: str) -> None:
-        super().__init__(api_key)
-        if not secret:
-            raise ConfigError("the HMAC secret is empty; copy it again from the venue")
-        self._mac = hmac.new(secret.encode(), digestmod="sha256")
-
-    def sign(self, payload: bytes) -> str:
-        """64 hexadecimal digits."""
-        mac = self._mac.copy()
-        mac.update(payload)
-        return mac.hexdigest()
+    __slots__ = ()
 
 
-class Ed25519Signer(_SecretHolder):
+class Ed25519Signer(SecretHolder):
     """Ed25519: the only kind of key that `session.logon` takes."""
 
     __slots__ = ("_key",)
@@ -82,7 +50,7 @@ class Ed25519Signer(_SecretHolder):
         return base64.b64encode(self._key.sign(payload)).decode()
 
 
-class RsaSigner(_SecretHolder):
+class RsaSigner(SecretHolder):
     """RSA with PKCS#1 v1.5 and SHA-256; keys of 2048 to 4096 bits."""
 
     __slots__ = ("_key",)

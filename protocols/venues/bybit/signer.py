@@ -1,6 +1,5 @@
 """Signatures (reference section 2): HMAC-SHA-256 as lower-case hex, RSA as base64.
 
-A signer keeps a keyed object, not the secret; it has no repr of it, cannot be pickled, copied or compared by value.
 What is signed is decided by the caller: REST signs `timestamp + key + recv_window + payload`, where the payload is the
 query as sent or the body as sent; a socket signs `GET/realtime` and a moment in the near future, once.
 
@@ -13,8 +12,6 @@ Example::
 from __future__ import annotations
 
 import base64
-import hmac
-from typing import NoReturn
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -24,52 +21,27 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from protocols.errors import ConfigError
 from protocols.venue import Signer
+from protocols.venues import signers
+from protocols.venues.signers import SecretHolder
 
 __all__ = ["HmacSigner", "RsaSigner", "signer_for"]
 
 
-class _SecretHolder:
-    """What both signers share: the public half of the key, and no way out for the other half."""
+class HmacSigner(signers.HmacSigner):
+    """HMAC-SHA-256: the keys that the venue makes itself."""
 
-    __slots__ = ("api_key",)
+    __slots__ = ()
 
     can_logon = True
     """Both kinds of key authenticate a socket, after which its requests carry no signature."""
 
-    def __init__(self, api_key: str) -> None:
-        if not api_key or not api_key.isascii() or not api_key.isprintable():
-            raise ConfigError("api_key must be printable ASCII text and not empty; copy it again from the venue")
-        self.api_key = api_key
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of key {self.api_key[:4]}...>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} holds a secret and is neither copied nor pickled")
-
-
-class HmacSigner(_SecretHolder):
-    """HMAC-SHA-256: the keys that the venue makes itself."""
-
-    __slots__ = ("_mac",)
-
-    def __init__(self, api_key: str, secret: str) -> None:
-        super().__init__(api_key)
-        if not secret:
-            raise ConfigError("the HMAC secret is empty; copy it again from the venue")
-        self._mac = hmac.new(secret.encode(), digestmod="sha256")
-
-    def sign(self, payload: bytes) -> str:
-        """64 hexadecimal digits."""
-        mac = self._mac.copy()
-        mac.update(payload)
-        return mac.hexdigest()
-
-
-class RsaSigner(_SecretHolder):
+class RsaSigner(SecretHolder):
     """RSA with PKCS#1 v1.5 and SHA-256: the keys whose public half was given to the venue."""
 
     __slots__ = ("_key",)
+
+    can_logon = True
 
     def __init__(self, api_key: str, key: RSAPrivateKey) -> None:
         super().__init__(api_key)

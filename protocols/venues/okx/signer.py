@@ -1,6 +1,5 @@
 """Signatures (reference section 2): HMAC-SHA-256 as base64, over a text that the caller puts together.
 
-A signer keeps a keyed object, not the secret; it has no repr of it, cannot be pickled, copied or compared by value.
 The passphrase is no signing secret: it travels in clear with every request, so a codec may read it.
 
 Example::
@@ -12,44 +11,29 @@ Example::
 from __future__ import annotations
 
 import base64
-import hmac
-from typing import NoReturn
 
 from protocols.errors import ConfigError
+from protocols.venues.signers import HmacSigner
 
 __all__ = ["OkxSigner", "signer_for"]
 
 
-class OkxSigner:
+class OkxSigner(HmacSigner):
     """`protocols.venue.Signer` with the passphrase that OKX wants beside the key."""
 
-    __slots__ = ("_mac", "api_key", "passphrase")
+    __slots__ = ("passphrase",)
 
     can_logon = True
 
     def __init__(self, api_key: str, secret: str, passphrase: str) -> None:
-        for field, text in (("api_key", api_key), ("passphrase", passphrase)):
-            if not text or not text.isascii() or not text.isprintable():
-                raise ConfigError(
-                    f"the {field} must be printable ASCII text and not empty; copy it again from the venue"
-                )
-        if not secret:
-            raise ConfigError("the secret is empty; copy it again from the venue")
-        self.api_key = api_key
+        super().__init__(api_key, secret)
+        if not passphrase or not passphrase.isascii() or not passphrase.isprintable():
+            raise ConfigError("the passphrase must be printable ASCII text and not empty; copy it again from the venue")
         self.passphrase = passphrase
-        self._mac = hmac.new(secret.encode(), digestmod="sha256")
 
     def sign(self, payload: bytes) -> str:
         """Base64 of 32 bytes."""
-        mac = self._mac.copy()
-        mac.update(payload)
-        return base64.b64encode(mac.digest()).decode()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of key {self.api_key[:4]}...>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} holds a secret and is neither copied nor pickled")
+        return base64.b64encode(self.mac(payload)).decode()
 
 
 def signer_for(api_key: str, secret: str) -> OkxSigner:

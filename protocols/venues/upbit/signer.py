@@ -13,52 +13,33 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
-from typing import NoReturn
 
 import msgspec
 
 from protocols.errors import ConfigError
+from protocols.venues.signers import HmacSigner
 
 __all__ = ["JwtSigner", "signer_for"]
 
 _DIGESTS = {"HS512": "sha512", "HS256": "sha256"}
 
 
-class JwtSigner:
-    """Holds a keyed object, not the secret, and has no way out for it; `protocols.venue.Signer`.
+class JwtSigner(HmacSigner):
+    """`protocols.venue.Signer`; `algorithm` is HS512 or HS256."""
 
-    `algorithm` is HS512 or HS256.
-    """
-
-    __slots__ = ("_header", "_mac", "algorithm", "api_key")
-
-    can_logon = False
+    __slots__ = ("_header", "algorithm")
 
     def __init__(self, api_key: str, secret: str, algorithm: str = "HS512") -> None:
-        if not api_key or not api_key.isascii() or not api_key.isprintable():
-            raise ConfigError("api_key must be printable ASCII text and not empty; copy it again from the venue")
-        if not secret:
-            raise ConfigError("the secret key is empty; copy it again from the venue")
         digest = _DIGESTS.get(algorithm)
         if digest is None:
             raise ConfigError(f"the JWT algorithm was {algorithm!r}, must be one of {', '.join(_DIGESTS)}")
-        self.api_key = api_key
+        super().__init__(api_key, secret, digest)  # the text itself: it is not base64
         self.algorithm = algorithm
-        self._mac = hmac.new(secret.encode(), digestmod=digest)  # the text itself: it is not base64
         self._header = _base64url(msgspec.json.encode({"alg": algorithm, "typ": "JWT"}))
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of key {self.api_key[:4]}...>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} holds a secret and is neither copied nor pickled")
 
     def sign(self, payload: bytes) -> str:
         """The MAC as base64url without padding."""
-        mac = self._mac.copy()
-        mac.update(payload)
-        return _base64url(mac.digest())
+        return _base64url(self.mac(payload))
 
     def token(self, nonce: str, text: str) -> str:
         """The JWT of one request whose parameters read `text`."""
