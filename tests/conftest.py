@@ -7,10 +7,12 @@ the test with the reason where neither exists.
 
 from __future__ import annotations
 
-import ipaddress
+import functools
 import os
+import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -28,23 +30,35 @@ class NetworkForbidden(BaseException):
     """A test tried to reach another machine.  No code under test can take it for an error of the venue's."""
 
 
-def _is_here(host: object) -> bool:
-    if host in (None, "", "localhost"):
-        return True
+NOBODYS = (".invalid", ".test", ".localhost")
+"""Names that are never anybody's (RFC 6761)."""
+
+
+def _is_name_here(host: object) -> bool:
+    name = host.decode() if isinstance(host, bytes) else str(host or "")
+    return name in ("", "localhost") or name.endswith(NOBODYS) or _is_address_here(name)
+
+
+@functools.lru_cache
+def _is_address_here(address: str) -> bool:
+    """An address that can be bound is this machine's own."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        address = ipaddress.ip_address(host.decode() if isinstance(host, bytes) else str(host))
-    except ValueError:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address.partition("%")[0], 0))
+    except OSError:
         return False
-    return address.is_loopback or address.is_unspecified
+    return True
 
 
-def _guard(event: str, arguments: tuple[object, ...]) -> None:
+def _guard(event: str, arguments: tuple[Any, ...]) -> None:
     """Everything that a test needs runs on this machine; what goes anywhere else is a mistake, or a slow failure."""
-    if event == "socket.getaddrinfo" and not _is_here(arguments[0]):
+    if event == "socket.getaddrinfo" and not _is_name_here(arguments[0]):
         raise NetworkForbidden(f"a test asked for the address of {arguments[0]!r}; tests use loopback only")
     if event == "socket.connect":
-        address = arguments[1]
-        if isinstance(address, tuple) and not _is_here(address[0]):
+        sock, address = arguments
+        is_network = sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM
+        if is_network and not _is_address_here(address[0]):
             raise NetworkForbidden(f"a test connected to {address[0]!r}; tests use loopback only")
 
 

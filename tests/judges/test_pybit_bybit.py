@@ -28,7 +28,7 @@ Start = Callable[..., RunningSimulator]
 def venue(shared_simulator: Start) -> Iterator[RunningSimulator]:
     # The streams answer a few milliseconds later, as over a network: the client registers a topic after it has asked
     # for it, and an answer that comes between the two would find nobody.
-    running = shared_simulator("bybit", "--limit", "buckets=0", "--market-latency", "20")
+    running = shared_simulator("bybit", "--limit", "buckets=0", "--market-latency", "20", "--reply-latency", "20")
     streams = running.urls["streams"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pybit.unified_trading, "PUBLIC_WSS", streams + "/v5/public/{CHANNEL_TYPE}")
