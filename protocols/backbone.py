@@ -15,9 +15,8 @@ import attrs
 from protocols.base import Event, Query, message
 from protocols.enums import Quality, Word
 from protocols.ids import Path, Symbol, Venue
-from protocols.market import BookSnapshot, Candle, Depth, Ticker
+from protocols.market import Candle, Depth, Ticker
 from protocols.reconcile import READ_PATIENCE_NS
-from protocols.venue import VenueError
 
 DESK: Path = "/market/desk"
 """Address of the actor that serves readers who are no actors."""
@@ -185,6 +184,4 @@ class RestBookQuery(Query):
     patience_ns: int = READ_PATIENCE_NS
 
 
-RestTickers: TypeAlias = "tuple[Ticker, ...] | VenueError | Unanswered"
-RestBook: TypeAlias = "BookSnapshot | VenueError | Unanswered"
 Answer: TypeAlias = "Ticker | Depth | tuple[Candle, ...] | Unanswered"

@@ -135,13 +135,13 @@ class Answers(Commands):
         order = self._live(event.cl_ord_id)
         if order is None:
             return
-        is_amends = _is_amends(order, event.amend) if event.cancel else None
-        if is_amends is None if event.cancel else order.order_id is not None:
+        is_amends = _is_amends(order, event.amend) if event.cancel else False
+        is_over = is_amends is None if event.cancel else order.order_id is not None
+        if is_over:
             self.counts["contradicted"] += 1
             return
-        self.open_doubt(
-            order, event.reason, event.since_ns, event.settles_ns, cancel=event.cancel, amend=bool(is_amends)
-        )
+        amend = bool(is_amends)
+        self.open_doubt(order, event.reason, event.since_ns, event.settles_ns, cancel=event.cancel, amend=amend)
 
     def open_doubt(
         self,

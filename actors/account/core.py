@@ -18,15 +18,8 @@ from actors.account.reports import Verdict, is_live, judge
 from actors.account.watch import PROOFS, Watch
 from protocols.enums import AlarmKind, CxlRejReason, DoubtReason, ExecType, OrdRejReason, OrdStatus
 from protocols.ids import MANUAL, ClOrdID, OrderID, StrategyID, account_code, parse_cl_ord_id
-from protocols.journal import (
-    DoubtClosed,
-)
-from protocols.orders import (
-    FIRM_GATE,
-    ExecutionReport,
-    OrderNotFound,
-    refuse,
-)
+from protocols.journal import DoubtClosed
+from protocols.orders import FIRM_GATE, ExecutionReport, OrderNotFound, refuse
 from protocols.positions import PORTFOLIO, BalancesChanged, PositionsListed, VenuePosition
 from protocols.reconcile import OrderFound
 
@@ -85,6 +78,10 @@ class AccountCore(Answers):
             self.movements += 1
             self.append(trades_subject, (judged,), (*forward, (PORTFOLIO, state.ledger.position(entry))))
         self.applied += 1
+        self._heed(order, report, watch, cum_qty)
+
+    def _heed(self, order: Order, report: ExecutionReport, watch: Watch | None, cum_qty: Decimal) -> None:
+        """What follows from a report that was applied; `cum_qty` is what was filled before it."""
         if cum_qty <= order.order_qty < order.cum_qty:
             text = f"{order.cum_qty} filled of {order.order_qty}"
             self.alarm(AlarmKind.OVERFILL, order.cl_ord_id, text)
@@ -92,7 +89,7 @@ class AccountCore(Answers):
             self._follow_up(order, report, watch)
         elif order.finished_ns and (self.cancelers or self.amenders):
             self.tidy(order)
-        if state.orders.replacements and order.ord_status is OrdStatus.FILLED:
+        if self.state.orders.replacements and order.ord_status is OrdStatus.FILLED:
             self._end_replacement(order)
         if self.strangers:
             self._recognize(order)

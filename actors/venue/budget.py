@@ -200,11 +200,6 @@ class Budget:
                 )
         self._lanes[ticket.lane].setdefault(ticket.asker, deque()).append(ticket)
 
-    def withdraw(self, asker: str) -> None:
-        """Forget all wishes of an asker that has gone."""
-        for askers in self._lanes.values():
-            askers.pop(asker, None)
-
     def grant(self, now_ns: int) -> tuple[list[Grant], list[Ticket]]:
         """Permit what can be permitted now, most urgent lane first; also the wishes whose time is over."""
         self._forget(now_ns)

@@ -430,13 +430,11 @@ def test_a_tiny_limit_can_still_be_used() -> None:
     assert len(granted(ours, START + SECOND)) == 1
 
 
-def test_wishes_expire_and_askers_leave() -> None:
+def test_wishes_expire() -> None:
     ours = budget(Limit("weight", 10 * SECOND, 1))
     ours.ask(ticket(Lane.CANCEL, "first"))
     ours.ask(ticket(Lane.CANCEL, "patient"))
     ours.ask(ticket(Lane.CANCEL, "hasty", wait_ns=2 * SECOND))
-    ours.ask(ticket(Lane.CANCEL, "gone"))
-    ours.withdraw("gone")
     assert [grant.ticket.asker for grant in granted(ours, START + SECOND)] == ["first"]
     assert ours.next_chance_ns(START + SECOND) == START + 2 * SECOND
     now_granted, expired = ours.grant(START + 2 * SECOND)
