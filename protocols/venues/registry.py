@@ -86,6 +86,8 @@ class VenueOptions:
     """Levels of a book; 0 for the venue's usual number."""
     trade_mode: str = ""
     """How contracts are margined, in the venue's word; "" for the codec's default."""
+    recorded: bool = False
+    """Read recordings: also what the venue sent formerly, where that is known and now has another shape."""
 
 
 @attrs.frozen(kw_only=True)
@@ -112,6 +114,8 @@ class VenueParts:
     book_depths: tuple[int, ...] = ()
     """What `book_depth` may be; empty where there is nothing to choose."""
     trade_modes: tuple[str, ...] = ()
+    former_hosts: tuple[str, ...] = ()
+    """Of public streams; recordings name them."""
     closed_ports: tuple[int, ...] = ()
     """Ports that the venue no longer serves and older texts still print; a configured URL must not name them."""
     public: Callable[[VenueOptions], PublicCodec]
@@ -253,7 +257,7 @@ def _bybit(product: Product) -> VenueParts:
 
 def _okx(product: Product) -> VenueParts:
     def public(options: VenueOptions) -> PublicCodec:
-        return okx.OkxPublic(product, okx.ENVIRONMENTS[options.environment])
+        return okx.OkxPublic(product, okx.ENVIRONMENTS[options.environment], checksums=options.recorded)
 
     def private(account: AccountID, signer: Signer, options: VenueOptions, user: str) -> PrivateCodec:
         if not isinstance(signer, OkxSigner):
@@ -280,6 +284,7 @@ def _okx(product: Product) -> VenueParts:
         key_algorithms=(KeyAlgorithm.HMAC,),
         passphrase=True,
         trade_modes=tuple(OKX_TRADE_MODES[product]),
+        former_hosts=okx.FORMER_HOSTS,
         closed_ports=(okx.CLOSED_PORT,),
         public=public,
         private=private,

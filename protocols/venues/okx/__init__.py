@@ -13,7 +13,15 @@ Example::
 
 from __future__ import annotations
 
-from protocols.venues.okx.endpoints import CLOSED_PORT, DEMO, ENVIRONMENTS, PRODUCTION, VENUES, Endpoints
+from protocols.venues.okx.endpoints import (
+    CLOSED_PORT,
+    DEMO,
+    ENVIRONMENTS,
+    FORMER_HOSTS,
+    PRODUCTION,
+    VENUES,
+    Endpoints,
+)
 from protocols.venues.okx.private import OkxPrivate
 from protocols.venues.okx.public import OkxPublic
 from protocols.venues.okx.signer import signer_for
@@ -22,6 +30,7 @@ __all__ = [
     "CLOSED_PORT",
     "DEMO",
     "ENVIRONMENTS",
+    "FORMER_HOSTS",
     "PRODUCTION",
     "VENUES",
     "Endpoints",

@@ -20,6 +20,7 @@ __all__ = [
     "EEA",
     "EEA_DEMO",
     "ENVIRONMENTS",
+    "FORMER_HOSTS",
     "INST_TYPES",
     "ORDER_TYPES",
     "PRODUCTION",
@@ -34,6 +35,8 @@ __all__ = [
 
 _S = 1_000_000_000
 CLOSED_PORT = 8443
+FORMER_HOSTS = ("ws.okex.com",)
+"""Of streams, when the venue still bore that name; recordings of 2021 have them."""
 
 VENUES = {Product.SPOT: "okx-spot", Product.LINEAR: "okx-swap"}
 """The products that are carried out, and what we call them."""

@@ -147,6 +147,7 @@ class OkxPublic:
 
     `rest_snapshots`: ask REST for a book's snapshot, for the day on which the stream no longer begins with one.
     `checksums`: read the checksum of a book's messages, for recordings from before 2026-06-23; since then it is 0.
+    Those of 2022 and before have no numbers besides; their messages have -1 for each.
     """
 
     rules: SessionRules = STREAM_RULES

@@ -101,8 +101,10 @@ class BookRow(Struct, gc=False):
 
 
 class CheckedBookRow(BookRow, gc=False):
-    """As it was until 2026-06-23, with the checksum of the book after it."""
+    """As it was until 2026-06-23, with the checksum of the book after it; the oldest recordings have no numbers."""
 
+    seqId: SequenceID = -1
+    prevSeqId: SequenceID = -1
     checksum: int = 0
 
 
