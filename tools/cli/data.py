@@ -23,13 +23,20 @@ from supervisors.clock import SystemClock
 from tools.cli.common import json_option, print_json, print_json_line
 from tools.cli.failure import BadConfig, CommandFailure
 from tools.history import check as checks
+from tools.history.books import Tally
 from tools.history.captures import PART, salvage
 from tools.history.check import Checked
 from tools.history.download import Download, DownloadFailed, Job, Report
+from tools.history.oracles import Proof
 
 _S = 1_000_000_000
 _UNITS = {"s": _S, "m": 60 * _S, "h": 3600 * _S, "d": 86_400 * _S, "w": 7 * 86_400 * _S}
 _GAPS_SHOWN = 10
+_PROOFS = {
+    Proof.CHECKSUM: "the venue's checksum",
+    Proof.SEQUENCE: "the venue's numbers",
+    Proof.PICTURE: "being whole pictures",
+}
 _SHOW_S = 5.0
 
 
@@ -263,6 +270,8 @@ def _describe(checked: Checked, bad: bool) -> None:
     click.echo(f"{'FAIL' if bad else 'ok  '} {checked.path}: {checked.form}, {checked.lines} lines{span}")
     if counts:
         click.echo(f"     {counts}")
+    if checked.books.messages:
+        click.echo(f"     {_proven(checked.books)}")
     for finding in checked.findings:
         where = f"line {finding.line}: " if finding.line else ""
         click.echo(f"     {'error' if finding.is_error else 'remark'} {finding.code}: {where}{finding.text}")
@@ -271,6 +280,19 @@ def _describe(checked: Checked, bad: bool) -> None:
         if count > told:
             click.echo(f"     and {count - told} more of {code}")
         click.echo(f"     -> {code}: {checks.FIXES[checked.form][code]}")
+
+
+def _proven(books: Tally) -> str:
+    """What the messages of books were proven by, and what the venue's own best prices say."""
+    parts = [f"{count} by {_PROOFS[proof]}" for proof, count in books.proven.items() if count]
+    if books.spare:
+        parts.append(f"{books.spare} told nothing new")
+    if left := books.messages - books.proven.total() - books.spare:
+        parts.append(f"{left} not proven")
+    text = f"{books.proven.total()} of {books.messages} book messages proven: {', '.join(parts)}"
+    if books.compared:
+        text += f"; best prices equal in {books.equal} of {books.compared} comparisons"
+    return text
 
 
 def _repair(file: Path) -> None:

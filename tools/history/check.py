@@ -5,24 +5,27 @@
 | `unreadable` | both | not the format at all, or a file that cannot be opened | error |
 | `torn` | captures | the end is missing: the writer was killed (`--repair` saves what is whole) | error |
 | `schema` | both | a line or row that lacks something | error |
-| `order` | both | time runs back | error |
-| `duplicate` | both | a bar, or a trade of one connection, that is there twice | error |
+| `order` | both | time runs back, or the venue's own numbers do | error |
+| `duplicate` | both | a bar, a line, or a trade or change of a book of one connection, that is there twice | error |
+| `wrong` | captures | the venue's own checksum or best prices say that a book is another | error |
 | `crossed` | captures | a proven book whose best bid is not below its best ask | error |
 | `range` | candles | numbers that cannot be: high below low, a price of zero | error |
 | `gap` | captures | messages of a book are missing by the venue's own numbers | error |
 | `gap` | candles | bars are missing; many venues have none where nobody traded | remark |
 | `grid` | candles | bars that do not open at a multiple of their length | remark |
 | `frame` | captures | a frame that the codec cannot read, or a word in it that it does not know | remark |
-| `unproven` | captures | a book that no snapshot bridges at the end of its connection | remark |
+| `unproven` | captures | a book that is not proven at the end of its connection, for want of a snapshot | remark |
 | `open` | captures | a connection whose opening is not in the file | remark |
 | `kind` | captures | nobody knows whose frames these are: they were not looked into | remark |
 
-What to do about each is in `FIXES`, and told with it.
+What to do about each is in `FIXES`, and told with it.  How many messages of books were proven, and by what, is told of
+every capture (`Checked.books`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -32,9 +35,9 @@ import msgspec
 from protocols.errors import ConfigError
 from protocols.ids import Symbol
 from protocols.venue import HttpReply, PublicCodec, RoutesStreams
-from protocols.venues.registry import VENUES, VenueOptions
+from protocols.venues.registry import VENUES, VenueOptions, VenueParts
 from tools.history import candles, captures
-from tools.history.books import Happening, Witness
+from tools.history.books import Event, Happening, Tally, Witness
 from tools.history.captures import Direction, Line, Torn
 
 __all__ = ["FIXES", "REMARKS", "Checked", "Finding", "as_dict", "check", "is_checkable"]
@@ -47,6 +50,7 @@ FIXES = {
         "schema": "take the line out: it needs ts_ns, conn, dir and raw (docs/history.md)",
         "order": "put the lines back into their order; where the clock was set back, use the part before or after",
         "duplicate": "take the second line out",
+        "wrong": "the book is unknown from the message before to the next snapshot; record again",
         "crossed": "do not price from here to the next snapshot; record again",
         "gap": "the book is unknown from here to the next snapshot; record again, or use what comes after that",
         "frame": "nothing, where the frame is of no interest; else look at it: `venues` may need a newer codec",
@@ -71,6 +75,8 @@ _SHOWN = 20  # findings of one code that are told one by one
 _SYMBOL_PARAMETERS = ("symbol", "instId", "markets", "market")
 _CODES = {
     Happening.GAP: "gap",
+    Happening.BACKWARDS: "order",
+    Happening.WRONG: "wrong",
     Happening.CROSSED: "crossed",
     Happening.UNREADABLE: "frame",
     Happening.UNRECOGNIZED: "frame",
@@ -107,6 +113,8 @@ class Checked:
     findings: list[Finding] = attrs.Factory(list)
     """The first ones of each code."""
     errors: int = 0
+    books: Tally = attrs.Factory(Tally)
+    """What was proven of the books of a capture."""
 
     @property
     def ok(self) -> bool:
@@ -159,11 +167,16 @@ class _CaptureCheck:
             raise ConfigError(f"venue {kind!r} is not known; there are {', '.join(VENUES)}")
         self._checked = checked
         self._kind = kind or _kind_in_name(checked.path.name)
+        self._family = _family_in_folder(checked.path)
         self._codecs: dict[str, PublicCodec] = {}
         self._connections: dict[str, _Connection] = {}
         self._decoder = msgspec.json.Decoder(Line)
         self._last_ns = 0
+        self._at_last_ns: set[bytes] = set()
+        """Lines of the latest moment."""
         self._unknown: set[str] = set()
+        self._fields: list[str] = []
+        """Of the first line that is none."""
 
     def run(self) -> None:
         checked = self._checked
@@ -177,13 +190,18 @@ class _CaptureCheck:
             checked.add("unreadable", 0, "the file is empty")
         elif checked.found["schema"] == checked.lines:
             self._say_it_is_none()
-        for name, one in self._connections.items():
-            if one.witness is None:
-                continue
-            checked.counts += one.witness.counts
-            for symbol, book in one.witness.books.items():
-                if not book.rule.synced:
-                    checked.add("unproven", 0, f"{name} {symbol}: no snapshot bridges the changes at the end")
+        for name in self._connections:
+            self._end(name)
+
+    def _end(self, name: str) -> None:
+        """Sum up a connection."""
+        witness, checked = self._connections[name].witness, self._checked
+        if witness is None:
+            return
+        checked.counts += witness.counts
+        checked.books.add(witness.tally)
+        for symbol, line in witness.unproven().items():
+            checked.add("unproven", line, f"{name} {symbol}: no snapshot proves it from here to the end")
 
     def _say_it_is_none(self) -> None:
         """Not one line is one: it is something else, and nobody wants to read that line by line."""
@@ -191,7 +209,9 @@ class _CaptureCheck:
         first = next(each for each in checked.findings if each.code == "schema")
         checked.findings = [each for each in checked.findings if each.code != "schema"]
         checked.errors -= checked.found.pop("schema")
-        checked.add("unreadable", first.line, f"not a capture, none of its {checked.lines} lines is one: {first.text}")
+        has = f"; it has {', '.join(self._fields)}" if self._fields else ""
+        text = f"not a capture (capture-jsonl v1), none of its {checked.lines} lines is one: {first.text}{has}"
+        checked.add("unreadable", first.line, text)
 
     def _line(self, number: int, text: bytes) -> None:
         checked = self._checked
@@ -199,32 +219,55 @@ class _CaptureCheck:
             line = self._decoder.decode(text)
             urlsplit(line.url)
         except ValueError as error:  # msgspec's, and those of text and addresses that are none
+            if not checked.found["schema"]:
+                self._fields = _fields_of(text)
             checked.add("schema", number, str(error))
             return
         if not 0 <= line.ts_ns < _TIME_MAX_MS * 1_000_000:
             checked.add("schema", number, f"ts_ns {line.ts_ns} is no time in ns")
             return
-        if line.ts_ns < self._last_ns:
-            checked.add("order", number, f"{self._last_ns - line.ts_ns} ns before the line above")
-        self._last_ns = max(self._last_ns, line.ts_ns)
-        checked.first_ms = checked.first_ms or line.ts_ns // 1_000_000
-        checked.last_ms = self._last_ns // 1_000_000
-        if line.dir is Direction.OPEN:
-            self._connections[line.conn] = _Connection(line.url, self._witness_of(line.conn, line.url))
+        again = self._time(number, line.ts_ns, text)
+        if again and line.dir is not Direction.RECV:
+            checked.add("duplicate", number, "the same line of the same moment stands above")
+        elif line.dir is Direction.OPEN:
+            self._open(line)
         elif line.dir is Direction.HTTP:
             self._http(number, line)
         elif line.conn not in self._connections:
             checked.add("open", number, f"connection {line.conn} was not opened here")
-            self._connections[line.conn] = _Connection(line.url, self._witness_of(line.conn, line.url))
-        elif line.dir is Direction.RECV:
-            self._recv(number, line)
+            self._open(line)
+        if line.dir is Direction.RECV:
+            self._recv(number, line, again)
 
-    def _recv(self, number: int, line: Line) -> None:
+    def _time(self, number: int, ts_ns: int, text: bytes) -> bool:
+        """Follow the clock; True for a line that stands above with the same time."""
+        checked, again = self._checked, False
+        if ts_ns < self._last_ns:
+            checked.add("order", number, f"{self._last_ns - ts_ns} ns before the line above")
+        elif ts_ns > self._last_ns:
+            self._at_last_ns = {text}
+        else:
+            again = text in self._at_last_ns
+            self._at_last_ns.add(text)
+        self._last_ns = max(self._last_ns, ts_ns)
+        checked.first_ms = checked.first_ms or ts_ns // 1_000_000
+        checked.last_ms = self._last_ns // 1_000_000
+        return again
+
+    def _open(self, line: Line) -> None:
+        """A name that is used again is another connection."""
+        if line.conn in self._connections:
+            self._end(line.conn)
+        self._connections[line.conn] = _Connection(line.url, self._witness_of(line.conn, line.url))
+
+    def _recv(self, number: int, line: Line, again: bool) -> None:
         witness = self._connections[line.conn].witness
-        if witness is None:
-            return
-        for event in witness.take(line.raw.encode(), line.ts_ns):
-            where = f"{line.conn} {event.symbol}: " if event.symbol else f"{line.conn}: "
+        if witness is not None:
+            self._tell(number, line.conn, witness.take(line.raw.encode(), line.ts_ns, number, again=again))
+
+    def _tell(self, number: int, conn: str, events: Iterable[Event]) -> None:
+        for event in events:
+            where = f"{conn} {event.symbol}: " if event.symbol else f"{conn}: "
             self._checked.add(_CODES[event.what], number, where + event.text)
 
     def _http(self, number: int, line: Line) -> None:
@@ -239,20 +282,27 @@ class _CaptureCheck:
         reply = HttpReply(200, {}, line.raw.encode(), line.ts_ns, line.ts_ns)
         self._checked.counts["snapshots by REST"] += 1
         for witness in witnesses:
-            if symbol in witness.unbridged or not witness.books:
-                for event in witness.snapshot(symbol, reply):
-                    self._checked.add(_CODES[event.what], number, f"{line.conn} {symbol}: {event.text}")
+            if symbol in witness.unbridged or not witness.has_books:
+                self._tell(number, line.conn, witness.snapshot(symbol, reply, number))
 
     def _witness_of(self, conn: str, url: str) -> Witness | None:
-        kind = self._kind or _kind_at(url)
+        kind = self._kind or _kind_at(url, self._family)
         if not kind:
             if conn not in self._unknown:
                 self._unknown.add(conn)
                 self._checked.add("kind", 0, f"{conn} at {url or 'an unknown address'}: say --kind")
             return None
         if kind not in self._codecs:
-            self._codecs[kind] = VENUES[kind].public(VenueOptions())
+            self._codecs[kind] = VENUES[kind].public(VenueOptions(recorded=True))
         return Witness(self._codecs[kind])
+
+
+def _fields_of(text: bytes) -> list[str]:
+    """Of what is an object but no line of a capture."""
+    try:
+        return list(msgspec.json.decode(text, type=dict[str, msgspec.Raw]))[:10]
+    except ValueError:  # msgspec's, and that of text which is none
+        return []
 
 
 def _kind_in_name(name: str) -> str:
@@ -260,20 +310,31 @@ def _kind_in_name(name: str) -> str:
     return max((kind for kind in VENUES if name.startswith(f"{kind}_")), key=len, default="")
 
 
-def _kind_at(url: str) -> str:
-    """Whose address this is: by host and path, or by the host alone where a path was retired."""
+def _family_in_folder(path: Path) -> str:
+    """Of folders such as `binance_spot/ws`: the nearest one that bears the name of a family of venues."""
+    families = {venue.family for venue in VENUES.values()}
+    names = (part.replace("_", "-") for part in reversed(path.absolute().parts[:-1]))
+    return next((name for name in names if name in families), "")
+
+
+def _kind_at(url: str, family: str) -> str:
+    """Whose address this is: by host and path, or by the host alone where a path was retired.
+
+    An address that nobody knows is that of `family`, where this is known.
+    """
     parts = urlsplit(url)
-    at_host = [
-        kind
-        for kind, venue in VENUES.items()
-        if parts.hostname in {urlsplit(one.stream_url).hostname for one in venue.environments.values()}
-    ]
-    for kind in at_host:
+    known = [kind for kind, venue in VENUES.items() if parts.hostname in _hosts(venue)]
+    known = known or [kind for kind, venue in VENUES.items() if venue.family == family]
+    for kind in known:
         codec = VENUES[kind].public(VenueOptions())
         paths = codec.stream_paths().values() if isinstance(codec, RoutesStreams) else (codec.stream_path(),)
         if any(parts.path.startswith(path.partition("?")[0]) for path in paths):
             return kind
-    return at_host[0] if at_host else ""
+    return known[0] if known else ""
+
+
+def _hosts(venue: VenueParts) -> set[str | None]:
+    return {urlsplit(one.stream_url).hostname for one in venue.environments.values()} | set(venue.former_hosts)
 
 
 def _symbol_of(url: str) -> Symbol | None:
@@ -364,6 +425,16 @@ def as_dict(checked: Checked) -> dict[str, object]:
         "first_ms": checked.first_ms,
         "last_ms": checked.last_ms,
         "counts": dict(checked.counts),
+        "books": _books(checked.books),
         "found": dict(checked.found),
         "findings": [attrs.asdict(finding) for finding in checked.findings],
+    }
+
+
+def _books(tally: Tally) -> dict[str, object]:
+    return {
+        "messages": tally.messages,
+        "proven": {proof.value: count for proof, count in tally.proven.items() if count},
+        "spare": tally.spare,
+        "best_prices": {"compared": tally.compared, "equal": tally.equal},
     }

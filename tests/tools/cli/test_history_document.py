@@ -14,7 +14,7 @@ from tests.judges.conftest import simulator_process
 from tests.tools.cli.support import PATIENCE_S, REPO_ROOT
 from tools.history.candles import COLUMNS
 from tools.history.captures import Line
-from tools.history.check import check
+from tools.history.check import FIXES, check
 
 DOCUMENT = REPO_ROOT / "docs" / "history.md"
 PORT = "9446"
@@ -29,7 +29,7 @@ def commands() -> list[str]:
 def test_its_commands_run(tmp_path: Path) -> None:
     shown = commands()
     assert shown[0] == f"bulkhead sim --venue upbit --port {PORT} &"
-    assert len(shown) == 6
+    assert len(shown) == 7
     path = f"{REPO_ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
     with simulator_process("upbit") as venue:
         for command in shown[1:]:
@@ -38,7 +38,7 @@ def test_its_commands_run(tmp_path: Path) -> None:
                 capture_output=True, text=True, timeout=PATIENCE_S,
             )  # fmt: skip
             assert said.returncode == 0, f"{command}\n{said.stdout}{said.stderr}"
-    assert sorted(os.listdir(tmp_path)) == ["btc.csv", "btc.csv.gz", "captures"]
+    assert sorted(os.listdir(tmp_path)) == ["btc.csv", "btc.csv.gz", "captures", "checked.jsonl"]
 
 
 @pytest.mark.req("R359")
@@ -55,8 +55,7 @@ def test_the_columns_of_candles_and_the_fields_of_captures_are_explained() -> No
 
 
 def test_every_word_of_the_check_is_explained() -> None:
-    source = (REPO_ROOT / "tools" / "history" / "check.py").read_text()
-    used = set(re.findall(r'\.add\("(\w+)"', source)) | {"gap", "crossed", "frame", "duplicate"}
+    used = {word for words in FIXES.values() for word in words}
     table = DOCUMENT.read_text().partition("| word |")[2]
     assert used == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
     assert check.__doc__
