@@ -73,7 +73,9 @@ def record(
     """Record the public streams of VENUE (capture-jsonl v1, see docs/history.md).
 
     Every frame as it came, with the time of its arrival; depth snapshots by REST where the venue's books need them.
-    Each file can be replayed by itself: `bulkhead sim --venue FAMILY --capture FILE`.  Needs no key.
+    Each file can be replayed by itself: `bulkhead sim --venue FAMILY --capture FILE`.  Needs no key.  A file in which
+    nothing was heard is removed.  Exit codes: 0 recorded, 1 nothing was heard or the folder cannot be written, 2 wrong
+    usage, 4 unusable options.
     """
     config = RecordConfig(
         kind=kind,
@@ -102,11 +104,17 @@ def record(
     if as_json:
         print_json({"files": [str(path) for path in progress.files], **_counts(progress)})
     else:
-        click.echo(_line(progress))
-        for path in progress.files:
-            click.echo(path)
+        _tell(progress)
     if not progress.frames:
-        raise CommandFailure(f"nothing was heard: {progress.failure or 'the streams were silent'}")
+        raise CommandFailure(f"nothing was heard, no file was kept: {progress.failure or 'the streams were silent'}")
+
+
+def _tell(progress: Progress) -> None:
+    click.echo(_line(progress))
+    if progress.removed and progress.files:
+        click.echo(f"{progress.removed} files in which nothing was heard were removed")
+    for path in progress.files:
+        click.echo(path)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -163,6 +171,7 @@ def _counts(progress: Progress) -> dict[str, object]:
         "gaps": progress.gaps,
         "crossed": progress.crossed,
         "unreadable": progress.unreadable,
+        "removed": progress.removed,
         "messages": dict(progress.messages),
         "failure": progress.failure,
     }

@@ -129,6 +129,11 @@ class CaptureFile:
         self._part.rename(self.path)
         return self.path
 
+    def discard(self) -> None:
+        """Close and remove what was written."""
+        self._stream.close()
+        self._part.unlink()
+
 
 # ---- reading ---------------------------------------------------------------------------------------------------
 

@@ -102,6 +102,7 @@ class Progress:
     snapshots: int = 0
     connections: int = 0
     gaps: int = 0
+    """How often a book lost its proof."""
     crossed: int = 0
     unreadable: int = 0
     failure: str = ""
@@ -110,6 +111,8 @@ class Progress:
     """By kind of event."""
     files: list[Path] = attrs.Factory(list)
     """Whole ones, oldest first."""
+    removed: int = 0
+    """Files in which nothing was heard; they are not kept."""
 
 
 class Recorder:
@@ -201,6 +204,7 @@ class _Segment:
         self._over = trio.Event()
         self._closed = trio.Event()
         self._silent = 0
+        self._frames = 0
         self._heard = trio.Event()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -218,8 +222,16 @@ class _Segment:
                 await self._over.wait()
                 nursery.cancel_scope.cancel()
         finally:
-            self.recorder.progress.files.append(self._capture.close())
+            self._keep_or_remove()
             self._closed.set()
+
+    def _keep_or_remove(self) -> None:
+        """Close the file; without one frame of the venue it is of no use."""
+        if self._frames:
+            self.recorder.progress.files.append(self._capture.close())
+        else:
+            self._capture.discard()
+            self.recorder.progress.removed += 1
 
     async def end(self) -> None:
         """Close the connections and the file."""
@@ -253,6 +265,7 @@ class _Segment:
         before = capture.raw_bytes
         capture.write(at_ns or self.recorder.clock.wall_ns(), conn, direction, raw, url)
         progress.lines += 1
+        self._frames += direction is Direction.RECV
         progress.frames += direction is Direction.RECV
         progress.raw_bytes += capture.raw_bytes - before
         if self.recorder.config.rotate_bytes and capture.raw_bytes >= self.recorder.config.rotate_bytes:
@@ -336,7 +349,7 @@ class _Connection:
         self._segment.write(conn, Direction.RECV, raw.decode("utf-8", "replace"), at_ns=now_ns)
         progress = self._recorder.progress
         for event in self._witness.take(raw, now_ns):
-            progress.gaps += event.what is Happening.GAP
+            progress.gaps += event.what in (Happening.GAP, Happening.WRONG)
             progress.crossed += event.what is Happening.CROSSED
             progress.unreadable += event.what is Happening.UNREADABLE
         if self._witness.unbridged:

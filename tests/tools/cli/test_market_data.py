@@ -131,7 +131,8 @@ def test_a_recording_of_a_time_in_json(venue: RunningSimulator, tmp_path: Path) 
 def test_a_venue_that_says_nothing_is_a_failure(tmp_path: Path) -> None:
     nobody = ["--rest-url", "http://127.0.0.1:9", "--stream-url", "ws://127.0.0.1:9"]
     said = bulkhead("record", "upbit", "KRW-BTC", "--out", str(tmp_path), "--for", "1s", *nobody)
-    assert (said.code, "nothing was heard" in said.err) == (1, True)
+    assert (said.code, "nothing was heard, no file was kept" in said.err) == (1, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_download_tells_what_it_has(venue: RunningSimulator, tmp_path: Path) -> None:
@@ -185,6 +186,14 @@ def _days_ago(days: int) -> str:
 def test_wrong_usage_names_what_is_wrong(words: tuple[str, ...], code: int, text: str) -> None:
     said = bulkhead(*words)
     assert (said.code, text in said.err) == (code, True), said.err
+
+
+def test_the_proof_of_books_is_told(data_dir: Path) -> None:
+    said = bulkhead("data", "check", str(data_dir / "okx" / "ws" / "2022-05-13_books_btcusdt.jsonl.gz"))
+    assert (said.code, said.out.count("\n")) == (0, 3)
+    assert "290 of 290 book messages proven: 290 by the venue's checksum\n" in said.out
+    said = bulkhead("data", "check", str(data_dir / "binance_spot/ws/2021-10-12_4sym_with_rest_snapshots.jsonl.gz"))
+    assert "4 told nothing new; best prices equal in 48 of 48 comparisons\n" in said.out
 
 
 def test_a_folder_stands_for_its_files(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -209,3 +210,13 @@ def test_bad_settings_say_what_is_wrong(change: dict[str, Any], text: str, tmp_p
     settings: dict[str, Any] = {"kind": "upbit", "symbols": (Symbol("KRW-BTC"),), "folder": tmp_path} | change
     with pytest.raises(ConfigError, match=text):
         Recorder(RecordConfig(**settings))
+
+
+async def test_a_file_in_which_nothing_was_heard_is_removed(tmp_path: Path) -> None:
+    async with venue_of("upbit") as sim:
+        sim.strike(Fault(kind=FaultKind.REFUSE, match="streams", count=1000))
+        async with recording("upbit", sim, tmp_path) as recorder:
+            await until(lambda: bool(recorder.progress.failure))
+            assert len(os.listdir(tmp_path)) == 1
+    assert (recorder.progress.files, recorder.progress.removed) == ([], 1)
+    assert os.listdir(tmp_path) == []
