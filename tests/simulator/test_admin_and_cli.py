@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,23 @@ def test_options_reach_the_configuration(tmp_path: Path) -> None:
         accounts.write_text(text)
         with pytest.raises(ValueError, match=message):
             build_config(options)
+
+
+@pytest.mark.parametrize(
+    "family, books, others",
+    [
+        ("binance-spot", ["btcusdt@depth@100ms"], ["btcusdt@bookTicker", "btcusdt@trade"]),
+        ("binance-usdm", ["btcusdt@depth@100ms"], ["btcusdt@bookTicker", "btcusdt@aggTrade"]),
+        ("bybit", ["linear/orderbook.200.BTCUSDT"], ["linear/publicTrade.BTCUSDT", "linear/tickers.BTCUSDT"]),
+        ("okx", ["books:BTC-USDT", "books-l2-tbt:BTC-USDT"], ["trades:BTC-USDT", "snapshot:books:BTC-USDT"]),
+        ("upbit", ["orderbook:KRW-BTC"], ["trade:KRW-BTC", "ticker:KRW-BTC"]),
+    ],
+)
+def test_gaps_are_in_the_books_of_every_venue(family: str, books: list[str], others: list[str]) -> None:
+    config = build_config(build_parser().parse_args(["--venue", family, "--gap-probability", "0.5"]))
+    (gap,) = config.faults
+    assert all(fnmatchcase(stream, gap.match) for stream in books)
+    assert not any(fnmatchcase(stream, gap.match) for stream in others)
 
 
 def test_help_names_every_fault(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,12 +64,20 @@ def build_parser() -> argparse.ArgumentParser:
     add("--symbols", help="comma-separated, 'all' for all known; default: the venue's usual; ignored with --capture")
     add("--exchange-info", type=Path, help="file with the venue's own list to take the instruments from")
     add("--price", action="append", default=[], metavar="SYMBOL=PRICE", help="where a generated symbol starts")
+    _add_markets(parser)
+    _add_accounts(parser)
+    _add_trouble(parser)
+    return parser
+
+
+def _add_markets(parser: argparse.ArgumentParser) -> None:
+    """Where prices come from: one of three."""
     market = parser.add_argument_group("generated market")
     market.add_argument("--rate", type=float, default=40.0, help="events a second and symbol")
     market.add_argument(
         "--burst-every", type=float, default=30.0, metavar="S", help="mean time between bursts, 0 = none"
     )
-    market.add_argument("--gap-probability", type=float, default=0.0, help="chance that a depth message is lost")
+    market.add_argument("--gap-probability", type=float, default=0.0, help="chance that a change of a book is lost")
     replay = parser.add_argument_group("recorded market")
     replay.add_argument("--capture", type=Path, help="capture-jsonl v1 file, plain or .gz")
     replay.add_argument("--speed", default="1", help="factor, or 'max' for as fast as the subscribers can")
@@ -94,6 +102,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--live-rest", metavar="URL", help="match against this venue's market: its public REST, https://..."
     )
     live.add_argument("--live-stream", metavar="URL", help="the same venue's public streams, wss://...")
+
+
+def _add_accounts(parser: argparse.ArgumentParser) -> None:
+    """Who trades, and whether that is remembered."""
     accounts = parser.add_argument_group("accounts")
     accounts.add_argument(
         "--demo-account",
@@ -117,6 +129,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--fresh", action="store_true", help="begin anew: what the state file holds is put aside as FILE.before"
     )
     accounts.add_argument("--show-keys", action="store_true", help="print the demo accounts' keys when ready")
+
+
+def _add_trouble(parser: argparse.ArgumentParser) -> None:
+    """Faults, delays, limits, and how long connections live."""
     trouble = parser.add_argument_group("trouble")
     trouble.add_argument(
         "--fault",
@@ -141,7 +157,6 @@ def build_parser() -> argparse.ArgumentParser:
     trouble.add_argument(
         "--lifetime", type=float, default=86_400.0, metavar="S", help="age at which connections are closed"
     )
-    return parser
 
 
 def read_accounts(path: Path) -> list[AccountConfig]:
@@ -174,25 +189,8 @@ def read_accounts(path: Path) -> list[AccountConfig]:
 def build_config(options: argparse.Namespace) -> SimulatorConfig:
     """From parsed options. Raises ValueError naming the option and the fix."""
     family = families.load(options.venue)
-    market: GeneratorConfig | CaptureConfig | LiveConfig
     symbols = _symbols(options.symbols)
-    if bool(options.live_rest) != bool(options.live_stream):
-        raise ValueError("--live-rest and --live-stream belong together: give both")
-    if options.live_rest:
-        if options.capture is not None:
-            raise ValueError("--capture and --live-rest exclude each other: the market is recorded or live")
-        market = LiveConfig(rest_url=options.live_rest, stream_url=options.live_stream)
-        options.exchange_info = _upstream_instruments(family, market, symbols)
-    elif options.capture is not None:
-        market = CaptureConfig(
-            path=options.capture,
-            speed=0.0 if options.speed == "max" else _positive(options.speed, "--speed"),
-            wait_subscribers=options.wait_subscribers,
-            wait_snapshots=options.wait_snapshots,
-            hold_after_loss=options.hold_after_loss,
-        )
-    else:
-        market = GeneratorConfig(events_per_s=_positive(str(options.rate), "--rate"), burst_every_s=options.burst_every)
+    market = _market(options, family, symbols)
     accounts = [] if options.accounts is None else read_accounts(options.accounts)
     accounts += [demo_account(name, seed=options.seed) for name in options.demo_account]
     if options.fresh and options.state is None:
@@ -201,7 +199,7 @@ def build_config(options: argparse.Namespace) -> SimulatorConfig:
         raise ValueError(f"--port {options.port}: must be 0 (any free one) to 65535")
     faults = [Fault.parse(text) for text in options.fault]
     if options.gap_probability:
-        gap = Fault(kind=FaultKind.DROP, match="*@depth*", count=None, probability=options.gap_probability)
+        gap = Fault(kind=FaultKind.DROP, match=family.book_streams, count=None, probability=options.gap_probability)
         faults.append(gap)
     return SimulatorConfig(
         venue=family.name,
@@ -231,6 +229,29 @@ def build_config(options: argparse.Namespace) -> SimulatorConfig:
         state=options.state,
         fresh=options.fresh,
     )
+
+
+def _market(
+    options: argparse.Namespace, family: Family, symbols: tuple[str, ...] | None
+) -> GeneratorConfig | CaptureConfig | LiveConfig:
+    """Where prices come from; a live market brings its instruments along."""
+    if bool(options.live_rest) != bool(options.live_stream):
+        raise ValueError("--live-rest and --live-stream belong together: give both")
+    if options.live_rest:
+        if options.capture is not None:
+            raise ValueError("--capture and --live-rest exclude each other: the market is recorded or live")
+        live = LiveConfig(rest_url=options.live_rest, stream_url=options.live_stream)
+        options.exchange_info = _upstream_instruments(family, live, symbols)
+        return live
+    if options.capture is not None:
+        return CaptureConfig(
+            path=options.capture,
+            speed=0.0 if options.speed == "max" else _positive(options.speed, "--speed"),
+            wait_subscribers=options.wait_subscribers,
+            wait_snapshots=options.wait_snapshots,
+            hold_after_loss=options.hold_after_loss,
+        )
+    return GeneratorConfig(events_per_s=_positive(str(options.rate), "--rate"), burst_every_s=options.burst_every)
 
 
 def _symbols(text: str | None) -> tuple[str, ...] | None:

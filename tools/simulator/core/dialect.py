@@ -198,6 +198,8 @@ class Family:
     default_symbols: tuple[str, ...]
     scan: Callable[[Path], Scan]
     """A capture's market keys and recorded REST snapshots; `core.capture.scan_capture` with a suitable `symbol_of`."""
+    book_streams: str
+    """A shell pattern of the names of those streams that tell changes of a book: where `--gap-probability` strikes."""
     limits: Callable[..., Any]
     """An attrs class of integers, 0 = off.  `limits()` is what the venue allows; the command line's `--limit NAME=N`
     sets a field, by its name or by one of `limit_names`."""

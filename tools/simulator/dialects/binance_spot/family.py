@@ -28,6 +28,7 @@ FAMILY = Family(
     instruments=_instruments,
     default_symbols=("BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "ETHBTC"),
     scan=scan_capture,
+    book_streams="*@depth*",
     limits=LimitConfig,
     limit_names={
         "weight": "weight_per_minute",

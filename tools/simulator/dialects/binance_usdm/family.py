@@ -18,6 +18,7 @@ FAMILY = Family(
     instruments=instruments,
     default_symbols=("BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT"),
     scan=scan_capture,
+    book_streams="*@depth*",
     limits=UsdmLimits,
     limit_names={
         "weight": "weight_per_minute",

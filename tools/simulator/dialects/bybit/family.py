@@ -43,6 +43,7 @@ FAMILY = Family(
         "linear:BTCPERP",
     ),
     scan=_scan,
+    book_streams="*/orderbook.*",
     limits=BybitLimits,
     limit_names={
         "requests": "requests_per_5_seconds",

@@ -62,6 +62,7 @@ FAMILY = Family(
     instruments=instruments,
     default_symbols=DEFAULT_SYMBOLS,
     scan=scan,
+    book_streams="books*:*",
     limits=OkxLimits,
     limit_names={
         "orders": "orders_per_2s",

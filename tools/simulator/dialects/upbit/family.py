@@ -41,6 +41,7 @@ FAMILY = Family(
     instruments=_instruments,
     default_symbols=("KRW-BTC", "KRW-ETH", "KRW-SOL", "KRW-XRP", "KRW-DOGE", "BTC-ETH"),
     scan=_scan,
+    book_streams="orderbook:*",
     live_instruments_url=instruments_url,
     limits=UpbitLimits,
     limit_names=LIMIT_NAMES,
