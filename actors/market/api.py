@@ -24,6 +24,7 @@ import attrs
 import trio
 
 from actors.market.desk import DeskHome, Item, Place
+from actors.market.pictures import PictureQuery
 from actors.market.queues import EVENTS_MAX, Every, Newest
 from protocols.backbone import (
     DESK,
@@ -276,7 +277,7 @@ class MarketData:
         for venue, names in by_venue.items():
             self._runtime.deliver(market_path(venue), WarmUp(tuple(names)))
 
-    async def _ask(self, venue: Venue, query: TickerQuery | DepthQuery | BarsQuery) -> object:
+    async def _ask(self, venue: Venue, query: PictureQuery) -> object:
         """Ask the venue's backbone until the asker's patience is over; who asks again joins his own question.
 
         An incarnation that ends takes the question with it and tells nobody, so nobody waits long for one answer.
@@ -309,7 +310,7 @@ class MarketData:
         words = "; ".join(list(reasons)[-REASONS_MAX:])
         raise TooLate(f"{venue} did not answer within {query.patience_ns / SECOND_NS:g} s: {words}")
 
-    async def _awaited(self, path: Path, query: TickerQuery | DepthQuery | BarsQuery) -> str:
+    async def _awaited(self, path: Path, query: PictureQuery) -> str:
         """What there was to wait for, as far as it can be told now."""
         cell = self._runtime.cell(path)
         if not cell.ready:

@@ -29,7 +29,7 @@ from actors.market.actor import GRACE_NS
 from actors.market.bars import Bars
 from actors.market.fetch import RestDoor, VenueRest
 from actors.market.memory import Memory, topic_of
-from actors.market.pictures import Job, Pictures
+from actors.market.pictures import Job, PictureQuery, Pictures
 from actors.market.readers import Readers
 from actors.market.settings import SECOND_NS, MarketSettings
 from actors.market.tape import Tape
@@ -38,12 +38,10 @@ from protocols.backbone import (
     AwaitedQuery,
     BarsQuery,
     DataFlagged,
-    DepthQuery,
     StreamKind,
     StreamRefused,
     StreamUnwanted,
     StreamWanted,
-    TickerQuery,
     Topic,
     Unanswered,
     UnansweredReason,
@@ -135,7 +133,10 @@ class MarketActor(Actor):
         self._counts = dict.fromkeys(
             ("tickers", "depths", "trades", "repeated", "odd_trades", "bars", "gaps", "flagged"), 0
         )
-        self._handlers: dict[type[Message], Callable[[Any], None]] = {
+        self._handlers = self._by_type()
+
+    def _by_type(self) -> dict[type[Message], Callable[[Any], None]]:
+        return {
             Depth: self._on_depth,
             Ticker: self._on_ticker,
             Trade: self._on_trade,
@@ -427,7 +428,7 @@ class MarketActor(Actor):
 
     def answer(self, query: Query) -> object:
         """From memory at once when that is fresh, else later; see `actors.market.pictures`."""
-        if isinstance(query, TickerQuery | DepthQuery | BarsQuery):
+        if isinstance(query, PictureQuery):
             return self._pictures.answer(query)
         if isinstance(query, AwaitedQuery):
             return self._pictures.awaited(query.about)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -9,7 +10,7 @@ import click
 
 from actors.account.settings import AccountSettings
 from actors.account.state import AccountState
-from actors.journal.replay import read, repair_tail, verify
+from actors.journal.replay import Verification, read, repair_tail, verify
 from protocols.canonical import canonical_json, state_hash
 from protocols.errors import JournalError
 from protocols.ids import AccountID, Venue
@@ -81,41 +82,49 @@ def replay(profile: str, overrides: tuple[str, ...], directory: Path | None, rep
     except JournalError as error:
         raise CommandFailure(str(error)) from error  # which says what to do about it
     hashes = {key: found.state.hash() for key, found in sorted(replays.items())}
-    whole = state_hash(canonical_json(hashes))
-    mismatches = {key: found.mismatches for key, found in replays.items() if found.mismatches}
     if as_json:
-        print_json(
-            {
-                "directory": str(directory),
-                "hash": whole,
-                "records": checked.records,
-                "runs": checked.runs,
-                "unfinished_runs": checked.unfinished_runs,
-                "unfinished_write": checked.torn,
-                "repaired": repaired,
-                "keys": {
-                    key: {
-                        "hash": hashes[key],
-                        "records": found.records,
-                        "snapshots": found.snapshots,
-                        "snapshot_mismatches": found.mismatches,
-                    }
-                    for key, found in sorted(replays.items())
-                },
-            }
-        )
+        print_json({"directory": str(directory), "repaired": repaired, **_document(checked, replays, hashes)})
     else:
         if repaired:
             click.echo(repaired)
-        for key, found in sorted(replays.items()):
-            click.echo(
-                f"{hashes[key]}  {key}  {counted(found.records, 'record')}, {counted(found.snapshots, 'snapshot')}"
-            )
-        click.echo(
-            f"{whole}  all accounts, {counted(checked.records, 'record')} of {counted(checked.runs, 'run')} in the "
-            f"journal, {counted(checked.unfinished_runs, 'run')} without an orderly end"
-        )
-        if checked.torn:
-            click.echo(f"unfinished write, which the next start cuts off: {checked.torn}")
+        _tell(checked, replays, hashes)
+    mismatches = {key: found.mismatches for key, found in replays.items() if found.mismatches}
     if mismatches:
         raise CommandFailure(f"snapshots contradict the records before them: {mismatches}", "report this as a bug")
+
+
+def _whole(hashes: Mapping[str, str]) -> str:
+    """One hash over all accounts."""
+    return state_hash(canonical_json(hashes))
+
+
+def _document(checked: Verification, replays: Mapping[str, KeyReplay], hashes: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "hash": _whole(hashes),
+        "records": checked.records,
+        "runs": checked.runs,
+        "unfinished_runs": checked.unfinished_runs,
+        "unfinished_write": checked.torn,
+        "keys": {
+            key: {
+                "hash": value,
+                "records": replays[key].records,
+                "snapshots": replays[key].snapshots,
+                "snapshot_mismatches": replays[key].mismatches,
+            }
+            for key, value in hashes.items()
+        },
+    }
+
+
+def _tell(checked: Verification, replays: Mapping[str, KeyReplay], hashes: Mapping[str, str]) -> None:
+    for key, value in hashes.items():
+        found = replays[key]
+        click.echo(f"{value}  {key}  {counted(found.records, 'record')}, {counted(found.snapshots, 'snapshot')}")
+    records, runs = counted(checked.records, "record"), counted(checked.runs, "run")
+    unfinished = counted(checked.unfinished_runs, "run")
+    click.echo(
+        f"{_whole(hashes)}  all accounts, {records} of {runs} in the journal, {unfinished} without an orderly end"
+    )
+    if checked.torn:
+        click.echo(f"unfinished write, which the next start cuts off: {checked.torn}")

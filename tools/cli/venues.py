@@ -133,6 +133,14 @@ def _show_one(parts: VenueParts) -> None:
         rows = ((name, _capability(parts.capabilities, name), text) for name, text in words.items())
         print_table(title, ("capability", "", "means"), rows, wrapped=("", "means"))
     click.echo("")
+    _show_connections(parts)
+    click.echo("")
+    _show_limits(parts)
+    click.echo("")
+    print_table("configuration", ("key", "may be"), _configurable(parts))
+
+
+def _show_connections(parts: VenueParts) -> None:
     print_table(
         "connections",
         ("rule", "", "means"),
@@ -152,7 +160,9 @@ def _show_one(parts: VenueParts) -> None:
         ),
         right=("first, promised", "next, promised", "suspect after"),
     )
-    click.echo("")
+
+
+def _show_limits(parts: VenueParts) -> None:
     print_table(
         f"limits as of {parts.limits_as_of}",
         ("name", "limit", "each", "counted for", "windows", "counts too"),
@@ -169,8 +179,6 @@ def _show_one(parts: VenueParts) -> None:
         ),
         right=("limit", "each"),
     )
-    click.echo("")
-    print_table("configuration", ("key", "may be"), _configurable(parts))
 
 
 def _capability(capabilities: Capabilities, name: str) -> str:
