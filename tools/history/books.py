@@ -165,7 +165,7 @@ class Witness:
         for book in self._books.values():
             book.rule.reset()
             book.lose()
-            book.last = None
+            book.last, book.last_at = None, 0
 
     def _one(self, message: Message | Reply) -> list[Event]:
         if isinstance(message, BookDelta):

@@ -29,24 +29,7 @@ def codes(path: Path, **options: Any) -> list[str]:
     return [finding.code for finding in check(path, **options).findings]
 
 
-# ---- the recorded data -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.req("R360")
-@pytest.mark.parametrize("file, kind, deltas", [
-    ("binance_spot/ws/2024-08-08_btcusdt_11min.jsonl.gz", "", 6495),
-    ("binance_usdm/ws/2024-08-08_btcusdt_6min.jsonl.gz", "", 6551),
-    ("binance_spot/ws/2021-10-12_4sym_with_rest_snapshots.jsonl.gz", "", 177),
-    ("binance_usdm/ws/2021-07-22_4sym_with_rest_snapshots.jsonl.gz", "", 764),
-    ("bybit/ws/2026-08-09_btcusdt_dogeusdt_v5.jsonl.gz", "", 1091),
-    ("upbit/ws/2021-04-17_simple_first21s.jsonl.gz", "", 0),
-])  # fmt: skip
-def test_the_captures_have_no_gap_and_no_crossed_book(file: str, kind: str, deltas: int, data_dir: Path) -> None:
-    checked = check(data_dir / file, kind=kind)
-    assert checked.ok
-    assert set(checked.found) <= {"open"}
-    assert checked.counts["BookDelta"] == deltas
-    assert checked.counts["BookDelta"] or checked.counts["BookSnapshot"] == 93
+# ---- the recorded candles ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.req("R360")
@@ -127,16 +110,6 @@ def test_a_spoiled_capture(
     checked = check(write_lines(tmp_path / "bad.jsonl", good))
     assert found in checked.found
     assert checked.ok is ok
-
-
-@pytest.mark.req("R360")
-def test_every_lost_change_is_found(good: list[dict[str, Any]], tmp_path: Path) -> None:
-    """But the last ones of each book, after which nothing is there to show it."""
-    where = deltas(good)
-    path = tmp_path / "one.jsonl"
-    for number in where[5 : len(where) - 20 : 60]:
-        write_lines(path, good[:number] + good[number + 1 :])
-        assert check(path).found["gap"] >= 1
 
 
 def test_the_end_of_a_torn_capture_is_missing(good: list[dict[str, Any]], tmp_path: Path) -> None:
