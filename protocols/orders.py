@@ -10,17 +10,16 @@
     venue --> private stream, order entry --ExecutionReport/OrderReply--> account --Append--> journal
           --ExecutionReport--> strategy, gates, portfolio
 
-Only `RiskApproved` makes an account send, and only a gate makes a `RiskApproved`.  Refusals travel as `OrderRefused` to
-the strategy and to both gates, so that what was reserved is released.  An order is changed in one of two ways (FIX
-OrderCancelReplaceRequest), by what its venue can do:
+Only `RiskApproved` makes an account send an order, and only a gate makes a `RiskApproved`.  Refusals travel as
+`OrderRefused` to the strategy and to both gates, so that what was reserved is released.  An order is changed in one of
+two ways (FIX OrderCancelReplaceRequest), by what its venue can do:
 
 * in place (`AmendOrder`): it keeps its ClOrdID.  Less quantity at the same price goes straight to the account, because
   it cannot add risk; all else passes the gates, which reserve the larger of both until `AmendClosed`;
 * by another order (`NewOrder.orig_cl_ord_id`): the old one is canceled and the new one made in one request, which is
   not all or nothing.  Both are reserved in full, and each has its own end.
 
-Quantities are base units (contracts on
-derivatives), prices are quote units, times are wall-clock nanoseconds UTC.
+Quantities are base units (contracts on derivatives), prices are quote units, times are wall-clock nanoseconds UTC.
 """
 
 from __future__ import annotations

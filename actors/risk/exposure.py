@@ -415,7 +415,8 @@ class Exposure:
         return None
 
     def _breach(self, row: Row, net: Decimal, cost: Decimal) -> Breach | None:
-        """What `reserve` looks at for every order, for a leg that would stand there."""
+        """The limits on exposure, for a leg that would stand there.  `reserve`, on the path of every order, has them
+        written out, because what it finds here is what it books."""
         market, total = row.market, row.market.total
         worth = worth_of(net, cost, row.mark)
         if net > row.qty:
