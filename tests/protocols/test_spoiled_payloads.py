@@ -6,6 +6,7 @@ knows.  Then: absent and null say the same, a stranger changes nothing, and noth
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +38,17 @@ Read = Callable[[bytes], Any]
 
 def reply(body: bytes) -> HttpReply:
     return HttpReply(200, {}, body, RECEIVED_NS, RECEIVED_NS)
+
+
+def exchanges(data_dir: Path, venue: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each request or subscription of any payload file, and its messages by their direction, the last of each."""
+    for path in sorted((data_dir / venue / "payloads").glob("*.jsonl*")):
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        for text in raw.splitlines():
+            line = json.loads(text) if text.strip() else {}
+            frames = {frame["dir"]: frame["json"] for frame in line.get("frames", ())}
+            if ("response" if line.get("kind") == "endpoint" else "event") in frames:
+                yield line, frames
 
 
 def reader(venue: str, line: dict[str, Any], frames: dict[str, Any]) -> Read | None:
@@ -125,9 +137,7 @@ def bare(value: Any) -> Any:
 @pytest.mark.parametrize("venue", MAKERS)
 def test_every_field_of_every_payload(data_dir: Path, venue: str) -> None:
     spoiled = 0
-    for text in (data_dir / venue / "payloads" / "jkorf.jsonl").read_text().splitlines():
-        line = json.loads(text)
-        frames = {frame["dir"]: frame["json"] for frame in line["frames"]}
+    for line, frames in exchanges(data_dir, venue):
         read = reader(venue, line, frames)
         if read is None:
             continue
