@@ -148,6 +148,8 @@ def success(reply: HttpReply) -> msgspec.Raw:
         raise RemoteProtocolError(f"HTTP {reply.status}, answer refused: {error}: {reply.body[:200]!r}") from error
     if not 200 <= reply.status < 300 or envelope.code != "0":
         raise RemoteProtocolError(f"HTTP {reply.status} instead of an answer: {reply.body[:200]!r}")
+    if not bytes(envelope.data):
+        raise RemoteProtocolError(f"a success without data: {reply.body[:200]!r}")
     return envelope.data
 
 

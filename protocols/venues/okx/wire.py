@@ -168,7 +168,7 @@ class Envelope(Struct, gc=False):
 
     code: str
     msg: str = ""
-    data: msgspec.Raw = msgspec.Raw(b"[]")
+    data: msgspec.Raw = msgspec.Raw(b"")
 
 
 class TimeRow(Struct, gc=False):
