@@ -426,7 +426,7 @@ class BybitPrivate:
     def decode_balances(self, reply: HttpReply) -> Sequence[Balance]:
         """Every coin that the account has or had."""
         answer = decoded(self._wallet_answer, reply)
-        updated_ns = stamp_ns(answer.time)
+        updated_ns = stamp_ns(answer.time or 0)
         return tuple(self._reports.of_coin(coin, updated_ns) for row in answer.result.list for coin in row.coin)
 
     def positions_request(self, stamp_venue_ns: int, symbol: Symbol | None = None) -> HttpRequest:

@@ -326,7 +326,6 @@ class OrderList(Struct, gc=False):
 
 class OrdersAnswer(Struct, gc=False):
     result: OrderList
-    time: Stamp = 0
 
 
 class ExecutionList(Struct, gc=False):
@@ -344,7 +343,7 @@ class WalletList(Struct, gc=False):
 
 class WalletAnswer(Struct, gc=False):
     result: WalletList
-    time: Stamp = 0
+    time: Stamp | None = None
 
 
 class AccountInfo(Struct, gc=False):
@@ -361,7 +360,6 @@ class PositionList(Struct, gc=False):
 
 class PositionsAnswer(Struct, gc=False):
     result: PositionList
-    time: Stamp = 0
 
 
 class Page(Struct, gc=False):
@@ -411,7 +409,7 @@ class OrderAnswer(Struct, gc=False):
 
     result: OrderResult
     retExtInfo: ItemOutcomes | None = None
-    time: Stamp = 0
+    time: Stamp | None = None
 
 
 class TradeFrameHead(Struct, gc=False):

@@ -362,7 +362,7 @@ def levels_of(units: Sequence[wire.Unit | wire.SimpleUnit]) -> tuple[tuple[Level
 def reply_of(whole: Mapping[str, Any], received_ns: int) -> Reply | None:
     """What a socket says besides its streams: an error, the list of subscriptions, the answer to a text `PING`."""
     error = whole.get("error")
-    if isinstance(error, dict) and "name" in error:
+    if isinstance(error, dict) and error.get("name") is not None:
         refusal = stream_error(str(error["name"]), str(error.get("message", "")), received_ns)
         return Reply("", error=refusal)
     if whole.get("method", whole.get("mthd")) == "LIST_SUBSCRIPTIONS":

@@ -157,6 +157,20 @@ def test_an_acknowledgement_does_not_depend_on_what_comes_with_it(header: Any, e
     assert by_rest.report is not None
 
 
+def test_an_answer_that_does_not_say_its_time_is_an_answer() -> None:
+    ours = CODECS[LINEAR]
+    bodies = {"order": envelope(acked()), "wallet": envelope({"list": [wallet_row(coin_row())]})}
+    for when in (None, 0):
+        order = ours.decode_rest_order("1", reply(bodies["order"] | {"time": when}))
+        assert order.error is None
+        assert order.report is not None
+        assert order.report.transact_ns == 0
+        (balance,) = ours.decode_balances(reply(bodies["wallet"] | {"time": when}))
+        assert (str(balance.total), balance.updated_ns) == ("10000", 0)
+    listed = envelope({"list": [order_row()], "category": "linear"}) | {"time": None}
+    assert len(ours.decode_open_orders(reply(listed))) == 1
+
+
 def test_the_tail_of_a_batch_waits_until_the_bucket_refills() -> None:
     """The first pass and the tail fails; the header says when there is room again (section 4.2)."""
     rows = [{"orderId": "1", "orderLinkId": "a"}, {"orderId": "", "orderLinkId": "b"}]
