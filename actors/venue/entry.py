@@ -547,7 +547,7 @@ class OrderEntryActor(Actor):
                     self._on_reply(item)
                 elif isinstance(item, StreamTerminated):
                     assert self._keeper is not None
-                    self._keeper.replace()
+                    self._keeper.replace(link)
                 elif isinstance(item, UnrecognizedMessage):
                     self._unrecognized.append(item)
                 elif isinstance(item, ExecutionReport | VenueCancelReject):

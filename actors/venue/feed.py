@@ -179,7 +179,7 @@ class Feed:
         if line.pacer.left_s(_FRAMES_OF_A_CHANGE) > _LONG_S:
             # This connection may say no more for a while.  A new one may, and takes over everything without a hole.
             self._ctx.note("requests_used_up", self.url)
-            self._keeper.replace()
+            self._keeper.replace(link)
             return
         try:
             await self._adjust(line, again)
@@ -367,8 +367,7 @@ class Feed:
             if item.error is not None:
                 self._ctx.note("stream_error", f"{self.url}: {item.error.code} {item.error.text}")
         elif isinstance(item, StreamTerminated):
-            if not line.retired:
-                self._keeper.replace()
+            self._keeper.replace(line.link)
         elif isinstance(item, UnrecognizedMessage):
             self._owner.unrecognized(item)
         else:
@@ -449,7 +448,7 @@ class Feed:
         for stream in silent.dead:
             self._drop(stream, line, text)
         self._replacing = True
-        self._keeper.replace()
+        self._keeper.replace(line.link)
         self._ctx.flush()
 
     def silent(self) -> list[str]:

@@ -75,6 +75,8 @@ class Link:
     """Prepared and not lost."""
     probed: bool = False
     """A ping of `LinkKeeper.probe` is out."""
+    ending: bool = False
+    """It is to be replaced as soon as it is in use; said of one that was replaced already, it means nothing."""
     over: trio.Event = attrs.Factory(trio.Event)
 
 
@@ -172,7 +174,6 @@ class LinkKeeper:
         self._refused = False
         self._wait_until_ns = 0
         self._wake = trio.Event()
-        self._replace_wanted = False
         self._closing = False
         self._nursery: trio.Nursery | None = None
         self.losses = 0
@@ -181,9 +182,9 @@ class LinkKeeper:
 
     # ---- commands of the session --------------------------------------------------------------------------------
 
-    def replace(self) -> None:
+    def replace(self, link: Link) -> None:
         """The venue announced the end of this connection: open the next one now."""
-        self._replace_wanted = True
+        link.ending = True
         self._wake.set()
 
     def probe(self, link: Link, patience_ns: int | None = None) -> None:
@@ -231,7 +232,7 @@ class LinkKeeper:
     async def _guard(self, nursery: trio.Nursery, link: Link) -> Link | None:
         """Watch one link until it is lost (None) or replaced (its successor)."""
         with trio.move_on_after(self._time_left_ns(link) / SECOND):
-            while link.usable and not self._replace_wanted:
+            while link.usable and not link.ending:
                 self._wake = trio.Event()
                 await self._wake.wait()
         if not link.usable:
@@ -250,9 +251,8 @@ class LinkKeeper:
     def _note_replacement(self, link: Link) -> None:
         """A venue that announces the end of each new connection at once is asked ever more slowly."""
         lived_ns = self._ctx.monotonic_ns - link.opened_ns
-        hasty = self._replace_wanted and lived_ns < self._reconnect.stable_after_ns
+        hasty = link.ending and lived_ns < self._reconnect.stable_after_ns
         self._failures = self._failures + 1 if hasty else 0
-        self._replace_wanted = False
 
     def _time_left_ns(self, link: Link) -> int:
         age_max_ns = self._rules.connection_age_max_ns

@@ -175,8 +175,8 @@ class PrivateStreamActor(Actor):
                         self._unmatched += 1
                 elif isinstance(item, StreamTerminated) and item.announced:
                     for stream in self._streams:
-                        if stream.keeper.current is link:
-                            stream.keeper.replace()  # with overlap: nothing is missed
+                        if stream.session is session:
+                            stream.keeper.replace(link)  # with overlap: nothing is missed
                 elif isinstance(item, StreamTerminated):
                     if self._listen_key is not None:
                         self._listen_key.forget()

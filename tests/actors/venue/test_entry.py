@@ -442,3 +442,23 @@ async def test_a_cancel_of_an_order_that_waits_for_a_permit_ends_it_here() -> No
         assert report.cl_ord_id == third
         assert [spot.sim.arrivals(each).seen for each in (first, second, third)] == [0, 0, 1]
         assert not spot.account.of(VenueCancelReject)
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_an_end_that_is_announced_more_than_once_makes_one_successor(is_lost: bool) -> None:
+    """A service that restarts says so in each answer, also on the connection that was replaced for it."""
+    async with sessions(only=(ENTRY,)) as spot:
+        await spot.trading()
+        keeper = spot.world.actor(ENTRY)._keeper
+        ending = keeper.current
+        keeper.replace(ending)
+        if is_lost:
+            ending.socket.abort("cut by the test")
+            await spot.world.until(lambda: keeper.current is not ending)
+            keeper.replace(ending)
+        await spot.world.until(lambda: keeper.current is not None and keeper.current is not ending)
+        keeper.replace(ending)
+        with trio.move_on_after(0.5):
+            await spot.world.until(lambda: spot.world.inspect(ENTRY)["connects"] > 2)
+        assert (keeper.losses, keeper.replacements) == ((1, 0) if is_lost else (0, 1))
+        assert spot.world.inspect(ENTRY)["connects"] == 2
