@@ -131,7 +131,8 @@ class Witness:
 
     def unproven(self) -> dict[Symbol, int]:
         """Books that are not proven now, and the place of the message since which that is so."""
-        return {symbol: book.lost_at for symbol, book in self._books.items() if not book.rule.synced}
+        books = self._books.items()
+        return {symbol: book.lost_at for symbol, book in books if book.lost_at or not book.rule.synced}
 
     def take(self, raw: bytes, received_ns: int, place: int = 0, *, again: bool = False) -> list[Event]:
         """One received frame.  `place` is where it stands; `again`: the same came at this very moment before."""
@@ -231,6 +232,7 @@ class Witness:
         bridge = book.rule.on_snapshot(snapshot)
         if bridge.verdict is Verdict.GAP:
             book.lose()
+            book.lost_at = book.lost_at or self._place
             text = f"the snapshot {snapshot.last_id} does not continue the book"
             return [Event(Happening.GAP, snapshot.symbol, text)]
         if bridge.verdict is not Verdict.APPLY:
@@ -263,7 +265,8 @@ class Witness:
                 return self._refute(symbol, book, f"the venue's checksum {stated} does not hold, {since}")
             proof = Proof.CHECKSUM
         elif proof is Proof.SEQUENCE and isinstance(book.rule, UnnumberedBook):
-            return []  # neither number nor checksum
+            book.lost_at = book.lost_at or self._place  # neither number nor checksum
+            return []
         self._tally.proven[proof] += 1
         book.proven_at, book.lost_at = self._place, 0
         (bid, _), (ask, _) = levels.best()

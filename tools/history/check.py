@@ -14,7 +14,7 @@
 | `gap` | candles | bars are missing; many venues have none where nobody traded | remark |
 | `grid` | candles | bars that do not open at a multiple of their length | remark |
 | `frame` | captures | a frame that the codec cannot read, or a word in it that it does not know | remark |
-| `unproven` | captures | a book that is not proven at the end of its connection, for want of a snapshot | remark |
+| `unproven` | captures | a book that nothing proves at the end of its connection: no snapshot, or no number | remark |
 | `open` | captures | a connection whose opening is not in the file | remark |
 | `kind` | captures | nobody knows whose frames these are: they were not looked into | remark |
 
@@ -54,7 +54,7 @@ FIXES = {
         "crossed": "do not price from here to the next snapshot; record again",
         "gap": "the book is unknown from here to the next snapshot; record again, or use what comes after that",
         "frame": "nothing, where the frame is of no interest; else look at it: `venues` may need a newer codec",
-        "unproven": "this book cannot be replayed; record with its snapshots, as `bulkhead record` does",
+        "unproven": "do not price from this book from there on; record with its snapshots, as `bulkhead record` does",
         "open": "nothing, where the file was cut out of a longer one on purpose",
         "kind": "say whose frames they are with --kind",
     },
@@ -201,7 +201,7 @@ class _CaptureCheck:
         checked.counts += witness.counts
         checked.books.add(witness.tally)
         for symbol, line in witness.unproven().items():
-            checked.add("unproven", line, f"{name} {symbol}: no snapshot proves it from here to the end")
+            checked.add("unproven", line, f"{name} {symbol}: nothing proves it from here to the end")
 
     def _say_it_is_none(self) -> None:
         """Not one line is one: it is something else, and nobody wants to read that line by line."""

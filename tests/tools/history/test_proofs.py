@@ -281,8 +281,12 @@ def test_without_number_and_checksum_changes_prove_nothing(data_dir: Path, tmp_p
     lines = lines_of(data_dir / OKX_2022)
     for line in lines:
         line["raw"] = line["raw"].replace('"checksum":', '"was":')
-    books = check(write_lines(tmp_path / "one.jsonl", lines)).books
+    checked = check(write_lines(tmp_path / "one.jsonl", lines))
+    books = checked.books
     assert (books.messages, books.proven.total(), books.spare) == (290, 3, 0)
+    assert {(finding.code, finding.line) for finding in checked.findings} == {
+        ("unproven", 32), ("unproven", 33), ("unproven", 34),  # the first change of each book
+    }  # fmt: skip
 
 
 def test_a_name_that_is_used_again_is_another_connection(data_dir: Path, tmp_path: Path) -> None:
