@@ -166,7 +166,7 @@ def test_an_answer_that_does_not_say_its_time_is_an_answer() -> None:
         assert order.report is not None
         assert order.report.transact_ns == 0
         (balance,) = ours.decode_balances(reply(bodies["wallet"] | {"time": when}))
-        assert (str(balance.total), balance.updated_ns) == ("10000", 0)
+        assert (balance.total, balance.updated_ns) == (10_000, 0)
     listed = envelope({"list": [order_row()], "category": "linear"}) | {"time": None}
     assert len(ours.decode_open_orders(reply(listed))) == 1
 
