@@ -6,6 +6,7 @@ import copy
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,7 @@ def test_an_answer_that_does_not_say_its_time_is_an_answer() -> None:
         assert order.report is not None
         assert order.report.transact_ns == 0
         (balance,) = ours.decode_balances(reply(bodies["wallet"] | {"time": when}))
-        assert (balance.total, balance.updated_ns) == (10_000, 0)
+        assert (balance.total, balance.updated_ns) == (Decimal(10_000), 0)
     listed = envelope({"list": [order_row()], "category": "linear"}) | {"time": None}
     assert len(ours.decode_open_orders(reply(listed))) == 1
 
