@@ -12,12 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import trio
-
 from actors.venue.http import HttpClient
 from actors.venue.messages import BlockedByVenue, ClockSuspected, Costs, Permit, PermitQuery, PermitSettled
 from actors.venue.settings import MS, SECOND
-from protocols.errors import OutcomeUnknown, VenueUnavailable
+from protocols.errors import VenueUnavailable
 from protocols.ids import Path
 from protocols.venue import Disposition, HttpReply, HttpRequest, Lane, Scope, Usage, VenueError
 from supervisors.actor import AskError, Context
@@ -88,14 +86,15 @@ class RestCalls:
         return permit
 
     async def send(self, permit: Permit, costs: Costs, request: HttpRequest) -> tuple[HttpReply, VenueError | None]:
-        """Send under a permission that is at hand, and report what became of it."""
+        """Send under a permission that is at hand, and report what became of it.
+
+        Nothing is reported of a request that nobody waits for any longer, or whose answer was lost: it may reach the
+        venue yet, after others that have told its count, so the limiter has to go on counting it as on its way.
+        """
         try:
             reply = await self._http.request(request)
         except VenueUnavailable:
             self.settle(permit, unused=costs)
-            raise
-        except (OutcomeUnknown, trio.Cancelled):  # whoever waits no longer has asked all the same
-            self.settle(permit, used=costs)
             raise
         self.settle(permit, used=costs, usage=tuple(self._codec.usage(reply)), sent_ns=reply.sent_ns)
         error = self._codec.error(reply)

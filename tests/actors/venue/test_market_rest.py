@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 import trio
 
 from actors.venue.messages import BlockedByVenue
-from actors.venue.settings import SECOND
+from actors.venue.settings import MS, SECOND
 from protocols.backbone import RestTickersQuery, Unanswered
 from protocols.control import InstrumentsChanged
 from protocols.errors import ConfigError
@@ -104,6 +105,24 @@ async def test_candles_that_cannot_be_had_are_an_error_of_the_asker() -> None:
         spot.sim.strike(Fault(kind=FaultKind.ERROR_BEFORE, match="klines", count=1))
         with pytest.raises(AskError):
             await spot.world.ask(REST, CandlesQuery(BTC, MINUTE, 50))
+
+
+@pytest.mark.req("R011")
+async def test_a_read_that_was_given_up_counts_although_the_venue_has_not_counted_it_yet() -> None:
+    """It arrives after a later one, whose answer therefore says less than what is used."""
+    async with sessions(only=(REST,)) as spot:
+        await spot.world.ready(REST)
+        dialect: Any = spot.sim.venue
+        venue = dialect.peer_limits("127.0.0.1").weight
+        spot.sim.strike(Fault(kind=FaultKind.LATE_ACCEPT, match="klines", delay_ms=1_000, count=1))
+        with pytest.raises(AskError, match="no answer within"):
+            await spot.world.ask(REST, CandlesQuery(BTC, MINUTE, 50, patience_ns=300 * MS))
+        assert await spot.world.ask(REST, RestTickersQuery((BTC,)))
+        said = venue.used(spot.sim.exchange.clock.now_ns())
+        await spot.world.until(lambda: spot.world.inspect(LIMITER)["used"]["weight/60s"][0] > 0)
+        ours = spot.world.inspect(LIMITER)["used"]["weight/60s"][0]
+        await spot.world.until(lambda: venue.used(spot.sim.exchange.clock.now_ns()) != said)
+        assert ours >= venue.used(spot.sim.exchange.clock.now_ns())
 
 
 async def test_a_snapshot_does_not_wait_for_other_peoples_reads() -> None:
