@@ -3,9 +3,9 @@
 It is shipped to keep the order path busy and honest, not to get rich: it quotes, requotes when the market moves, is
 filled, leans, and pulls its quotes the moment the book is not proven.  At most one order a side and symbol is live, or
 two of which one replaces the other.  A quote of which nothing is filled is moved in one request where the venue can
-(`replace`); else a side is requoted by canceling first and placing only when the venue has confirmed.  Either way its
-outstanding size is bounded by construction.  It never crosses the book (prices are clamped to the passive side of the
-other best price, and orders are post-only) nor its own orders.
+(`replace`), and taken away when it may not move; else a side is requoted by canceling first and placing only when the
+venue has confirmed.  Either way its outstanding size is bounded by construction.  It never crosses the book (prices are
+clamped to the passive side of the other best price, and orders are post-only) nor its own orders.
 
 The inventory is signed: on spot a negative one is what was sold out of the account's own stock.
 """
@@ -17,11 +17,11 @@ from decimal import Decimal
 import attrs
 
 from actors.strategy.base import ZERO, OwnOrder, Strategy
-from protocols.enums import Side, TradingState
-from protocols.ids import Symbol
+from protocols.enums import CxlRejResponseTo, Side, TradingState
+from protocols.ids import ClOrdID, Symbol
 from protocols.instruments import Instrument
 from protocols.market import Quote
-from protocols.orders import ExecutionReport
+from protocols.orders import CancelRejected, ExecutionReport, OrderRefused
 
 MILLISECOND_NS = 1_000_000
 BPS = Decimal(10_000)
@@ -69,6 +69,8 @@ class MarketMaker(Strategy):
         self._acted_ns: dict[tuple[Symbol, Side], int] = {}
         self._waiting: set[Symbol] = set()
         """Symbols with a timer that will look again."""
+        self._moving: dict[ClOrdID, ClOrdID] = {}
+        """Orders that are to replace another, and which."""
 
     # ---- when to look ------------------------------------------------------------------------------------------
 
@@ -76,8 +78,19 @@ class MarketMaker(Strategy):
         self._requote(quote.symbol)
 
     def on_execution(self, report: ExecutionReport) -> None:
+        self._moving.pop(report.cl_ord_id, None)
         if report.ord_status.is_final:
             self._requote(report.symbol)
+
+    def on_order_refused(self, refused: OrderRefused) -> None:
+        """A quote that may not move must not stay where it is wrong, however long nothing new is let through."""
+        old = self._moving.pop(refused.cl_ord_id, None)
+        if old is not None:
+            self.cancel(old)
+
+    def on_cancel_rejected(self, rejected: CancelRejected) -> None:
+        if rejected.response_to is CxlRejResponseTo.REPLACE:
+            self.cancel(rejected.cl_ord_id)
 
     def on_resume(self, symbol: Symbol) -> None:
         self._requote(symbol)
@@ -155,7 +168,10 @@ class MarketMaker(Strategy):
         qty = self._quantity(order.symbol, order.side, price, quote.mid)
         if order.cum_qty or qty <= 0 or any(_would_cross(order.side, price, other) for other in others):
             return False
-        return self.replace(order.cl_ord_id, qty=qty, price=price) is not None
+        new = self.replace(order.cl_ord_id, qty=qty, price=price)
+        if new is not None and new != order.cl_ord_id:
+            self._moving[new] = order.cl_ord_id
+        return new is not None
 
     def _misplaced(self, order: OwnOrder, price: Decimal, quote: Quote) -> bool:
         if order.price is None:

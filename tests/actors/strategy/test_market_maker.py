@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from actors.strategy.market_maker import MarketMaker, MarketMakerParams
 from protocols.control import TradingStateIs
-from protocols.enums import ExecInst, OrdRejReason, OrdStatus, TradingState
+from protocols.enums import CxlRejReason, CxlRejResponseTo, ExecInst, OrdRejReason, OrdStatus, TradingState
 from protocols.ids import Symbol
 from protocols.instruments import PriceStep, Product
 from protocols.market import Quote
-from protocols.orders import CancelOrder, NewOrder
+from protocols.orders import CancelOrder, CancelRejected, NewOrder
 from tests.actors.strategy.bench import BTC, ETH, SECOND_NS, Bench, OrdType, Side, held, instrument, quote, resting
 from tests.actors.strategy.test_replace import BY_ORDER, IN_PLACE
 
@@ -165,6 +165,28 @@ async def test_reduce_only_and_halt_pull_the_quotes() -> None:
     await quoted(bench)
     bench.tell(TradingStateIs("firm", TradingState.REDUCING, "drawdown"))
     assert len(bench.cancels()) == 2
+
+
+async def test_a_quote_that_may_not_move_by_another_order_is_taken_away() -> None:
+    bench = await maker(capabilities=BY_ORDER)
+    orders = await quoted(bench)
+    bench.advance(1)
+    bench.tell(quote("98.99", "99.01"))
+    (new,) = bench.new_orders()
+    bench.cancels()
+    bench.refuse(new, OrdRejReason.HALTED)
+    assert [cancel.cl_ord_id for cancel in bench.cancels()] == [orders[Side.BUY].cl_ord_id]
+
+
+async def test_a_quote_that_may_not_move_in_place_is_taken_away() -> None:
+    bench = await maker(capabilities=IN_PLACE)
+    orders = await quoted(bench)
+    bench.advance(1)
+    bench.tell(quote("100.99", "101.01"))
+    ((_, amend),) = bench.amends()
+    bench.cancels()
+    bench.tell(CancelRejected(amend.cl_ord_id, CxlRejReason.RISK, "the journal", CxlRejResponseTo.REPLACE))
+    assert [cancel.cl_ord_id for cancel in bench.cancels()] == [orders[Side.SELL].cl_ord_id]
 
 
 async def test_a_refusal_is_answered_by_waiting() -> None:
