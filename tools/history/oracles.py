@@ -94,7 +94,7 @@ class BestPriceNumbers:
     """The counter `u` and the order `seq` of Bybit's `orderbook.1` on one connection.
 
     Every message is a picture.  `u` grows by one with each change and stands still where the venue repeats the picture
-    for want of one; `seq` always grows (seen in all recordings; the documents promise that smaller is older).
+    for want of one; `seq` grows with each change (seen in all recordings; the documents promise that smaller is older).
     """
 
     def __init__(self) -> None:
@@ -120,7 +120,8 @@ class BestPriceNumbers:
 
 
 def _compare(before: _Data, data: _Data) -> tuple[Misstep | None, str]:
-    if data.u < before.u or data.seq <= before.seq:
+    is_repeated = data.u == before.u and data.seq == before.seq
+    if not is_repeated and (data.u < before.u or data.seq <= before.seq):
         return Misstep.BACKWARDS, f"u {data.u}, seq {data.seq} come after u {before.u}, seq {before.seq}"
     if data.u > before.u + 1:
         return Misstep.MISSING, f"u {data.u} does not continue u {before.u}"

@@ -54,6 +54,7 @@ class OkxSequencer:
     checksum_levels = CHECKSUM_LEVELS
 
     __slots__ = (
+        "_bare",
         "_base",
         "_behind",
         "_buffer",
@@ -73,6 +74,8 @@ class OkxSequencer:
             raise ValueError(f"buffer_max must be at least 1, was {buffer_max}")
         self.snapshot_depth = self._configured_depth = snapshot_depth
         self._buffer: deque[BookDelta] = deque()
+        self._bare = 0
+        """Updates since the last picture, whatever was forgotten meanwhile."""
         self._buffer_max = buffer_max
         self._synced = False
         self._chain = UNSYNCED
@@ -160,7 +163,7 @@ class OkxSequencer:
 
     def _start(self, seq_id: int) -> None:
         self._forget()
-        self._synced = True
+        self._synced, self._bare = True, 0
         self.snapshot_depth = self._configured_depth
         self._chain, self._base, self._behind = seq_id, UNSYNCED, UNSYNCED
 
@@ -206,7 +209,8 @@ class OkxSequencer:
             buffer.clear()
             return _BUFFER
         buffer.append(delta)
-        if len(buffer) >= BARE_UPDATES_MAX and not self.snapshot_depth:
+        self._bare += 1
+        if self._bare >= BARE_UPDATES_MAX and not self.snapshot_depth:
             self.snapshot_depth = REST_DEPTH
         return _BUFFER
 

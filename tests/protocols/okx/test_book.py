@@ -551,3 +551,14 @@ def test_200_accidents_are_noticed_at_once_and_healed(data_dir: Path, name: str)
         verdicts = replay([stream[at + 3], *after] if gaps == 0 else after, book)
         assert verdicts[GAP] == 0
         assert book.rules.synced
+
+
+def test_updates_without_a_picture_are_counted_over_every_new_beginning() -> None:
+    """A session that subscribes anew before twenty have come must not keep REST from being asked for ever."""
+    rules = OkxSequencer()
+    for number in range(BARE_UPDATES_MAX):
+        assert rules.snapshot_depth == 0
+        if number % 5 == 0:
+            rules.reset()
+        rules.on_delta(delta(10 * number, 10 * number + 10))
+    assert rules.snapshot_depth > 0

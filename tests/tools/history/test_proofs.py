@@ -14,6 +14,7 @@ from protocols.venues.registry import VENUES, VenueOptions
 from tests.tools.history.kit import lines_of, write_lines
 from tools.history.books import Happening, Witness
 from tools.history.check import Checked, as_dict, check
+from tools.history.oracles import BestPriceNumbers, Misstep
 
 SPOT_2021 = "binance_spot/ws/2021-10-12_4sym_with_rest_snapshots.jsonl.gz"
 SPOT_2024 = "binance_spot/ws/2024-08-08_btcusdt_11min.jsonl.gz"
@@ -307,3 +308,11 @@ def test_an_engines_codec_reads_no_former_shapes(data_dir: Path) -> None:
     (event,) = Witness(live).take(raw, 1)
     assert event.what is Happening.UNREADABLE
     assert Witness(recorded).take(raw, 1) == []
+
+
+def test_a_best_price_that_is_repeated_for_want_of_a_change_is_no_misstep() -> None:
+    """Section 8.1: sent again after three seconds of silence, with the same `u`."""
+    numbers = BestPriceNumbers()
+    raw = b'{"topic":"orderbook.1.BTCUSDT","type":"snapshot","data":{"s":"BTCUSDT","b":[],"a":[],"u":%d,"seq":%d}}'
+    steps = [numbers.step(raw % pair) for pair in ((7, 70), (7, 70), (8, 71), (8, 70))]
+    assert [step.misstep if step else step for step in steps] == [None, None, None, Misstep.BACKWARDS]
