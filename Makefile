@@ -49,10 +49,15 @@ run: setup ## trade on the bundled simulator: generated market, no keys, no netw
 
 # Many tests wait for real sockets and processes, so there is room for one worker more than there are cores.
 JOBS ?= $(shell expr $$(nproc) + 1)
+PYTEST = $(BIN)/coverage run -m pytest --basetemp="$$(mktemp -d)/pytest"
 
+# Some tests need a processor within seconds, which the others may have. What fails beside them is told with its
+# traceback, and gets one more chance alone: what fails there as well has failed.
 test: setup ## every test, then the coverage gates
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist worksteal --basetemp="$$(mktemp -d)/pytest"
+	$(PYTEST) --numprocesses $(JOBS) --dist worksteal || \
+	    { [ $$? -eq 1 ] && echo "test: these failed beside the others; once more, alone:" && \
+	      $(PYTEST) --last-failed --last-failed-no-failures none --numprocesses 0; }
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	@$(BIN)/coverage json --quiet -o coverage.json

@@ -288,7 +288,8 @@ async def test_best_bid_and_ask_equal_the_venues_own_ticker(recording: Recording
     equal, compared = compare_with_tickers(recording, quotes)
     print(f"{equal} of {compared} equal; {len(quotes)} quotes, {book['applied']} diffs applied, {seconds:.1f} s")
     print(f"the engine's own comparison: {book['compared']} made, {book['disagreed']} not equal")
-    assert (equal, compared) == (5735, 5737)
+    assert compared - equal == 2
+    assert 5_700 < compared <= 5_737, "where the book is proven a moment later, the first tickers find no quote yet"
     assert all(quote.proven for quote in quotes)
     truth = recording.top_at()
     assert [quote for quote in quotes if truth[quote.update_id] != top_of(quote)] == []
