@@ -277,7 +277,8 @@ class _Gate(Actor):
             ctx.send(to, self.APPROVED_AMEND(amend))
             if not gate.orders_today % self._count_stride:
                 self._save(())
-        elif refusal is not None:
+        else:
+            assert refusal is not None  # there is no such account, or the gate says why
             self._amends_refused[refusal.reason] = self._amends_refused.get(refusal.reason, 0) + 1
             for path, told in refuse_amend(amend, refusal.reason, f"{ctx.path}: {refusal.text}", self.BEFORE):
                 ctx.send(path, told)

@@ -468,8 +468,6 @@ class Exposure:
     def _rest(self, live: LiveOrder) -> None:
         if self._own_prices and live.resting_px is not None:
             live.leg.row.market.rest(live.leg.is_buy, live.resting_px)
-            if live.amend is not None:
-                live.leg.row.market.rest(live.leg.is_buy, live.amend.price)
 
     def _unrest(self, live: LiveOrder) -> None:
         if self._own_prices and live.resting_px is not None:

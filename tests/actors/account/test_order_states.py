@@ -319,6 +319,7 @@ DOUBT = Doubt(DoubtReason.NO_REPLY, 1, 2)
         {"order_id": ""},
         {"accepted_ns": -1},
         {"terms_ns": -1},
+        {"amend_price": Decimal(1)},
     ],
     ids=str,
 )

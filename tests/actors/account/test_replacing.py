@@ -20,8 +20,9 @@ from protocols.enums import (
     OrdType,
     Side,
 )
+from protocols.errors import InvariantViolation
 from protocols.ids import ClOrdID
-from protocols.journal import AlarmRaised, AmendIntent, CancelIntent, OrderIntent
+from protocols.journal import AlarmRaised, AmendIntent, CancelIntent, DoubtClosed, DoubtOpened, OrderIntent
 from protocols.orders import (
     FIRM_GATE,
     SOME_AMEND,
@@ -575,3 +576,29 @@ def test_the_venue_is_asked_at_the_moment_when_an_amend_can_be_settled(rig: Rig)
     rig.ctx.advance(2_000_000)
     rig.pump()
     assert [query.order.cl_ord_id for query in rig.queries] == [order.cl_ord_id]
+
+
+def test_words_about_an_order_that_nobody_knows_change_nothing(rig: Rig) -> None:
+    before, nobody = rig.state.text(), ClOrdID("nobody")
+    assert not rig.state.cancel_refused(CancelIntent(nobody, 1))
+    assert not rig.state.amend_refused(AmendIntent(nobody, dec(1), 1, None, "r"))
+    rig.state.doubt_closed(DoubtClosed(nobody, "it is over", 1))
+    assert rig.state.text() == before
+
+
+def test_an_order_that_is_filed_as_a_replacement_and_is_none_is_noticed(rig: Rig) -> None:
+    orders = rig.state.orders
+    orders.replacements[ClOrdID("nobody")] = orders.live[rig.placed().cl_ord_id]
+    with pytest.raises(InvariantViolation, match="not to replace nobody"):
+        orders.check()
+
+
+def test_the_end_of_an_amends_doubt_leaves_the_amend_on_its_way(rig: Rig) -> None:
+    order = rig.placed()
+    rig.change(order, "2", "101")
+    live = rig.state.orders.live[order.cl_ord_id]
+    rig.state.doubt_opened(DoubtOpened(order.cl_ord_id, True, DoubtReason.NO_REPLY, 1, 2, amend=True))
+    assert live.amend_doubt is not None
+    rig.state.doubt_closed(DoubtClosed(order.cl_ord_id, "the venue was asked", 3, cancel=True, amend=True))
+    assert live.amend_doubt is None
+    assert live.amend_qty == dec(2)

@@ -10,7 +10,7 @@ import pytest
 
 from actors.risk.gate import AmendRefusal
 from protocols.base import RefusalReason
-from protocols.enums import CxlRejReason, CxlRejResponseTo, ExecType, Side, TradingState
+from protocols.enums import CxlRejReason, CxlRejResponseTo, ExecType, OrdStatus, Side, TradingState
 from protocols.ids import AccountID, ClOrdID, Venue
 from protocols.journal import TradingStateChanged
 from protocols.orders import (
@@ -375,3 +375,26 @@ def test_contracts_are_counted_in_base_units() -> None:
     refused(world, amend(wish, "41"), "max_order_qty would be 4.1")
     assert ask(world, amend(wish, "40")) is None
     world.advance(SECOND_NS)
+
+
+def test_terms_that_nobody_asked_for_count_as_what_they_may_cost(world: GateWorld) -> None:
+    """The venue confirmed another price than the amend's and the order's."""
+    wish = resting(world)
+    assert ask(world, amend(wish, "5", "104")) is None
+    world.exposure.close_amend(closed(wish, qty="4", px="103"))
+    assert leg(world) == (D(4), D(416))
+
+
+def test_an_order_that_the_venue_made_larger_while_its_amend_is_on_its_way_counts_so(world: GateWorld) -> None:
+    wish = resting(world)
+    assert ask(world, amend(wish, "5", "104")) is None
+    world.exposure.report(report(wish, ExecType.RESTATED, status=OrdStatus.NEW, order_qty=D(9)))
+    assert leg(world)[0] == D(9)
+
+
+def test_an_amend_in_a_picture_that_shows_no_price_reserves_the_order_alone(world: GateWorld) -> None:
+    wish = resting(world)
+    shown = attrs.evolve(open_order(wish), price=None, amend_qty=D(5), amend_id="r1", amend_price=None)
+    fresh = firm_world()
+    fresh.exposure.rebuild(picture((shown,)), NOW_NS)
+    assert leg(fresh)[0] == D(2)
