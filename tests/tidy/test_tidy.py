@@ -60,6 +60,8 @@ def test_the_rules_see_the_repository() -> None:
 
 
 DOC = '"""What it is."""\n'
+WORK, HOME = "work", "home"
+"""Names at a machine's root, which are none within a relative path or an address."""
 LONG = "x = 1\n" * (rules.MAX_LINES + 1)
 
 
@@ -119,7 +121,7 @@ def test_each_rule_catches_its_counterexample(rule: Rule, path: str, text: str) 
         (rules.too_long, "tools/x.py", '"""What it is.\n\nOne file because it is one table.\n"""\n' + LONG),
         (rules.too_long, "tests/test_x.py", DOC + LONG),
         (rules.unfinished, "tools/x.py", "todo = 1  # our own word for open orders"),
-        (rules.machine_path, "docs/x.md", "see ../shared" + "/work/data and https://example.invalid" + "/home/x"),
+        (rules.machine_path, "docs/x.md", f"see ../shared/{WORK}/data and https://a.invalid/{HOME}/x"),
         (rules.registry, "requirements.lock", "trio==0.35.0 --hash=sha256:00"),
         (rules.no_docstring, "tools/x.py", DOC),
         (rules.no_docstring, "tests/x/__init__.py", ""),
